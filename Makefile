@@ -1,0 +1,106 @@
+# What can be done with csqlite's sources. `make` alone prints the list.
+#
+# PYTHON chooses the interpreter and VENV the environment made from it, so that several
+# live side by side:  make test PYTHON=python3.13 VENV=.venv-3.13
+# The variables of setup.py choose the build:  make test CSQLITE_SQLITE=system
+
+PYTHON ?= python3
+VENV ?= .venv
+
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+ENGINE := $(MAKE) -j $(shell nproc 2>/dev/null || echo 2) -f tools/engine.mk PYTHON=$(BIN)/python
+
+C_SOURCES := $(wildcard src/*/*.[ch] tests/engine/*.[ch])
+PACKAGE_SOURCES := $(sort setup.py pyproject.toml $(wildcard README.md src/*/*.[ch] tools/*.py \
+    tools/exports.map csqlite/*.py csqlite/*/*.py stubs/csqlite/*.pyi stubs/csqlite/*/*.pyi))
+ENGINE_KINDS := test-engine test-engine-asan test-engine-tsan
+
+# The directory csqlite/ has no extension in it, but Python would import it in place of the
+# installed package wherever the current directory is on sys.path. Tests and checks
+# therefore run in another directory, and so do the processes that tests start.
+ELSEWHERE := cd tests &&
+
+MAKEFLAGS += --no-print-directory
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+.PHONY: help demo test build sqlite bench lint format typing clean FORCE $(ENGINE_KINDS)
+
+help: ## print this list
+	@echo "make TARGET, where TARGET is one of:"
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: build ## search Python's standard library with csqlite, while loading it
+	$(BIN)/python examples/library_search.py $(ARGS)
+
+test: build ## run every test: the engine's in C, then the Python ones
+	@$(MAKE) test-engine
+	$(ELSEWHERE) $(abspath $(BIN))/pytest
+
+build: $(INSTALLED) ## make a virtual environment and install csqlite into it
+
+test-engine: sqlite ## run the engine's tests, without Python
+	@$(ENGINE) KIND=plain
+
+test-engine-asan: sqlite ## the same under AddressSanitizer and UndefinedBehaviorSanitizer
+	@$(ENGINE) KIND=asan
+
+test-engine-tsan: sqlite ## the same under ThreadSanitizer
+	@$(ENGINE) KIND=tsan
+
+lint: build typing ## check style, formatting and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(if $(C_SOURCES),$(BIN)/clang-format --dry-run -Werror $(C_SOURCES))
+
+format: $(VENV)/.requirements ## rewrite the sources in the project's format
+	$(BIN)/ruff check --fix-only --quiet .
+	$(BIN)/ruff format .
+	$(if $(C_SOURCES),$(BIN)/clang-format -i $(C_SOURCES))
+
+# A module is checked as a program sees it, next to the extension's stub. The first run
+# reads the modules themselves, for which the others' stubs have to be out of the way.
+typing: build
+	rm -rf build/typing && mkdir -p build/typing
+	cp -R csqlite build/typing/csqlite
+	cp stubs/csqlite/_csqlite.pyi build/typing/csqlite/
+	cd build/typing && $(abspath $(BIN))/mypy --config-file $(abspath pyproject.toml) -p csqlite
+	cp -R stubs/csqlite/. build/typing/csqlite/
+	cd build/typing && $(abspath $(BIN))/mypy --config-file $(abspath pyproject.toml) -p csqlite
+	$(ELSEWHERE) $(abspath $(BIN))/python -m mypy.stubtest csqlite \
+	    --allowlist $(abspath tools/stubtest.allow)
+
+bench: build ## compare csqlite with aiosqlite and sqlite3; ARGS=--quick for a first look
+	$(BIN)/python -m benchmarks $(ARGS)
+
+clean: ## remove what was built; the cache of SQLite stays
+	rm -rf build dist csqlite.egg-info .mypy_cache .pytest_cache .ruff_cache $(VENV)
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV)/.requirements: requirements/dev.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements/dev.txt
+	@touch $@
+
+# A build that does not say which SQLite it wants takes the pinned one, and the
+# system's where the pinned one cannot be had.
+sqlite: $(VENV)/.requirements
+	@case "$$CSQLITE_SQLITE" in \
+	bundled) $(BIN)/python tools/fetch_sqlite.py >/dev/null ;; \
+	"") $(BIN)/python tools/fetch_sqlite.py >/dev/null || \
+	    echo "csqlite: trying the system's SQLite instead" >&2 ;; \
+	esac
+
+# What make cannot see in the age of a file: the variables that choose the build, and
+# which files there are. The file changes only when its content does.
+$(VENV)/.configuration: FORCE | sqlite
+	@echo "$$CSQLITE_SQLITE/$$CSQLITE_SANITIZE/$$CSQLITE_DEBUG/$$CSQLITE_WERROR" \
+	    $(PACKAGE_SOURCES) > $@.new
+	@cmp -s $@.new $@ && rm $@.new || mv $@.new $@
+
+# Installed as a user would install it, not in place: a file that the package forgets
+# is then missing for the tests, too.
+$(INSTALLED): $(VENV)/.requirements $(VENV)/.configuration $(PACKAGE_SOURCES)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+	    --no-build-isolation --no-deps --force-reinstall .
+	@touch $@
