@@ -1,0 +1,96 @@
+/* malloc with a hook for the tests. sqlite3_malloc is not used: its blocks
+ * belong to one copy of SQLite, while cells and jobs outlive a connection. */
+
+#include "engine/alloc.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#ifdef CSQ_FAULTS
+#include <stdatomic.h>
+
+/* The only mutable file-level state of the engine, and only in test builds. */
+static atomic_long countdown;
+static atomic_long live;
+
+void
+csq_alloc_fail_at(long nth)
+{
+    atomic_store(&countdown, nth);
+}
+
+long
+csq_alloc_live(void)
+{
+    return atomic_load(&live);
+}
+
+static int
+denied(void)
+{
+    return atomic_load(&countdown) > 0 && atomic_fetch_sub(&countdown, 1) == 1;
+}
+
+static void *
+counted(void *block)
+{
+    if (block != NULL) {
+        atomic_fetch_add(&live, 1);
+    }
+    return block;
+}
+
+void *
+csq_malloc(size_t size)
+{
+    return denied() ? NULL : counted(malloc(size ? size : 1));
+}
+
+void *
+csq_calloc(size_t size)
+{
+    return denied() ? NULL : counted(calloc(1, size ? size : 1));
+}
+
+void
+csq_free(void *block)
+{
+    if (block != NULL) {
+        atomic_fetch_sub(&live, 1);
+    }
+    free(block);
+}
+
+#else
+
+void *
+csq_malloc(size_t size)
+{
+    return malloc(size ? size : 1);
+}
+
+void *
+csq_calloc(size_t size)
+{
+    return calloc(1, size ? size : 1);
+}
+
+void
+csq_free(void *block)
+{
+    free(block);
+}
+
+#endif
+
+char *
+csq_memdup(const char *bytes, size_t size)
+{
+    char *copy = csq_malloc(size + 1);
+
+    if (copy != NULL) {
+        memcpy(copy, bytes, size);
+        copy[size] = '\0';
+    }
+    return copy;
+}

@@ -1,0 +1,86 @@
+/* sqlite3_backup uses two handles, each of which belongs to a worker. The step
+ * runs on the source's worker and takes the target's lock, which its worker holds
+ * while it runs a job. It only tries to: two connections that back up into each
+ * other would wait for each other for ever. Not getting the lock is "busy", and
+ * who asked for the backup tries again, as for any other lock. */
+
+#include "engine/backup.h"
+
+#include <time.h>
+
+enum { TRIES = 20 };
+
+static bool
+lock_target(struct csq_db *target)
+{
+    const struct timespec pause = {0, 500 * 1000};
+
+    for (int i = 0; i < TRIES; i++) {
+        if (pthread_mutex_trylock(&target->lock) == 0) {
+            return true;
+        }
+        nanosleep(&pause, NULL);
+    }
+    return false;
+}
+
+/* Holding both locks. */
+static int
+step(struct csq_backup *backup, struct csq_db *source, struct csq_error *error)
+{
+    sqlite3 *target = backup->target->handle;
+    int rc;
+
+    if (target == NULL) {
+        return csq_error_set(error, CSQ_CLOSED, "Cannot operate on a closed database.");
+    }
+    if (backup->handle == NULL) {
+        backup->handle = sqlite3_backup_init(target, "main", source->handle, backup->name);
+        if (backup->handle == NULL) {
+            return csq_error_copy(error, target, sqlite3_errcode(target));
+        }
+    }
+    rc = sqlite3_backup_step(backup->handle, backup->pages);
+    backup->status = rc;
+    backup->remaining = sqlite3_backup_remaining(backup->handle);
+    backup->total = sqlite3_backup_pagecount(backup->handle);
+    if (rc == SQLITE_OK || rc == SQLITE_BUSY || rc == SQLITE_LOCKED) {
+        return SQLITE_OK;
+    }
+    rc = sqlite3_backup_finish(backup->handle);
+    backup->handle = NULL;
+    csq_db_publish(backup->target);
+    return rc == SQLITE_OK ? SQLITE_OK : csq_error_copy(error, target, rc);
+}
+
+int
+csq_backup_step(struct csq_backup *backup, struct csq_db *source, struct csq_error *error)
+{
+    int rc;
+
+    if (backup->pages == 0) {
+        csq_backup_finish(backup);
+        return SQLITE_OK;
+    }
+    if (source->handle == NULL) {
+        return csq_error_set(error, CSQ_CLOSED, "Cannot operate on a closed database.");
+    }
+    if (!lock_target(backup->target)) {
+        backup->status = SQLITE_BUSY;
+        return SQLITE_OK;
+    }
+    rc = step(backup, source, error);
+    pthread_mutex_unlock(&backup->target->lock);
+    return rc;
+}
+
+void
+csq_backup_finish(struct csq_backup *backup)
+{
+    if (backup->handle != NULL) {
+        pthread_mutex_lock(&backup->target->lock);
+        sqlite3_backup_finish(backup->handle);
+        backup->handle = NULL;
+        pthread_mutex_unlock(&backup->target->lock);
+    }
+}

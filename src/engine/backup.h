@@ -1,0 +1,31 @@
+/* The online backup, one step at a time.
+ *
+ * Worker thread of the source, holding the source's lock. Between two steps
+ * both connections are free for other work. */
+
+#ifndef CSQ_BACKUP_H
+#define CSQ_BACKUP_H
+
+#include <sqlite3.h>
+
+#include "engine/db.h"
+#include "engine/error.h"
+
+struct csq_backup {
+    struct csq_db *target;  /* lent; its lock is taken for the step */
+    const char *name;       /* lent: the source's schema name */
+    int pages;              /* how many to copy in this step; negative: all; 0: finish here */
+    sqlite3_backup *handle; /* NULL before the first step and when it is finished */
+    int status;             /* out: SQLITE_OK: go on; SQLITE_DONE; busy or locked: try later */
+    int remaining;          /* out: pages */
+    int total;              /* out: pages */
+};
+
+/* Copies the next pages. After SQLITE_DONE and after a failure the backup is
+ * finished. Returns SQLITE_OK (see `status`) or the code in `error`. */
+int csq_backup_step(struct csq_backup *backup, struct csq_db *source, struct csq_error *error);
+
+/* Ends the backup wherever it stands; harmless when it is finished. */
+void csq_backup_finish(struct csq_backup *backup);
+
+#endif

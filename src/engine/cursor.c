@@ -1,0 +1,27 @@
+/* The worker's half of a cursor. While it is open it stands in a list of its
+ * db, so that closing the connection finds every statement, whoever still holds
+ * a cursor. */
+
+#include "engine/cursor.h"
+
+void
+csq_cursor_init(struct csq_cursor *cursor)
+{
+    csq_link_init(&cursor->open);
+    cursor->stmt = NULL;
+    cursor->dump = NULL;
+    csq_strip_init(&cursor->parameters);
+}
+
+void
+csq_cursor_reset(struct csq_cursor *cursor, struct csq_cache *cache)
+{
+    if (cursor->stmt != NULL) {
+        csq_stmt_put(cache, cursor->stmt);
+        cursor->stmt = NULL;
+    }
+    csq_strip_clear(&cursor->parameters);
+    csq_dump_free(cursor->dump);
+    cursor->dump = NULL;
+    csq_link_remove(&cursor->open);
+}

@@ -1,0 +1,29 @@
+/* What stays open between two jobs of one cursor: a statement on its way with
+ * the parameters bound to it, or a dump.
+ *
+ * Worker thread, but for init. The memory belongs to whoever made it and
+ * outlives every job that names it. */
+
+#ifndef CSQ_CURSOR_H
+#define CSQ_CURSOR_H
+
+#include "engine/cells.h"
+#include "engine/dump.h"
+#include "engine/list.h"
+#include "engine/stmt.h"
+
+struct csq_cursor {
+    struct csq_link open;        /* in the db's list while something is open */
+    struct csq_stmt *stmt;       /* NULL: none */
+    struct csq_dump *dump;       /* NULL: none */
+    struct csq_strip parameters; /* bound to stmt */
+};
+
+/* Any thread. Nothing is open in it. */
+void csq_cursor_init(struct csq_cursor *cursor);
+
+/* Ends what is open: the statement goes back to `cache`, so that it holds no
+ * snapshot. Harmless when nothing is open. */
+void csq_cursor_reset(struct csq_cursor *cursor, struct csq_cache *cache);
+
+#endif

@@ -1,0 +1,241 @@
+/* The handle. It is opened NOMUTEX: one job at a time uses it, and the lock
+ * around a job costs less than SQLite's around each call.
+ *
+ * Waiting for a lock is a loop of short sleeps, as in SQLite's own busy
+ * handler, that also looks whether anybody still waits for the answer.
+ * sqlite3_busy_timeout() cannot be woken, so it is not used. */
+
+#include "engine/db.h"
+
+#include <string.h>
+#include <time.h>
+
+#include "engine/cursor.h"
+
+/* How often a running statement looks for cancellation: about every 20 us. */
+enum { STEPS_BETWEEN_LOOKS = 1000 };
+
+void
+csq_db_init(struct csq_db *db)
+{
+    memset(db, 0, sizeof *db);
+    pthread_mutex_init(&db->lock, NULL);
+    pthread_mutex_init(&db->closing, NULL);
+    csq_cache_init(&db->cache, 0);
+    csq_list_init(&db->cursors);
+    atomic_init(&db->quitting, false);
+    atomic_init(&db->in_transaction, false);
+    atomic_init(&db->total_changes, 0);
+    db->autocommit = CSQ_LEGACY;
+}
+
+void
+csq_db_destroy(struct csq_db *db)
+{
+    pthread_mutex_destroy(&db->lock);
+    pthread_mutex_destroy(&db->closing);
+}
+
+static bool
+is_stopped(const struct csq_db *db)
+{
+    return (db->stop != NULL && atomic_load_explicit(db->stop, memory_order_relaxed)) ||
+           (db->reading && atomic_load_explicit(&db->quitting, memory_order_relaxed));
+}
+
+/* A write inside a transaction is not stopped: SQLite would roll the whole
+ * transaction back, and the statements before it were somebody's success. */
+static int
+look(void *argument)
+{
+    struct csq_db *db = argument;
+
+    if (db->stoppable && is_stopped(db)) {
+        return 1;
+    }
+    return db->progress == NULL ? 0 : db->progress(db->progress_argument);
+}
+
+static int
+wait_for_lock(void *argument, int count)
+{
+    static const int delays[] = {1, 2, 5, 10, 15, 20, 25, 25, 25, 50};
+    const int last = (int)(sizeof delays / sizeof *delays) - 1;
+    struct csq_db *db = argument;
+    int delay = delays[count < last ? count : last];
+    struct timespec pause = {0, 0};
+
+    if (count == 0) {
+        db->waited = 0;
+    }
+    if (delay > db->timeout - db->waited) {
+        delay = db->timeout - db->waited;
+    }
+    for (int slept = 0; slept < delay; slept++) {
+        if (is_stopped(db)) {
+            return 0;
+        }
+        pause.tv_nsec = 1000000;
+        nanosleep(&pause, NULL);
+    }
+    db->waited += delay;
+    return delay > 0 && !is_stopped(db);
+}
+
+int
+csq_db_open(struct csq_db *db, const struct csq_open *open, struct csq_error *error)
+{
+    sqlite3 *handle = NULL;
+    int rc;
+
+    rc = sqlite3_open_v2(open->path, &handle, open->flags | SQLITE_OPEN_NOMUTEX, open->vfs);
+    if (rc != SQLITE_OK) {
+        csq_error_copy(error, handle, rc);
+        sqlite3_close(handle);
+        return error->code;
+    }
+    sqlite3_extended_result_codes(handle, 0);
+    csq_cache_init(&db->cache, open->statements);
+    db->handle = handle;
+    db->timeout = open->timeout;
+    db->autocommit = open->autocommit;
+    sqlite3_busy_handler(handle, wait_for_lock, db);
+    csq_db_set_progress(db, NULL, NULL, 0);
+    if (db->autocommit == CSQ_MANUAL && csq_db_run(db, "BEGIN", error) != SQLITE_OK) {
+        csq_db_close(db, NULL);
+        return error->code;
+    }
+    return SQLITE_OK;
+}
+
+int
+csq_db_close(struct csq_db *db, struct csq_error *error)
+{
+    sqlite3 *handle = db->handle;
+    int rc;
+
+    if (handle == NULL) {
+        return SQLITE_OK;
+    }
+    while (!csq_list_empty(&db->cursors)) {
+        csq_cursor_reset(csq_item(db->cursors.head.next, struct csq_cursor, open), &db->cache);
+    }
+    csq_cache_clear(&db->cache);
+    pthread_mutex_lock(&db->closing);
+    db->handle = NULL;
+    pthread_mutex_unlock(&db->closing);
+    rc = sqlite3_close_v2(handle);
+    for (int handler = 0; handler < CSQ_HANDLERS; handler++) {
+        csq_db_keep(db, (enum csq_handler)handler, NULL, NULL);
+    }
+    if (rc != SQLITE_OK && error != NULL) {
+        return csq_error_copy(error, NULL, rc);
+    }
+    return rc;
+}
+
+int
+csq_db_run(struct csq_db *db, const char *sql, struct csq_error *error)
+{
+    struct csq_stmt *stmt;
+    int rc;
+
+    stmt = csq_stmt_get(&db->cache, db->handle, sql, strlen(sql), error);
+    if (stmt == NULL) {
+        return error->code;
+    }
+    rc = sqlite3_step(stmt->handle);
+    if (rc != SQLITE_DONE && rc != SQLITE_ROW) {
+        csq_error_copy(error, db->handle, rc);
+    } else {
+        rc = SQLITE_OK;
+    }
+    csq_stmt_put(&db->cache, stmt);
+    return rc == SQLITE_OK ? rc : error->code;
+}
+
+static int
+end_transaction(struct csq_db *db, const char *sql, struct csq_error *error)
+{
+    int rc = SQLITE_OK;
+
+    if (!sqlite3_get_autocommit(db->handle)) {
+        rc = csq_db_run(db, sql, error);
+    }
+    if (rc == SQLITE_OK && db->autocommit == CSQ_MANUAL) {
+        rc = csq_db_run(db, "BEGIN", error);
+    }
+    return rc;
+}
+
+int
+csq_db_commit(struct csq_db *db, struct csq_error *error)
+{
+    return db->autocommit == CSQ_AUTO ? SQLITE_OK : end_transaction(db, "COMMIT", error);
+}
+
+int
+csq_db_rollback(struct csq_db *db, struct csq_error *error)
+{
+    return db->autocommit == CSQ_AUTO ? SQLITE_OK : end_transaction(db, "ROLLBACK", error);
+}
+
+int
+csq_db_set_autocommit(struct csq_db *db, enum csq_autocommit autocommit, struct csq_error *error)
+{
+    bool in_transaction = !sqlite3_get_autocommit(db->handle);
+    int rc = SQLITE_OK;
+
+    if (autocommit == CSQ_AUTO && in_transaction) {
+        rc = csq_db_run(db, "COMMIT", error);
+    }
+    if (autocommit == CSQ_MANUAL && !in_transaction) {
+        rc = csq_db_run(db, "BEGIN", error);
+    }
+    if (rc == SQLITE_OK) {
+        db->autocommit = autocommit;
+    }
+    return rc;
+}
+
+void
+csq_db_set_progress(struct csq_db *db, int (*progress)(void *), void *argument, int steps)
+{
+    db->progress = progress;
+    db->progress_argument = argument;
+    sqlite3_progress_handler(db->handle, progress == NULL ? STEPS_BETWEEN_LOOKS : steps, look,
+                             db);
+}
+
+void
+csq_db_keep(struct csq_db *db, enum csq_handler handler, void *argument, void (*release)(void *))
+{
+    if (db->handlers[handler].argument != NULL) {
+        db->handlers[handler].release(db->handlers[handler].argument);
+    }
+    db->handlers[handler].argument = argument;
+    db->handlers[handler].release = release;
+}
+
+void
+csq_db_publish(struct csq_db *db)
+{
+    if (db->handle != NULL) {
+        atomic_store(&db->in_transaction, !sqlite3_get_autocommit(db->handle));
+#if SQLITE_VERSION_NUMBER >= 3037000
+        atomic_store(&db->total_changes, sqlite3_total_changes64(db->handle));
+#else
+        atomic_store(&db->total_changes, sqlite3_total_changes(db->handle));
+#endif
+    }
+}
+
+void
+csq_db_interrupt(struct csq_db *db)
+{
+    pthread_mutex_lock(&db->closing);
+    if (db->handle != NULL) {
+        sqlite3_interrupt(db->handle);
+    }
+    pthread_mutex_unlock(&db->closing);
+}

@@ -1,0 +1,97 @@
+/* One database handle: open, close, transactions, waiting for locks, stopping.
+ *
+ * Worker thread, but for what is marked otherwise. `lock` is held while a job
+ * runs, so that another worker (a backup into this database) or another thread
+ * (the synchronous view) can use the handle between two jobs. */
+
+#ifndef CSQ_DB_H
+#define CSQ_DB_H
+
+#include <pthread.h>
+#include <sqlite3.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "engine/error.h"
+#include "engine/list.h"
+#include "engine/stmt.h"
+
+/* PEP 249 control as sqlite3.connect(autocommit=) names it. */
+enum csq_autocommit { CSQ_LEGACY = -1, CSQ_MANUAL = 0, CSQ_AUTO = 1 };
+
+struct csq_open {
+    const char *path; /* lent, UTF-8 */
+    int flags;        /* SQLITE_OPEN_… */
+    const char *vfs;  /* lent, NULL: the default */
+    int timeout;      /* milliseconds to wait for a lock */
+    int statements;   /* how many the cache keeps */
+    enum csq_autocommit autocommit;
+};
+
+/* Handlers whose argument SQLite does not own. */
+enum csq_handler { CSQ_AUTHORIZER, CSQ_PROGRESS, CSQ_TRACE, CSQ_HANDLERS };
+
+struct csq_db {
+    sqlite3 *handle;         /* NULL: not open */
+    pthread_mutex_t lock;    /* held while a job runs */
+    pthread_mutex_t closing; /* guards `handle` for csq_db_interrupt() */
+    struct csq_cache cache;
+    struct csq_list cursors;   /* open ones, by csq_cursor.open */
+    const atomic_int *stop;    /* set by who no longer waits for the running job */
+    bool stoppable;            /* stopping the running statement undoes nothing but it */
+    bool reading;              /* the running statement only reads */
+    atomic_bool quitting;      /* the process ends: what only reads ends too */
+    int timeout;               /* milliseconds */
+    int waited;                /* milliseconds of the current wait for a lock */
+    int (*progress)(void *);   /* the user's handler, NULL: none */
+    void *progress_argument;
+    struct {
+        void *argument;
+        void (*release)(void *argument);
+    } handlers[CSQ_HANDLERS];
+    enum csq_autocommit autocommit;
+    /* What any thread may read at any time, as of the last job done. */
+    atomic_bool in_transaction;
+    atomic_llong total_changes;
+};
+
+/* Any thread. Makes it "not open". */
+void csq_db_init(struct csq_db *db);
+
+/* Any thread, when nobody else uses it. Destroys the locks of a closed db. */
+void csq_db_destroy(struct csq_db *db);
+
+/* Opens. Returns SQLITE_OK or the code in `error`, nothing being open then. */
+int csq_db_open(struct csq_db *db, const struct csq_open *open, struct csq_error *error);
+
+/* Closes, whatever is left open in it; an open transaction is rolled back.
+ * Harmless when it is not open. Returns SQLITE_OK or the code in `error`. */
+int csq_db_close(struct csq_db *db, struct csq_error *error);
+
+/* Runs SQL that returns nothing, through the cache. */
+int csq_db_run(struct csq_db *db, const char *sql, struct csq_error *error);
+
+/* Ends the transaction, if there is one; with CSQ_MANUAL begins the next. */
+int csq_db_commit(struct csq_db *db, struct csq_error *error);
+int csq_db_rollback(struct csq_db *db, struct csq_error *error);
+
+/* Changes transaction control: to CSQ_AUTO commits, to CSQ_MANUAL begins. */
+int csq_db_set_autocommit(struct csq_db *db, enum csq_autocommit autocommit,
+                          struct csq_error *error);
+
+/* Sets the user's progress handler, called every `steps` virtual machine steps;
+ * NULL: none. Cancellation goes on being looked for. */
+void csq_db_set_progress(struct csq_db *db, int (*progress)(void *), void *argument, int steps);
+
+/* Keeps the argument of a handler, NULL: none, and releases the one before. */
+void csq_db_keep(struct csq_db *db, enum csq_handler handler, void *argument,
+                 void (*release)(void *));
+
+/* Copies what other threads may read. Called after each job. */
+void csq_db_publish(struct csq_db *db);
+
+/* Any thread. sqlite3_interrupt(), unless the handle is closed. */
+void csq_db_interrupt(struct csq_db *db);
+
+#endif

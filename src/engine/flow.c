@@ -1,0 +1,110 @@
+/* A strip under a lock. Each flow has its own lock, so that a loop which packs
+ * or decodes never waits behind another connection's queue. */
+
+#include "engine/flow.h"
+
+void
+csq_flow_init(struct csq_flow *flow)
+{
+    pthread_mutex_init(&flow->lock, NULL);
+    pthread_cond_init(&flow->moved, NULL);
+    csq_strip_init(&flow->strip);
+    flow->ended = false;
+    flow->aborted = false;
+}
+
+void
+csq_flow_clear(struct csq_flow *flow)
+{
+    csq_strip_clear(&flow->strip);
+    pthread_mutex_destroy(&flow->lock);
+    pthread_cond_destroy(&flow->moved);
+}
+
+void
+csq_flow_put(struct csq_flow *flow, struct csq_strip *strip)
+{
+    pthread_mutex_lock(&flow->lock);
+    if (flow->aborted) {
+        csq_strip_clear(strip);
+    } else {
+        csq_strip_move(&flow->strip, strip);
+    }
+    pthread_cond_signal(&flow->moved);
+    pthread_mutex_unlock(&flow->lock);
+}
+
+void
+csq_flow_take(struct csq_flow *flow, struct csq_strip *strip)
+{
+    pthread_mutex_lock(&flow->lock);
+    csq_strip_move(strip, &flow->strip);
+    pthread_cond_signal(&flow->moved);
+    pthread_mutex_unlock(&flow->lock);
+}
+
+bool
+csq_flow_empty(struct csq_flow *flow)
+{
+    bool empty;
+
+    pthread_mutex_lock(&flow->lock);
+    empty = flow->strip.first == NULL && !flow->ended;
+    pthread_mutex_unlock(&flow->lock);
+    return empty;
+}
+
+void
+csq_flow_end(struct csq_flow *flow)
+{
+    pthread_mutex_lock(&flow->lock);
+    flow->ended = true;
+    pthread_cond_signal(&flow->moved);
+    pthread_mutex_unlock(&flow->lock);
+}
+
+void
+csq_flow_abort(struct csq_flow *flow)
+{
+    pthread_mutex_lock(&flow->lock);
+    flow->aborted = true;
+    pthread_cond_signal(&flow->moved);
+    pthread_mutex_unlock(&flow->lock);
+}
+
+void
+csq_flow_abandon(struct csq_flow *flow)
+{
+    pthread_mutex_lock(&flow->lock);
+    flow->aborted = !flow->ended;
+    pthread_cond_signal(&flow->moved);
+    pthread_mutex_unlock(&flow->lock);
+}
+
+bool
+csq_flow_wait_room(struct csq_flow *flow, size_t bytes)
+{
+    bool room;
+
+    pthread_mutex_lock(&flow->lock);
+    while (flow->strip.bytes >= bytes && !flow->aborted) {
+        pthread_cond_wait(&flow->moved, &flow->lock);
+    }
+    room = !flow->aborted;
+    pthread_mutex_unlock(&flow->lock);
+    return room;
+}
+
+bool
+csq_flow_wait_more(struct csq_flow *flow)
+{
+    bool more;
+
+    pthread_mutex_lock(&flow->lock);
+    while (flow->strip.first == NULL && !flow->ended && !flow->aborted) {
+        pthread_cond_wait(&flow->moved, &flow->lock);
+    }
+    more = !flow->aborted;
+    pthread_mutex_unlock(&flow->lock);
+    return more;
+}

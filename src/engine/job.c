@@ -1,0 +1,47 @@
+/* Jobs are embedded in what waits for them and are plain data: what to do with
+ * one stands in ops.c, where it goes in worker.c. */
+
+#include "engine/job.h"
+
+#include <string.h>
+
+void
+csq_job_init(struct csq_job *job, enum csq_op op)
+{
+    memset(job, 0, sizeof *job);
+    csq_link_init(&job->link);
+    job->op = op;
+    atomic_init(&job->cancelled, 0);
+    csq_error_init(&job->error);
+    job->changes = -1;
+}
+
+void
+csq_job_stream(struct csq_job *job)
+{
+    csq_flow_init(&job->flow);
+    job->streaming = true;
+}
+
+void
+csq_job_clear(struct csq_job *job)
+{
+    csq_strip_clear(&job->down);
+    csq_strip_clear(&job->up);
+    csq_columns_put(job->columns);
+    job->columns = NULL;
+    csq_error_clear(&job->error);
+    if (job->streaming) {
+        csq_flow_clear(&job->flow);
+        job->streaming = false;
+    }
+}
+
+void
+csq_job_cancel(struct csq_job *job)
+{
+    atomic_store(&job->cancelled, 1);
+    if (job->streaming) {
+        csq_flow_abort(&job->flow);
+    }
+}

@@ -1,0 +1,102 @@
+/* The unit of work: the only thing that crosses threads.
+ *
+ * A job has one owner at every instant: who submits it, then the queue, then
+ * the worker, then the mailbox, then who submitted it again. `cancelled` and
+ * `flow` alone may be touched by both sides while it is under way. It carries
+ * all it needs both ways; nobody goes back to ask. */
+
+#ifndef CSQ_JOB_H
+#define CSQ_JOB_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "engine/backup.h"
+#include "engine/cells.h"
+#include "engine/columns.h"
+#include "engine/cursor.h"
+#include "engine/db.h"
+#include "engine/error.h"
+#include "engine/flow.h"
+#include "engine/list.h"
+
+struct csq_mailbox;
+
+enum csq_op {
+    CSQ_OPEN,
+    CSQ_CLOSE,
+    CSQ_EXECUTE,
+    CSQ_EXECUTEMANY,
+    CSQ_SCRIPT,
+    CSQ_FETCH,
+    CSQ_RESET,
+    CSQ_COMMIT,
+    CSQ_ROLLBACK,
+    CSQ_AUTOCOMMIT,
+    CSQ_DUMP,
+    CSQ_BACKUP,
+    CSQ_APPLY,
+    CSQ_CALL,
+    CSQ_OPS, /* how many there are */
+};
+
+struct csq_job {
+    struct csq_link link; /* in a queue or a mailbox */
+    enum csq_op op;
+    atomic_int cancelled; /* nobody waits for the answer any more */
+
+    /* Where to: a mailbox, or `release` by the worker when nobody is to be told. */
+    struct csq_mailbox *mailbox;
+    void (*release)(struct csq_job *job);
+    bool posted;   /* stands in the mailbox; guarded by its lock */
+    bool finished; /* the worker is done with it; guarded by the mailbox's lock */
+    bool done;     /* it was finished when it was last taken from the mailbox */
+
+    /* What to do. Pointers are lent until the job is finished. */
+    struct csq_cursor *cursor;
+    const char *sql; /* sql_size bytes, then a 0 */
+    size_t sql_size;
+    const char *begin;      /* what to run before DML outside a transaction; NULL: nothing */
+    struct csq_strip down;  /* parameters of CSQ_EXECUTE */
+    size_t rows;            /* step at most so many rows; SIZE_MAX: all */
+    bool whole;             /* … however long it takes; else no more than a chunk */
+    bool refuse_names;      /* values in order for named placeholders are an error */
+    bool texts;             /* typed columns also as the bytes that converters take */
+    bool streaming;         /* `flow` is in use */
+    struct csq_flow flow;   /* CSQ_EXECUTEMANY: parameters; with all rows wanted: rows */
+    union {
+        struct csq_open open;
+        struct csq_backup *backup; /* lent */
+        enum csq_autocommit autocommit;
+        struct {
+            /* CSQ_APPLY: with the handle. CSQ_CALL: `handle` is NULL. */
+            int (*run)(struct csq_job *job, sqlite3 *handle);
+            void *argument;
+        } host;
+    } with;
+
+    /* What came of it. */
+    struct csq_error error;
+    struct csq_columns *columns; /* gives; NULL: no result set */
+    struct csq_strip up;         /* rows (with `flow`: the last ones) */
+    bool exhausted;              /* there are no more rows */
+    int first_name;              /* values in order were bound, and this is the number of the
+                                    first named placeholder; 0: there is none */
+    int64_t changes;             /* rows changed by DML, -1 for anything else */
+    int64_t last_rowid;          /* sqlite3_last_insert_rowid() */
+};
+
+/* Any thread. Makes an empty job: no mailbox, nothing lent. */
+void csq_job_init(struct csq_job *job, enum csq_op op);
+
+/* Any thread. Makes `flow` usable. Before the job is pushed. */
+void csq_job_stream(struct csq_job *job);
+
+/* Any thread. Frees what the job still owns. It must be finished, or never pushed. */
+void csq_job_clear(struct csq_job *job);
+
+/* Any thread, while the job is not cleared. Asks that it end soon. */
+void csq_job_cancel(struct csq_job *job);
+
+#endif

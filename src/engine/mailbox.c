@@ -1,0 +1,139 @@
+/* eventfd where there is one, else a pipe. A full descriptor means that the loop
+ * has been woken and has not come yet, which is all a post asks for. Any other
+ * failure to wake is a bug of ours, and an await that never ends would hide it. */
+
+#include "engine/mailbox.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#ifdef __linux__
+#include <sys/eventfd.h>
+
+static int
+wake_open(struct csq_mailbox *mailbox)
+{
+    mailbox->wake_read = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    mailbox->wake_write = mailbox->wake_read;
+    return mailbox->wake_read < 0 ? -1 : 0;
+}
+
+#else
+
+static int
+wake_open(struct csq_mailbox *mailbox)
+{
+    int ends[2];
+
+    if (pipe(ends) < 0) {
+        return -1;
+    }
+    for (int i = 0; i < 2; i++) {
+        fcntl(ends[i], F_SETFD, FD_CLOEXEC);
+        fcntl(ends[i], F_SETFL, fcntl(ends[i], F_GETFL) | O_NONBLOCK);
+    }
+    mailbox->wake_read = ends[0];
+    mailbox->wake_write = ends[1];
+    return 0;
+}
+
+#endif
+
+int
+csq_mailbox_init(struct csq_mailbox *mailbox)
+{
+    pthread_mutex_init(&mailbox->lock, NULL);
+    csq_list_init(&mailbox->jobs);
+    mailbox->wake_read = -1;
+    mailbox->wake_write = -1;
+    return wake_open(mailbox);
+}
+
+void
+csq_mailbox_destroy(struct csq_mailbox *mailbox)
+{
+    if (mailbox->wake_read >= 0) {
+        close(mailbox->wake_read);
+    }
+    if (mailbox->wake_write >= 0 && mailbox->wake_write != mailbox->wake_read) {
+        close(mailbox->wake_write);
+    }
+    pthread_mutex_destroy(&mailbox->lock);
+}
+
+static void
+wake(struct csq_mailbox *mailbox)
+{
+    const uint64_t one = 1;
+    ssize_t written;
+
+    do {
+        written = write(mailbox->wake_write, &one, sizeof one);
+    } while (written < 0 && errno == EINTR);
+    if (written < 0 && errno != EAGAIN) {
+        abort();
+    }
+}
+
+static void
+quiet(struct csq_mailbox *mailbox)
+{
+    uint64_t news[16];
+    ssize_t got;
+
+    do {
+        got = read(mailbox->wake_read, news, sizeof news);
+    } while ((got < 0 && errno == EINTR) || got == (ssize_t)sizeof news);
+}
+
+void
+csq_mailbox_post(struct csq_job *job, bool finished)
+{
+    struct csq_mailbox *mailbox = job->mailbox;
+
+    pthread_mutex_lock(&mailbox->lock);
+    job->finished = finished;
+    if (!job->posted) {
+        bool first = csq_list_empty(&mailbox->jobs);
+
+        job->posted = true;
+        csq_list_append(&mailbox->jobs, &job->link);
+        if (first) {
+            /* Under the lock: once it is released, the loop may take the job,
+             * and with the last job goes the mailbox. */
+            wake(mailbox);
+        }
+    }
+    pthread_mutex_unlock(&mailbox->lock);
+}
+
+void
+csq_mailbox_take(struct csq_mailbox *mailbox, struct csq_list *jobs)
+{
+    struct csq_link *link;
+
+    pthread_mutex_lock(&mailbox->lock);
+    quiet(mailbox);
+    for (link = mailbox->jobs.head.next; link != &mailbox->jobs.head; link = link->next) {
+        struct csq_job *job = csq_item(link, struct csq_job, link);
+
+        job->posted = false;
+        job->done = job->finished;
+    }
+    csq_list_move(jobs, &mailbox->jobs);
+    pthread_mutex_unlock(&mailbox->lock);
+}
+
+bool
+csq_mailbox_empty(struct csq_mailbox *mailbox)
+{
+    bool empty;
+
+    pthread_mutex_lock(&mailbox->lock);
+    empty = csq_list_empty(&mailbox->jobs);
+    pthread_mutex_unlock(&mailbox->lock);
+    return empty;
+}

@@ -1,0 +1,39 @@
+/* Finished jobs for one event loop, and the descriptor that wakes it.
+ *
+ * Workers post, the loop takes. A burst of posts costs one write: only the post
+ * that makes an empty mailbox non-empty writes. */
+
+#ifndef CSQ_MAILBOX_H
+#define CSQ_MAILBOX_H
+
+#include <pthread.h>
+
+#include "engine/job.h"
+#include "engine/list.h"
+
+struct csq_mailbox {
+    pthread_mutex_t lock;
+    struct csq_list jobs;
+    int wake_read;  /* readable while something may lie here */
+    int wake_write; /* the same descriptor where there is eventfd */
+};
+
+/* Any thread. 0, or -1 with errno set. */
+int csq_mailbox_init(struct csq_mailbox *mailbox);
+
+/* Any thread, when no job names it any more. Closes the descriptors. */
+void csq_mailbox_destroy(struct csq_mailbox *mailbox);
+
+/* Worker thread. Lets the job's mailbox have it: with news, or for good when
+ * `finished`; after that the worker does not touch it again. A job that still
+ * lies there is not posted twice. */
+void csq_mailbox_post(struct csq_job *job, bool finished);
+
+/* Loop thread. Moves all jobs to `jobs` in the order they were posted, notes in
+ * `done` which are finished, and makes the descriptor quiet. */
+void csq_mailbox_take(struct csq_mailbox *mailbox, struct csq_list *jobs);
+
+/* Any thread. Whether nothing lies there. */
+bool csq_mailbox_empty(struct csq_mailbox *mailbox);
+
+#endif

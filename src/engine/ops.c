@@ -1,0 +1,388 @@
+/* One small function an op. Each returns SQLITE_OK or the code it left in the
+ * job's error; the order of what they check is that of the sqlite3 module, so
+ * that of two mistakes in one call the same one is reported. */
+
+#include "engine/ops.h"
+
+#include "engine/mailbox.h"
+#include "engine/rows.h"
+
+static int
+closed(struct csq_job *job)
+{
+    return csq_error_set(&job->error, CSQ_CLOSED, "Cannot operate on a closed database.");
+}
+
+static int
+op_open(struct csq_db *db, struct csq_job *job)
+{
+    return csq_db_open(db, &job->with.open, &job->error);
+}
+
+static int
+op_close(struct csq_db *db, struct csq_job *job)
+{
+    return csq_db_close(db, &job->error);
+}
+
+/* Stopping a statement undoes it alone when it only reads, or when it is a
+ * transaction of its own. Anywhere else SQLite would undo the transaction. */
+static void
+set_stoppable(struct csq_db *db, const struct csq_stmt *stmt)
+{
+    db->reading = stmt->readonly;
+    db->stoppable = stmt->readonly || sqlite3_get_autocommit(db->handle);
+}
+
+static int
+begin(struct csq_db *db, struct csq_job *job, const struct csq_stmt *stmt, bool *began)
+{
+    *began = false;
+    if (job->begin == NULL || !stmt->dml || !sqlite3_get_autocommit(db->handle)) {
+        return SQLITE_OK;
+    }
+    db->stoppable = true;
+    if (csq_db_run(db, job->begin, &job->error) != SQLITE_OK) {
+        return job->error.code;
+    }
+    *began = true;
+    return SQLITE_OK;
+}
+
+/* Runs the statement that `job->cursor` holds, parameters bound. */
+static int
+run_statement(struct csq_db *db, struct csq_job *job)
+{
+    struct csq_stmt *stmt = job->cursor->stmt;
+
+    if (stmt->dml) {
+        job->changes = 0;
+    }
+    if (stmt->handle == NULL) {
+        job->exhausted = true;
+        csq_cursor_reset(job->cursor, &db->cache);
+        return SQLITE_OK;
+    }
+    set_stoppable(db, stmt);
+    return csq_rows_step(db, job);
+}
+
+/* Values in order for named placeholders: an error or, later, a warning. */
+static int
+check_names(struct csq_job *job, const struct csq_stmt *stmt, const struct csq_strip *parameters)
+{
+    const struct csq_cell *head = parameters->first->cells;
+
+    if (head->type == CSQ_POISON || csq_head_named(head)) {
+        return SQLITE_OK;
+    }
+    job->first_name = csq_stmt_first_name(stmt);
+    if (job->first_name == 0 || !job->refuse_names) {
+        return SQLITE_OK;
+    }
+    return csq_error_set(&job->error, CSQ_USAGE,
+                         "Binding %d ('%s') is a named parameter, but you supplied a sequence "
+                         "which requires nameless (qmark) placeholders.",
+                         job->first_name,
+                         sqlite3_bind_parameter_name(stmt->handle, job->first_name));
+}
+
+static int
+op_execute(struct csq_db *db, struct csq_job *job)
+{
+    struct csq_cursor *cursor = job->cursor;
+    struct csq_reader reader = {NULL, NULL};
+    struct csq_stmt *stmt;
+    bool began;
+    int rc;
+
+    csq_cursor_reset(cursor, &db->cache);
+    if (db->handle == NULL) {
+        return closed(job);
+    }
+    stmt = csq_stmt_get(&db->cache, db->handle, job->sql, job->sql_size, &job->error);
+    if (stmt == NULL) {
+        return job->error.code;
+    }
+    cursor->stmt = stmt;
+    csq_list_append(&db->cursors, &cursor->open);
+    csq_strip_move(&cursor->parameters, &job->down);
+
+    rc = begin(db, job, stmt, &began);
+    if (rc == SQLITE_OK) {
+        rc = csq_stmt_bind(stmt, &cursor->parameters, &reader, &job->error);
+    }
+    if (rc == SQLITE_OK) {
+        rc = check_names(job, stmt, &cursor->parameters);
+    }
+    if (rc == SQLITE_OK) {
+        rc = run_statement(db, job);
+    }
+    if (rc != SQLITE_OK) {
+        csq_cursor_reset(cursor, &db->cache);
+    }
+    job->last_rowid = sqlite3_last_insert_rowid(db->handle);
+    return rc;
+}
+
+/* Executes all rows that lie in `rows`, adding up what they change. */
+static int
+execute_rows(struct csq_db *db, struct csq_job *job, struct csq_stmt *stmt,
+             const struct csq_strip *rows)
+{
+    struct csq_reader reader = {NULL, NULL};
+    int rc = SQLITE_OK;
+
+    for (size_t row = 0; row < rows->rows && rc == SQLITE_OK; row++) {
+        rc = csq_stmt_bind(stmt, rows, &reader, &job->error);
+        if (rc != SQLITE_OK) {
+            break;
+        }
+        do {
+            rc = sqlite3_step(stmt->handle);
+        } while (rc == SQLITE_ROW);
+        if (rc == SQLITE_DONE) {
+            rc = SQLITE_OK;
+            job->changes += stmt->dml ? sqlite3_changes(db->handle) : 0;
+        } else {
+            csq_error_copy(&job->error, db->handle, rc);
+            rc = job->error.code;
+        }
+        sqlite3_reset(stmt->handle);
+        if (atomic_load_explicit(&job->cancelled, memory_order_relaxed)) {
+            rc = csq_error_set(&job->error, CSQ_CANCELLED, "cancelled");
+        }
+    }
+    return rc;
+}
+
+/* Takes slice after slice from the flow until the caller has packed the last. */
+static int
+execute_flow(struct csq_db *db, struct csq_job *job, struct csq_stmt *stmt)
+{
+    struct csq_strip rows;
+    int rc = SQLITE_OK;
+
+    csq_strip_init(&rows);
+    if (job->mailbox != NULL && csq_flow_empty(&job->flow)) {
+        csq_mailbox_post(job, false);
+    }
+    while (rc == SQLITE_OK) {
+        if (!csq_flow_wait_more(&job->flow)) {
+            rc = csq_error_set(&job->error, CSQ_CANCELLED, "cancelled");
+            break;
+        }
+        csq_flow_take(&job->flow, &rows);
+        if (rows.first == NULL) {
+            break;
+        }
+        if (job->mailbox != NULL) {
+            csq_mailbox_post(job, false);
+        }
+        rc = job->first_name == 0 ? check_names(job, stmt, &rows) : SQLITE_OK;
+        if (rc == SQLITE_OK) {
+            rc = execute_rows(db, job, stmt, &rows);
+        }
+        if (stmt->parameters > 0) {
+            sqlite3_clear_bindings(stmt->handle);
+        }
+        csq_strip_clear(&rows);
+    }
+    return rc;
+}
+
+static int
+op_executemany(struct csq_db *db, struct csq_job *job)
+{
+    struct csq_stmt *stmt;
+    bool began = false;
+    int rc;
+
+    csq_cursor_reset(job->cursor, &db->cache);
+    if (db->handle == NULL) {
+        return closed(job);
+    }
+    stmt = csq_stmt_get(&db->cache, db->handle, job->sql, job->sql_size, &job->error);
+    if (stmt == NULL) {
+        return job->error.code;
+    }
+    if (stmt->readonly) {
+        csq_stmt_put(&db->cache, stmt);
+        return csq_error_set(&job->error, CSQ_USAGE,
+                             "executemany() can only execute DML statements.");
+    }
+    rc = begin(db, job, stmt, &began);
+    if (rc == SQLITE_OK) {
+        job->changes = stmt->dml ? 0 : -1;
+        set_stoppable(db, stmt);
+        rc = execute_flow(db, job, stmt);
+    }
+    csq_stmt_put(&db->cache, stmt);
+    if (rc == CSQ_CANCELLED && began) {
+        struct csq_error ignored;
+
+        csq_error_init(&ignored);
+        csq_db_run(db, "ROLLBACK", &ignored);
+        csq_error_clear(&ignored);
+    }
+    return rc;
+}
+
+/* Runs one statement of a script and moves *sql behind it. */
+static int
+run_one(struct csq_db *db, struct csq_job *job, const char **sql)
+{
+    sqlite3_stmt *handle = NULL;
+    int rc = sqlite3_prepare_v2(db->handle, *sql, -1, &handle, sql);
+
+    if (rc == SQLITE_OK && handle != NULL) {
+        db->stoppable = sqlite3_stmt_readonly(handle) || sqlite3_get_autocommit(db->handle);
+        do {
+            rc = sqlite3_step(handle);
+        } while (rc == SQLITE_ROW);
+        if (rc == SQLITE_DONE) {
+            rc = SQLITE_OK;
+        }
+    }
+    if (rc != SQLITE_OK) {
+        csq_error_copy(&job->error, db->handle, rc);
+        rc = job->error.code;
+    }
+    sqlite3_finalize(handle);
+    return rc;
+}
+
+static int
+op_script(struct csq_db *db, struct csq_job *job)
+{
+    const char *sql = job->sql;
+    int rc = SQLITE_OK;
+
+    csq_cursor_reset(job->cursor, &db->cache);
+    if (db->handle == NULL) {
+        return closed(job);
+    }
+    if (job->sql_size > (size_t)sqlite3_limit(db->handle, SQLITE_LIMIT_SQL_LENGTH, -1)) {
+        return csq_error_set(&job->error, SQLITE_TOOBIG, "query string is too large");
+    }
+    if (db->autocommit == CSQ_LEGACY && !sqlite3_get_autocommit(db->handle)) {
+        rc = csq_db_run(db, "COMMIT", &job->error);
+    }
+    while (rc == SQLITE_OK && *sql != '\0') {
+        rc = run_one(db, job, &sql);
+        if (rc == SQLITE_OK && atomic_load(&job->cancelled)) {
+            rc = csq_error_set(&job->error, CSQ_CANCELLED, "cancelled");
+        }
+    }
+    return rc;
+}
+
+static int
+op_fetch(struct csq_db *db, struct csq_job *job)
+{
+    struct csq_cursor *cursor = job->cursor;
+
+    if (db->handle == NULL) {
+        return closed(job);
+    }
+    if (cursor->stmt == NULL && cursor->dump == NULL) {
+        job->exhausted = true;
+        return SQLITE_OK;
+    }
+    if (cursor->stmt != NULL) {
+        set_stoppable(db, cursor->stmt);
+    }
+    return csq_rows_step(db, job);
+}
+
+static int
+op_reset(struct csq_db *db, struct csq_job *job)
+{
+    csq_cursor_reset(job->cursor, &db->cache);
+    return db->handle == NULL ? closed(job) : SQLITE_OK;
+}
+
+static int
+op_commit(struct csq_db *db, struct csq_job *job)
+{
+    return db->handle == NULL ? closed(job) : csq_db_commit(db, &job->error);
+}
+
+static int
+op_rollback(struct csq_db *db, struct csq_job *job)
+{
+    return db->handle == NULL ? closed(job) : csq_db_rollback(db, &job->error);
+}
+
+static int
+op_autocommit(struct csq_db *db, struct csq_job *job)
+{
+    return db->handle == NULL ? closed(job)
+                              : csq_db_set_autocommit(db, job->with.autocommit, &job->error);
+}
+
+/* Begins a dump in the cursor; `sql` is the filter, or NULL. */
+static int
+op_dump(struct csq_db *db, struct csq_job *job)
+{
+    csq_cursor_reset(job->cursor, &db->cache);
+    if (db->handle == NULL) {
+        return closed(job);
+    }
+    job->columns = csq_columns_named("sql");
+    job->cursor->dump = csq_dump_new(db->handle, job->sql);
+    if (job->columns == NULL || job->cursor->dump == NULL) {
+        csq_cursor_reset(job->cursor, &db->cache);
+        return csq_error_copy(&job->error, NULL, SQLITE_NOMEM);
+    }
+    csq_list_append(&db->cursors, &job->cursor->open);
+    db->stoppable = true;
+    db->reading = true;
+    return csq_rows_step(db, job);
+}
+
+static int
+op_backup(struct csq_db *db, struct csq_job *job)
+{
+    return csq_backup_step(job->with.backup, db, &job->error);
+}
+
+static int
+op_apply(struct csq_db *db, struct csq_job *job)
+{
+    return db->handle == NULL ? closed(job) : job->with.host.run(job, db->handle);
+}
+
+/* Runs even when the database is closed: what a caller queued behind close() is
+ * called, and learns from SQLite's own answer. */
+static int
+op_call(struct csq_db *db, struct csq_job *job)
+{
+    (void)db;
+    return job->with.host.run(job, NULL);
+}
+
+void
+csq_op_run(struct csq_db *db, struct csq_job *job)
+{
+    static int (*const ops[CSQ_OPS])(struct csq_db *, struct csq_job *) = {
+        [CSQ_OPEN] = op_open,         [CSQ_CLOSE] = op_close,
+        [CSQ_EXECUTE] = op_execute,   [CSQ_EXECUTEMANY] = op_executemany,
+        [CSQ_SCRIPT] = op_script,     [CSQ_FETCH] = op_fetch,
+        [CSQ_RESET] = op_reset,       [CSQ_COMMIT] = op_commit,
+        [CSQ_ROLLBACK] = op_rollback, [CSQ_AUTOCOMMIT] = op_autocommit,
+        [CSQ_DUMP] = op_dump,         [CSQ_BACKUP] = op_backup,
+        [CSQ_APPLY] = op_apply,       [CSQ_CALL] = op_call,
+    };
+    const atomic_int *outer = db->stop;
+
+    db->stop = &job->cancelled;
+    db->stoppable = false;
+    db->reading = false;
+    ops[job->op](db, job);
+    if (job->cursor != NULL && atomic_load(&job->cancelled)) {
+        csq_cursor_reset(job->cursor, &db->cache);
+    }
+    db->stop = outer;
+    csq_db_publish(db);
+}

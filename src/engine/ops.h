@@ -1,0 +1,14 @@
+/* What a job does: the table op -> function, run by the worker. */
+
+#ifndef CSQ_OPS_H
+#define CSQ_OPS_H
+
+#include "engine/db.h"
+#include "engine/job.h"
+
+/* Worker thread (or any, for the synchronous view), holding `db->lock`. Runs the
+ * job; what comes of it stands in the job. Never fails by itself: a failure is
+ * the job's error. */
+void csq_op_run(struct csq_db *db, struct csq_job *job);
+
+#endif

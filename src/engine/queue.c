@@ -1,0 +1,72 @@
+/* The worker takes the whole list at once and works outside the lock, so a burst
+ * of pushes meets the lock without contention and wakes the worker once. */
+
+#include "engine/queue.h"
+
+void
+csq_queue_init(struct csq_queue *queue)
+{
+    pthread_mutex_init(&queue->lock, NULL);
+    pthread_cond_init(&queue->pushed, NULL);
+    csq_list_init(&queue->jobs);
+    queue->sleeping = false;
+    queue->closed = false;
+}
+
+void
+csq_queue_destroy(struct csq_queue *queue)
+{
+    pthread_mutex_destroy(&queue->lock);
+    pthread_cond_destroy(&queue->pushed);
+}
+
+bool
+csq_queue_push(struct csq_queue *queue, struct csq_link *job)
+{
+    bool open;
+
+    pthread_mutex_lock(&queue->lock);
+    open = !queue->closed;
+    if (open) {
+        csq_list_append(&queue->jobs, job);
+        if (queue->sleeping) {
+            queue->sleeping = false;
+            pthread_cond_signal(&queue->pushed);
+        }
+    }
+    pthread_mutex_unlock(&queue->lock);
+    return open;
+}
+
+void
+csq_queue_take(struct csq_queue *queue, struct csq_list *jobs)
+{
+    pthread_mutex_lock(&queue->lock);
+    while (csq_list_empty(&queue->jobs)) {
+        queue->sleeping = true;
+        pthread_cond_wait(&queue->pushed, &queue->lock);
+    }
+    queue->sleeping = false;
+    csq_list_move(jobs, &queue->jobs);
+    pthread_mutex_unlock(&queue->lock);
+}
+
+void
+csq_queue_close(struct csq_queue *queue, struct csq_list *jobs)
+{
+    pthread_mutex_lock(&queue->lock);
+    queue->closed = true;
+    csq_list_move(jobs, &queue->jobs);
+    pthread_mutex_unlock(&queue->lock);
+}
+
+bool
+csq_queue_empty(struct csq_queue *queue)
+{
+    bool empty;
+
+    pthread_mutex_lock(&queue->lock);
+    empty = csq_list_empty(&queue->jobs);
+    pthread_mutex_unlock(&queue->lock);
+    return empty;
+}

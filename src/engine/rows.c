@@ -1,0 +1,123 @@
+/* Prefetching. A job that wants a chunk steps until it has so many rows, or so
+ * many bytes, or a millisecond has passed, whichever is first: a slow query
+ * gives its first row at once, a quick one spares the next crossing. A job that
+ * wants the whole hands over strips while it goes on stepping, and waits when the
+ * loop is far behind. */
+
+#include "engine/rows.h"
+
+#include <time.h>
+
+#include "engine/mailbox.h"
+
+enum {
+    CHUNK_BYTES = 256 * 1024,        /* a chunk ends at the row that passes this */
+    CHUNK_NANOSECONDS = 1000 * 1000, /* … or this */
+    STRIP_BYTES = 192 * 1024,        /* what is handed over at once when streaming */
+    AHEAD_BYTES = 4 * 1024 * 1024,   /* how far the worker may be ahead of the loop */
+};
+
+static int64_t
+now(void)
+{
+    struct timespec time;
+
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (int64_t)time.tv_sec * 1000000000 + time.tv_nsec;
+}
+
+/* Notes what the caller learns of the statement. After the first step, because
+ * that may prepare the statement anew for a changed schema. */
+static bool
+note_columns(struct csq_job *job, struct csq_stmt *stmt)
+{
+    if (job->columns == NULL && stmt->columns != NULL) {
+        if (!csq_stmt_refresh(stmt)) {
+            return false;
+        }
+        job->columns = csq_columns_get(stmt->columns);
+    }
+    return true;
+}
+
+/* One row or line into `job->up`: SQLITE_ROW, SQLITE_DONE or an error's code. */
+static int
+step(struct csq_db *db, struct csq_job *job)
+{
+    struct csq_cursor *cursor = job->cursor;
+    int rc;
+
+    if (cursor->dump != NULL) {
+        return csq_dump_step(cursor->dump, &job->up, &job->error);
+    }
+    rc = sqlite3_step(cursor->stmt->handle);
+    if (rc != SQLITE_ROW && rc != SQLITE_DONE) {
+        return csq_error_copy(&job->error, db->handle, rc);
+    }
+    if (!note_columns(job, cursor->stmt) ||
+        (rc == SQLITE_ROW && !csq_stmt_row(cursor->stmt, &job->up, job->texts))) {
+        return csq_error_copy(&job->error, NULL, SQLITE_NOMEM);
+    }
+    return rc;
+}
+
+/* Hands over what has been stepped. False: nobody wants it any more. */
+static bool
+hand_over(struct csq_job *job)
+{
+    if (!csq_flow_wait_room(&job->flow, AHEAD_BYTES)) {
+        return false;
+    }
+    csq_flow_put(&job->flow, &job->up);
+    csq_mailbox_post(job, false);
+    return true;
+}
+
+static int
+step_whole(struct csq_db *db, struct csq_job *job)
+{
+    size_t rows = 0;
+    int rc;
+
+    do {
+        rc = step(db, job);
+        if (rc == SQLITE_ROW && job->streaming && job->up.bytes >= STRIP_BYTES &&
+            !hand_over(job)) {
+            rc = csq_error_set(&job->error, CSQ_CANCELLED, "cancelled");
+        }
+    } while (rc == SQLITE_ROW && ++rows < job->rows);
+    return rc;
+}
+
+static int
+step_chunk(struct csq_db *db, struct csq_job *job)
+{
+    int64_t end = now() + CHUNK_NANOSECONDS;
+    int rc;
+
+    do {
+        rc = step(db, job);
+    } while (rc == SQLITE_ROW && job->up.rows < job->rows && job->up.bytes < CHUNK_BYTES &&
+             now() < end);
+    return rc;
+}
+
+int
+csq_rows_step(struct csq_db *db, struct csq_job *job)
+{
+    struct csq_cursor *cursor = job->cursor;
+    int rc = job->whole ? step_whole(db, job) : step_chunk(db, job);
+
+    if (rc == SQLITE_ROW) {
+        return SQLITE_OK;
+    }
+    job->exhausted = true;
+    if (rc == SQLITE_DONE) {
+        if (cursor->stmt != NULL && cursor->stmt->dml) {
+            job->changes = sqlite3_changes(db->handle);
+        }
+        rc = SQLITE_OK;
+    }
+    csq_cursor_reset(cursor, &db->cache);
+    return rc;
+}

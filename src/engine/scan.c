@@ -1,0 +1,148 @@
+/* The part of SQLite's tokenizer that tells parameters from everything that
+ * only looks like one. The rules are those of sqlite.org/lang_expr.html
+ * ("Parameters") and lang_comment.html: a name is letters, digits, "_", "$"
+ * and every byte above 0x7f; after "$" also "::" and one "(...)" at the end. */
+
+#include "engine/scan.h"
+
+#include <sqlite3.h>
+#include <string.h>
+
+static bool
+is_name(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+           c == '_' || c == '$' || (unsigned char)c >= 0x80;
+}
+
+static bool
+is_blank(char c)
+{
+    return c == ' ' || (c >= '\t' && c <= '\r' && c != '\v');
+}
+
+/* Behind the closing `quote` of what begins at `sql`; a doubled quote is a
+ * quote within, which reads just like two quoted texts side by side. */
+static const char *
+skip_quoted(const char *sql, const char *end, char quote)
+{
+    const char *close = memchr(sql + 1, quote, (size_t)(end - sql - 1));
+
+    return close == NULL ? end : close + 1;
+}
+
+/* Behind the comment that begins at `sql`, or `sql` itself when none does. */
+static const char *
+skip_comment(const char *sql, const char *end)
+{
+    if (end - sql >= 2 && sql[0] == '-' && sql[1] == '-') {
+        const char *line = memchr(sql, '\n', (size_t)(end - sql));
+
+        return line == NULL ? end : line + 1;
+    }
+    if (end - sql >= 2 && sql[0] == '/' && sql[1] == '*') {
+        for (sql += 2; end - sql >= 2; sql++) {
+            if (sql[0] == '*' && sql[1] == '/') {
+                return sql + 2;
+            }
+        }
+        return end;
+    }
+    return sql;
+}
+
+/* Behind the name that begins at `sql`, which follows `prefix`. */
+static const char *
+skip_name(const char *sql, const char *end, char prefix)
+{
+    while (sql < end) {
+        if (is_name(*sql)) {
+            sql++;
+        } else if (prefix == '$' && end - sql >= 2 && sql[0] == ':' && sql[1] == ':') {
+            sql += 2;
+        } else if (prefix == '$' && *sql == '(') {
+            const char *close = memchr(sql, ')', (size_t)(end - sql));
+
+            return close == NULL ? end : close + 1;
+        } else {
+            break;
+        }
+    }
+    return sql;
+}
+
+/* Behind the number that begins at `sql`. */
+static const char *
+skip_digits(const char *sql, const char *end)
+{
+    while (sql < end && *sql >= '0' && *sql <= '9') {
+        sql++;
+    }
+    return sql;
+}
+
+bool
+csq_scan_parameter(const char **sql, const char *end, const char **name, size_t *size)
+{
+    const char *p = *sql;
+
+    while (p < end) {
+        const char *behind = skip_comment(p, end);
+
+        if (behind != p) {
+            p = behind;
+        } else if (*p == '\'' || *p == '"' || *p == '`') {
+            p = skip_quoted(p, end, *p);
+        } else if (*p == '[') {
+            p = skip_quoted(p, end, ']');
+        } else if (*p == ':' || *p == '@' || *p == '$' || *p == '?') {
+            behind = *p == '?' ? skip_digits(p + 1, end) : skip_name(p + 1, end, *p);
+            if (behind > p + 1) {
+                *name = p + 1;
+                *size = (size_t)(behind - p - 1);
+                *sql = behind;
+                return true;
+            }
+            p++;
+        } else if (is_name(*p)) {
+            p = skip_name(p, end, ' ');
+        } else {
+            p++;
+        }
+    }
+    *sql = end;
+    return false;
+}
+
+const char *
+csq_scan_start(const char *sql)
+{
+    const char *end = sql + strlen(sql);
+
+    while (sql < end) {
+        const char *behind = skip_comment(sql, end);
+
+        if (behind != sql) {
+            sql = behind;
+        } else if (is_blank(*sql)) {
+            sql++;
+        } else {
+            return sql;
+        }
+    }
+    return NULL;
+}
+
+bool
+csq_scan_is_dml(const char *sql)
+{
+    static const char *const words[] = {"insert", "update", "delete", "replace"};
+    const char *start = csq_scan_start(sql);
+
+    for (size_t i = 0; start != NULL && i < sizeof words / sizeof *words; i++) {
+        if (sqlite3_strnicmp(start, words[i], (int)strlen(words[i])) == 0) {
+            return true;
+        }
+    }
+    return false;
+}

@@ -1,0 +1,26 @@
+/* Reading SQL without preparing it: which parameters a text names, and with
+ * what word it begins. Any thread; nothing is allocated.
+ *
+ * SQLite remains the judge: a name found here only decides for which keys a
+ * mapping is asked; what is bound is what sqlite3_bind_parameter_name() says. */
+
+#ifndef CSQ_SCAN_H
+#define CSQ_SCAN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* Moves *sql (to `end`) behind the next named parameter and lends its name
+ * without the prefix (":", "@", "$"; of "?12" the digits). Texts, quoted names and comments are
+ * skipped. False: there is none. */
+bool csq_scan_parameter(const char **sql, const char *end, const char **name, size_t *size);
+
+/* Lends the first character of `sql` that is neither blank nor in a comment;
+ * NULL: there is none before the terminating 0. */
+const char *csq_scan_start(const char *sql);
+
+/* Whether `sql` begins with INSERT, UPDATE, DELETE or REPLACE: what the
+ * sqlite3 module calls DML and opens a transaction for. */
+bool csq_scan_is_dml(const char *sql);
+
+#endif

@@ -1,0 +1,248 @@
+/* The thread. It ends after the job that closes the database, or that failed to
+ * open it: the queue is closed first, so a job is either run (and, with no
+ * database, told so) or refused, never lost.
+ *
+ * All signals are blocked in it: they are the main thread's. */
+
+#include "engine/worker.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <time.h>
+
+#include "engine/alloc.h"
+#include "engine/mailbox.h"
+#include "engine/ops.h"
+
+struct csq_worker *
+csq_worker_new(void)
+{
+    struct csq_worker *worker = csq_calloc(sizeof *worker);
+
+    if (worker == NULL) {
+        return NULL;
+    }
+    atomic_init(&worker->references, 1);
+    csq_queue_init(&worker->queue);
+    csq_db_init(&worker->db);
+    pthread_mutex_init(&worker->lock, NULL);
+    pthread_cond_init(&worker->ended, NULL);
+    return worker;
+}
+
+struct csq_worker *
+csq_worker_get(struct csq_worker *worker)
+{
+    atomic_fetch_add(&worker->references, 1);
+    return worker;
+}
+
+void
+csq_worker_put(struct csq_worker *worker)
+{
+    if (atomic_fetch_sub(&worker->references, 1) > 1) {
+        return;
+    }
+    csq_job_clear(&worker->farewell);
+    csq_queue_destroy(&worker->queue);
+    csq_db_destroy(&worker->db);
+    pthread_mutex_destroy(&worker->lock);
+    pthread_cond_destroy(&worker->ended);
+    csq_free(worker);
+}
+
+/* Makes `job` the current one. A worker that is told to quit does not begin to
+ * wait for a loop. */
+static void
+set_current(struct csq_worker *worker, struct csq_job *job)
+{
+    pthread_mutex_lock(&worker->lock);
+    worker->current = job;
+    if (job != NULL && job->streaming && atomic_load(&worker->db.quitting)) {
+        csq_flow_abandon(&job->flow);
+    }
+    pthread_mutex_unlock(&worker->lock);
+}
+
+/* What was cancelled before it began never runs, but for what cleans up. */
+static bool
+is_wanted(const struct csq_job *job)
+{
+    return job->op == CSQ_CLOSE || job->op == CSQ_RESET || job->op == CSQ_BACKUP ||
+           !atomic_load(&job->cancelled);
+}
+
+static void
+run(struct csq_worker *worker, struct csq_job *job)
+{
+    set_current(worker, job);
+    if (is_wanted(job)) {
+        pthread_mutex_lock(&worker->db.lock);
+        csq_op_run(&worker->db, job);
+        pthread_mutex_unlock(&worker->db.lock);
+    } else {
+        csq_error_set(&job->error, CSQ_CANCELLED, "cancelled");
+    }
+    set_current(worker, NULL);
+}
+
+static void
+give_back(struct csq_job *job)
+{
+    if (job->mailbox != NULL) {
+        csq_mailbox_post(job, true);
+    } else if (job->release != NULL) {
+        job->release(job);
+    }
+}
+
+/* Runs what stands in `jobs`, in order. False: the database is closed now. */
+static bool
+run_list(struct csq_worker *worker, struct csq_list *jobs)
+{
+    bool open = true;
+    struct csq_link *link;
+
+    while ((link = csq_list_shift(jobs)) != NULL) {
+        struct csq_job *job = csq_item(link, struct csq_job, link);
+
+        run(worker, job);
+        if (job->op == CSQ_CLOSE || (job->op == CSQ_OPEN && job->error.code != SQLITE_OK)) {
+            csq_queue_close(&worker->queue, jobs);
+            open = false;
+        }
+        give_back(job);
+    }
+    return open;
+}
+
+static void *
+work(void *argument)
+{
+    struct csq_worker *worker = argument;
+    struct csq_list jobs;
+
+    csq_list_init(&jobs);
+    do {
+        csq_queue_take(&worker->queue, &jobs);
+    } while (run_list(worker, &jobs));
+    if (worker->at_end != NULL) {
+        worker->at_end(worker->at_end_argument);
+    }
+    pthread_mutex_lock(&worker->lock);
+    worker->running = false;
+    pthread_cond_broadcast(&worker->ended);
+    pthread_mutex_unlock(&worker->lock);
+    csq_worker_put(worker);
+    return NULL;
+}
+
+int
+csq_worker_start(struct csq_worker *worker)
+{
+    pthread_attr_t attributes;
+    sigset_t all;
+    sigset_t before;
+    int rc;
+
+    rc = pthread_attr_init(&attributes);
+    if (rc != 0) {
+        return rc;
+    }
+    pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    pthread_mutex_lock(&worker->lock);
+    atomic_fetch_add(&worker->references, 1);
+    rc = pthread_create(&worker->thread, &attributes, work, worker);
+    worker->running = rc == 0;
+    pthread_mutex_unlock(&worker->lock);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    pthread_attr_destroy(&attributes);
+    if (rc != 0) {
+        csq_worker_put(worker);
+    }
+    return rc;
+}
+
+bool
+csq_worker_is_running(struct csq_worker *worker)
+{
+    bool running;
+
+    pthread_mutex_lock(&worker->lock);
+    running = worker->running;
+    pthread_mutex_unlock(&worker->lock);
+    return running;
+}
+
+bool
+csq_worker_is_current(struct csq_worker *worker)
+{
+    bool current;
+
+    pthread_mutex_lock(&worker->lock);
+    current = worker->running && pthread_equal(pthread_self(), worker->thread);
+    pthread_mutex_unlock(&worker->lock);
+    return current;
+}
+
+bool
+csq_worker_push(struct csq_worker *worker, struct csq_job *job)
+{
+    return csq_queue_push(&worker->queue, &job->link);
+}
+
+void
+csq_worker_stop(struct csq_worker *worker)
+{
+    bool push;
+
+    pthread_mutex_lock(&worker->lock);
+    push = worker->running && !worker->stopping;
+    worker->stopping = true;
+    pthread_mutex_unlock(&worker->lock);
+    if (push) {
+        csq_job_init(&worker->farewell, CSQ_CLOSE);
+        csq_worker_push(worker, &worker->farewell);
+    }
+}
+
+void
+csq_worker_quit(struct csq_worker *worker)
+{
+    atomic_store(&worker->db.quitting, true);
+    pthread_mutex_lock(&worker->lock);
+    if (worker->current != NULL && worker->current->streaming) {
+        csq_flow_abandon(&worker->current->flow);
+    }
+    pthread_mutex_unlock(&worker->lock);
+    csq_worker_stop(worker);
+}
+
+bool
+csq_worker_join(struct csq_worker *worker, double seconds)
+{
+    struct timespec end;
+    bool running;
+    int rc = 0;
+
+    clock_gettime(CLOCK_REALTIME, &end);
+    if (seconds >= 0) {
+        if (seconds > 1e9) {
+            seconds = 1e9;
+        }
+        end.tv_sec += (time_t)seconds;
+        end.tv_nsec += (long)((seconds - (double)(time_t)seconds) * 1e9);
+        end.tv_sec += end.tv_nsec / 1000000000;
+        end.tv_nsec %= 1000000000;
+    }
+    pthread_mutex_lock(&worker->lock);
+    while (worker->running && rc != ETIMEDOUT) {
+        rc = seconds < 0 ? pthread_cond_wait(&worker->ended, &worker->lock)
+                         : pthread_cond_timedwait(&worker->ended, &worker->lock, &end);
+    }
+    running = worker->running;
+    pthread_mutex_unlock(&worker->lock);
+    return !running;
+}

@@ -1,0 +1,67 @@
+/* One pthread per connection: take, run, post. The only pthread_create.
+ *
+ * A worker is counted by reference: its connection holds one, its thread holds
+ * one while it runs. The thread is detached; csq_worker_join() waits on a
+ * condition, so that anybody may wait and nobody must. */
+
+#ifndef CSQ_WORKER_H
+#define CSQ_WORKER_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+
+#include "engine/db.h"
+#include "engine/job.h"
+#include "engine/queue.h"
+
+struct csq_worker {
+    atomic_int references;
+    struct csq_queue queue;
+    struct csq_db db;
+    pthread_t thread;
+    pthread_mutex_t lock;    /* guards what follows */
+    pthread_cond_t ended;    /* `running` became false */
+    bool running;            /* the thread was started and has not ended */
+    bool stopping;           /* the farewell is pushed */
+    struct csq_job *current; /* the job that runs */
+    struct csq_job farewell; /* closes the database when nobody waits for it */
+    void (*at_end)(void *);  /* called by the thread before it ends; NULL: nothing */
+    void *at_end_argument;
+};
+
+/* Any thread. Gives a worker whose thread is not started, or NULL: no memory. */
+struct csq_worker *csq_worker_new(void);
+
+/* Any thread. Gives another reference. */
+struct csq_worker *csq_worker_get(struct csq_worker *worker);
+
+/* Any thread. Takes a reference. The last one frees it. */
+void csq_worker_put(struct csq_worker *worker);
+
+/* Any thread, once. Starts the thread. 0 or an errno. */
+int csq_worker_start(struct csq_worker *worker);
+
+/* Any thread. Whether the thread was started and has not ended. */
+bool csq_worker_is_running(struct csq_worker *worker);
+
+/* Any thread. Whether the caller is the worker's own thread. */
+bool csq_worker_is_current(struct csq_worker *worker);
+
+/* Any thread. Hands a job over; it comes back through its mailbox or `release`.
+ * False: the worker has closed, the job remains the caller's. */
+bool csq_worker_push(struct csq_worker *worker, struct csq_job *job);
+
+/* Any thread. Lets the worker close the database and end when all that is
+ * queued is done. It cannot fail, and a second time does nothing. */
+void csq_worker_stop(struct csq_worker *worker);
+
+/* Any thread. As csq_worker_stop(), and what only reads, or waits for a loop
+ * that is gone, ends at once: the process is about to end. */
+void csq_worker_quit(struct csq_worker *worker);
+
+/* Any thread but the worker's. Waits until the thread has ended, at most
+ * `seconds` (negative: for ever). False: it still runs. */
+bool csq_worker_join(struct csq_worker *worker, double seconds);
+
+#endif
