@@ -1,0 +1,70 @@
+/* One thread state per worker, kept between calls: making one costs more than
+ * the call it is made for. */
+
+#include "bridge/gate.h"
+
+struct gate *
+gate_new(void)
+{
+    struct gate *gate = PyMem_RawCalloc(1, sizeof *gate);
+
+    if (gate == NULL) {
+        PyErr_NoMemory();
+        return NULL;
+    }
+    atomic_init(&gate->references, 1);
+    gate->interpreter = PyInterpreterState_Get();
+    return gate;
+}
+
+void
+gate_put(struct gate *gate)
+{
+    if (gate != NULL && atomic_fetch_sub(&gate->references, 1) == 1) {
+        PyMem_RawFree(gate);
+    }
+}
+
+struct gate *
+gate_get(struct gate *gate)
+{
+    atomic_fetch_add(&gate->references, 1);
+    return gate;
+}
+
+void
+gate_enter(struct gate *gate)
+{
+    if (gate->lent != NULL) {
+        PyEval_RestoreThread(gate->lent);
+        return;
+    }
+    if (gate->own == NULL) {
+        gate->own = PyThreadState_New(gate->interpreter);
+        if (gate->own == NULL) {
+            Py_FatalError("csqlite: no memory for a thread state");
+        }
+    }
+    PyEval_RestoreThread(gate->own);
+}
+
+void
+gate_leave(struct gate *gate)
+{
+    (void)gate;
+    PyEval_SaveThread();
+}
+
+void
+gate_end(void *argument)
+{
+    struct gate *gate = argument;
+
+    if (gate->own != NULL) {
+        PyEval_RestoreThread(gate->own);
+        PyThreadState_Clear(gate->own);
+        PyThreadState_DeleteCurrent();
+        gate->own = NULL;
+    }
+    gate_put(gate);
+}

@@ -1,0 +1,42 @@
+/* The worker's way into the interpreter: for a user's own callable, and for
+ * nothing else.
+ *
+ * A gate belongs to one worker and one interpreter. It enters through a thread
+ * state of its own (not PyGILState, which knows only the main interpreter), made
+ * at the first call: a connection without callbacks never has one. Counted by
+ * reference, as the worker may outlive its connection. */
+
+#ifndef CSQ_GATE_H
+#define CSQ_GATE_H
+
+#include "bridge/compat.h"
+
+#include <stdatomic.h>
+
+struct gate {
+    atomic_int references;
+    PyInterpreterState *interpreter;
+    PyThreadState *own;  /* NULL until the worker first enters */
+    PyThreadState *lent; /* of a thread that runs a job in the worker's place */
+};
+
+/* Any thread, GIL held. Gives a gate, or NULL with MemoryError. */
+struct gate *gate_new(void);
+
+/* Any thread. Takes a reference. */
+void gate_put(struct gate *gate);
+
+/* Any thread. Gives another reference. */
+struct gate *gate_get(struct gate *gate);
+
+/* Worker thread, GIL not held: takes the GIL. Each enter is followed by a leave. */
+void gate_enter(struct gate *gate);
+
+/* Worker thread: gives the GIL back. */
+void gate_leave(struct gate *gate);
+
+/* Worker thread, at its end: deletes the thread state and takes the reference.
+ * `gate` is a struct gate *. */
+void gate_end(void *gate);
+
+#endif

@@ -1,0 +1,451 @@
+/* The loop's side of the mailbox.
+ *
+ * A turn of the reactor is bounded by time, not by rows: first all that is new,
+ * each in a short slice, so that a large result never delays a small one; then
+ * the large ones in turn, until the turn's budget is used up. What is left goes
+ * on in the next iteration of the loop.
+ *
+ * The loop owns a Waker, and the Waker the reactor. When the loop is closed it
+ * drops its readers, so the Waker dies: that is how a reactor learns that nobody
+ * listens any more, without a hook into any kind of loop. Jobs that come back
+ * after that are dropped by reactor_sweep(). */
+
+#include "bridge/reactor.h"
+
+#include <errno.h>
+#include <time.h>
+
+#include "bridge/ready.h"
+#include "bridge/request.h"
+
+enum {
+    SLICE_NANOSECONDS = 250 * 1000, /* for one request with news */
+    TURN_NANOSECONDS = 700 * 1000,  /* for all of them, before the loop goes on */
+};
+
+typedef struct {
+    PyObject_HEAD ReactorObject *reactor;
+} WakerObject;
+
+int64_t
+reactor_now(void)
+{
+    struct timespec time;
+
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (int64_t)time.tv_sec * 1000000000 + time.tv_nsec;
+}
+
+PyObject *
+reactor_future(ReactorObject *reactor)
+{
+    return PyObject_CallNoArgs(reactor->create_future);
+}
+
+/* -- taking mail -------------------------------------------------------------- */
+
+static void
+collect(ReactorObject *reactor)
+{
+    struct csq_list jobs;
+    struct csq_link *link;
+
+    csq_list_init(&jobs);
+    csq_mailbox_take(&reactor->mailbox, &jobs);
+    while ((link = csq_list_shift(&jobs)) != NULL) {
+        RequestObject *request = csq_item(link, RequestObject, job.link);
+
+        /* News for one that still stands in a list joins the older news. */
+        if (request->news.next == &request->news) {
+            csq_list_append(&reactor->fresh, &request->news);
+        }
+    }
+}
+
+/* Lets the first of `list` have a slice; what is left over goes to `large`. */
+static void
+advance_first(ReactorObject *reactor, struct csq_list *list, int64_t now)
+{
+    RequestObject *request = csq_item(csq_list_shift(list), RequestObject, news);
+
+    Py_INCREF(request);
+    if (request_advance(request, now + SLICE_NANOSECONDS) == REQUEST_AGAIN) {
+        csq_list_append(&reactor->large, &request->news);
+    }
+    Py_DECREF(request);
+}
+
+static int
+resume_soon(ReactorObject *reactor)
+{
+    PyObject *handle;
+
+    if (reactor->resumed || reactor->waker == NULL) {
+        return 0;
+    }
+    handle = PyObject_CallMethodObjArgs(reactor->loop, reactor->bridge->str_call_soon,
+                                        reactor->waker, NULL);
+    if (handle == NULL) {
+        return -1;
+    }
+    Py_DECREF(handle);
+    reactor->resumed = true;
+    return 0;
+}
+
+/* What the loop calls when the descriptor is readable, and for what was left. */
+static PyObject *
+turn(ReactorObject *reactor)
+{
+    int64_t now = reactor_now();
+    int64_t end = now + TURN_NANOSECONDS;
+
+    reactor->resumed = false;
+    collect(reactor);
+    while (!csq_list_empty(&reactor->fresh) && now < end) {
+        advance_first(reactor, &reactor->fresh, now);
+        now = reactor_now();
+    }
+    while (!csq_list_empty(&reactor->large) && now < end) {
+        advance_first(reactor, &reactor->large, now);
+        now = reactor_now();
+    }
+    if (!csq_list_empty(&reactor->fresh) || !csq_list_empty(&reactor->large)) {
+        if (resume_soon(reactor) < 0) {
+            return NULL;
+        }
+    }
+    Py_RETURN_NONE;
+}
+
+/* -- loops that are gone ------------------------------------------------------ */
+
+/* Nobody listens any more: what waits for the loop is released. */
+static void
+silence(ReactorObject *reactor)
+{
+    struct csq_link *link;
+
+    reactor->waker = NULL;
+    for (link = reactor->under_way.head.next; link != &reactor->under_way.head;
+         link = link->next) {
+        RequestObject *request = csq_item(link, RequestObject, under_way);
+
+        if (request->job.streaming) {
+            csq_flow_abandon(&request->job.flow);
+        }
+    }
+}
+
+/* Drops what has come back to a silent reactor. */
+static void
+drop_mail(ReactorObject *reactor)
+{
+    struct csq_link *link;
+
+    collect(reactor);
+    csq_list_move(&reactor->fresh, &reactor->large);
+    while ((link = csq_list_shift(&reactor->fresh)) != NULL) {
+        request_forsake(csq_item(link, RequestObject, news));
+    }
+}
+
+/* Gives a silent reactor that has mail, or NULL. */
+static ReactorObject *
+find_mail(struct bridge *bridge)
+{
+    struct csq_link *link;
+
+    for (link = bridge->reactors.head.next; link != &bridge->reactors.head; link = link->next) {
+        ReactorObject *reactor = csq_item(link, ReactorObject, all);
+
+        if (reactor->waker == NULL && !csq_mailbox_empty(&reactor->mailbox)) {
+            Py_INCREF(reactor);
+            return reactor;
+        }
+    }
+    return NULL;
+}
+
+void
+reactor_sweep(struct bridge *bridge)
+{
+    ReactorObject *reactor;
+
+    /* Dropping a request may free any reactor, so the search begins anew. */
+    while ((reactor = find_mail(bridge)) != NULL) {
+        drop_mail(reactor);
+        Py_DECREF(reactor);
+    }
+}
+
+/* -- finding the reactor ------------------------------------------------------ */
+
+static ReactorObject *
+reactor_new(struct bridge *bridge, PyObject *loop)
+{
+    PyTypeObject *type = bridge->reactor_type;
+    ReactorObject *reactor = (ReactorObject *)type->tp_alloc(type, 0);
+
+    if (reactor == NULL) {
+        return NULL;
+    }
+    reactor->bridge = bridge;
+    reactor->loop = Py_NewRef(loop);
+    csq_list_init(&reactor->under_way);
+    csq_list_init(&reactor->fresh);
+    csq_list_init(&reactor->large);
+    csq_list_append(&bridge->reactors, &reactor->all);
+    if (csq_mailbox_init(&reactor->mailbox) < 0) {
+        PyErr_SetFromErrno(PyExc_OSError);
+        goto fail;
+    }
+    reactor->create_future = PyObject_GetAttr(loop, bridge->str_create_future);
+    if (reactor->create_future == NULL) {
+        goto fail;
+    }
+    return reactor;
+
+fail:
+    Py_DECREF(reactor);
+    return NULL;
+}
+
+/* Lets the loop watch the mailbox. */
+static int
+watch(ReactorObject *reactor)
+{
+    PyTypeObject *type = reactor->bridge->waker_type;
+    WakerObject *waker = (WakerObject *)type->tp_alloc(type, 0);
+    PyObject *descriptor = NULL;
+    PyObject *added = NULL;
+    int rc = -1;
+
+    if (waker == NULL) {
+        goto done;
+    }
+    waker->reactor = (ReactorObject *)Py_NewRef((PyObject *)reactor);
+    reactor->waker = (PyObject *)waker;
+    descriptor = PyLong_FromLong(reactor->mailbox.wake_read);
+    if (descriptor == NULL) {
+        goto done;
+    }
+    added = PyObject_CallMethodObjArgs(reactor->loop, reactor->bridge->str_add_reader, descriptor,
+                                       (PyObject *)waker, NULL);
+    rc = added == NULL ? -1 : 0;
+
+done:
+    Py_XDECREF(added);
+    Py_XDECREF(descriptor);
+    Py_XDECREF(waker);
+    return rc;
+}
+
+ReactorObject *
+reactor_get(struct bridge *bridge)
+{
+    PyObject *loop = PyObject_CallNoArgs(bridge->get_running_loop);
+    ReactorObject *reactor = NULL;
+    struct csq_link *link;
+
+    if (loop == NULL) {
+        return NULL;
+    }
+    for (link = bridge->reactors.head.next; link != &bridge->reactors.head; link = link->next) {
+        reactor = csq_item(link, ReactorObject, all);
+        if (reactor->loop == loop && reactor->waker != NULL) {
+            Py_INCREF(reactor);
+            goto done;
+        }
+    }
+    reactor_sweep(bridge);
+    reactor = reactor_new(bridge, loop);
+    if (reactor != NULL && watch(reactor) < 0) {
+        Py_CLEAR(reactor);
+    }
+
+done:
+    Py_DECREF(loop);
+    return reactor;
+}
+
+/* -- types -------------------------------------------------------------------- */
+
+static int
+reactor_traverse(ReactorObject *self, visitproc visit, void *arg)
+{
+    COMPAT_VISIT_TYPE(self);
+    Py_VISIT(self->loop);
+    Py_VISIT(self->create_future);
+    return 0;
+}
+
+static int
+reactor_clear(ReactorObject *self)
+{
+    Py_CLEAR(self->loop);
+    Py_CLEAR(self->create_future);
+    return 0;
+}
+
+static void
+reactor_dealloc(ReactorObject *self)
+{
+    PyTypeObject *type = Py_TYPE(self);
+
+    PyObject_GC_UnTrack(self);
+    csq_link_remove(&self->all);
+    reactor_clear(self);
+    csq_mailbox_destroy(&self->mailbox);
+    type->tp_free(self);
+    Py_DECREF(type);
+}
+
+static PyObject *
+waker_call(WakerObject *self, PyObject *args, PyObject *kwargs)
+{
+    (void)args;
+    (void)kwargs;
+    return turn(self->reactor);
+}
+
+static int
+waker_traverse(WakerObject *self, visitproc visit, void *arg)
+{
+    COMPAT_VISIT_TYPE(self);
+    Py_VISIT(self->reactor);
+    return 0;
+}
+
+static int
+waker_clear(WakerObject *self)
+{
+    if (self->reactor != NULL && self->reactor->waker == (PyObject *)self) {
+        silence(self->reactor);
+    }
+    Py_CLEAR(self->reactor);
+    return 0;
+}
+
+static void
+waker_dealloc(WakerObject *self)
+{
+    PyTypeObject *type = Py_TYPE(self);
+
+    PyObject_GC_UnTrack(self);
+    waker_clear(self);
+    type->tp_free(self);
+    Py_DECREF(type);
+}
+
+static PyType_Slot reactor_slots[] = {
+    {Py_tp_doc, "The mailbox of one event loop."},
+    {Py_tp_traverse, reactor_traverse},
+    {Py_tp_clear, reactor_clear},
+    {Py_tp_dealloc, reactor_dealloc},
+    {0, NULL},
+};
+
+static PyType_Spec reactor_spec = {
+    .name = "csqlite._csqlite.Reactor",
+    .basicsize = sizeof(ReactorObject),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC,
+    .slots = reactor_slots,
+};
+
+static PyType_Slot waker_slots[] = {
+    {Py_tp_doc, "What an event loop calls when a mailbox has mail."},
+    {Py_tp_call, waker_call},
+    {Py_tp_traverse, waker_traverse},
+    {Py_tp_clear, waker_clear},
+    {Py_tp_dealloc, waker_dealloc},
+    {0, NULL},
+};
+
+static PyType_Spec waker_spec = {
+    .name = "csqlite._csqlite.Waker",
+    .basicsize = sizeof(WakerObject),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC,
+    .slots = waker_slots,
+};
+
+static int
+intern_strings(struct bridge *bridge)
+{
+    const struct {
+        PyObject **where;
+        const char *text;
+    } strings[] = {
+        {&bridge->str_add_reader, "add_reader"},
+        {&bridge->str_blocking, "_asyncio_future_blocking"},
+        {&bridge->str_call_soon, "call_soon"},
+        {&bridge->str_create_future, "create_future"},
+        {&bridge->str_done, "done"},
+        {&bridge->str_is_closed, "is_closed"},
+        {&bridge->str_set_result, "set_result"},
+    };
+
+    for (size_t i = 0; i < sizeof strings / sizeof *strings; i++) {
+        *strings[i].where = PyUnicode_InternFromString(strings[i].text);
+        if (*strings[i].where == NULL) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+int
+bridge_init(struct bridge *bridge, PyObject *module)
+{
+    PyObject *asyncio;
+
+    csq_list_init(&bridge->reactors);
+    bridge->reactor_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &reactor_spec, NULL);
+    bridge->waker_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &waker_spec, NULL);
+    if (bridge->reactor_type == NULL || bridge->waker_type == NULL) {
+        return -1;
+    }
+    compat_forbid_new(bridge->reactor_type);
+    compat_forbid_new(bridge->waker_type);
+    asyncio = PyImport_ImportModule("asyncio");
+    if (asyncio == NULL) {
+        return -1;
+    }
+    bridge->get_running_loop = PyObject_GetAttrString(asyncio, "get_running_loop");
+    Py_DECREF(asyncio);
+    if (bridge->get_running_loop == NULL) {
+        return -1;
+    }
+    if (intern_strings(bridge) < 0 || ready_init(bridge, module) < 0) {
+        return -1;
+    }
+    return request_init(bridge, module);
+}
+
+int
+bridge_traverse(struct bridge *bridge, visitproc visit, void *arg)
+{
+    Py_VISIT(bridge->reactor_type);
+    Py_VISIT(bridge->waker_type);
+    Py_VISIT(bridge->request_type);
+    Py_VISIT(bridge->ready_type);
+    Py_VISIT(bridge->get_running_loop);
+    return 0;
+}
+
+void
+bridge_clear(struct bridge *bridge)
+{
+    Py_CLEAR(bridge->reactor_type);
+    Py_CLEAR(bridge->waker_type);
+    Py_CLEAR(bridge->request_type);
+    Py_CLEAR(bridge->ready_type);
+    Py_CLEAR(bridge->get_running_loop);
+    Py_CLEAR(bridge->str_add_reader);
+    Py_CLEAR(bridge->str_blocking);
+    Py_CLEAR(bridge->str_call_soon);
+    Py_CLEAR(bridge->str_create_future);
+    Py_CLEAR(bridge->str_done);
+    Py_CLEAR(bridge->str_is_closed);
+    Py_CLEAR(bridge->str_set_result);
+}

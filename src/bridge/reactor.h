@@ -1,0 +1,62 @@
+/* One per event loop: watches the mailbox, lets requests take in what came of
+ * their jobs within a budget of time, settles their futures.
+ *
+ * Loop thread, GIL held, unless marked otherwise. The loop holds the reactor
+ * through the reader it has added; requests on their way hold it too. */
+
+#ifndef CSQ_REACTOR_H
+#define CSQ_REACTOR_H
+
+#include "bridge/compat.h"
+#include "engine/list.h"
+#include "engine/mailbox.h"
+
+/* What the bridge needs of a module's state: one per interpreter. */
+struct bridge {
+    struct csq_list reactors; /* all that live, by ReactorObject.all */
+    PyTypeObject *reactor_type;
+    PyTypeObject *waker_type;
+    PyTypeObject *request_type;
+    PyTypeObject *ready_type;
+    PyObject *get_running_loop;
+    PyObject *str_add_reader;
+    PyObject *str_blocking; /* "_asyncio_future_blocking" */
+    PyObject *str_call_soon;
+    PyObject *str_create_future;
+    PyObject *str_done;
+    PyObject *str_is_closed;
+    PyObject *str_set_result;
+};
+
+typedef struct {
+    PyObject_HEAD struct bridge *bridge;
+    struct csq_link all;         /* in bridge->reactors */
+    PyObject *loop;
+    PyObject *create_future;     /* the loop's bound method */
+    PyObject *waker;             /* borrowed: the loop owns it; NULL: the loop is closed */
+    struct csq_mailbox mailbox;
+    struct csq_list under_way;   /* requests whose job is not done, by under_way */
+    struct csq_list fresh;       /* requests with news, by news */
+    struct csq_list large;       /* requests with more news than one slice, by news */
+    bool resumed;                /* a call_soon() for what is left is under way */
+} ReactorObject;
+
+/* Makes the types and strings. 0, or -1 with an exception. */
+int bridge_init(struct bridge *bridge, PyObject *module);
+int bridge_traverse(struct bridge *bridge, visitproc visit, void *arg);
+void bridge_clear(struct bridge *bridge);
+
+/* Gives the running loop's reactor, made if need be; NULL with RuntimeError when
+ * no loop is running. */
+ReactorObject *reactor_get(struct bridge *bridge);
+
+/* Gives a new future of the loop. */
+PyObject *reactor_future(ReactorObject *reactor);
+
+/* Drops the finished jobs of loops that are closed. Any thread, GIL held. */
+void reactor_sweep(struct bridge *bridge);
+
+/* Monotonic nanoseconds, what deadlines are given in. Any thread. */
+int64_t reactor_now(void);
+
+#endif

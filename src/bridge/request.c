@@ -1,0 +1,584 @@
+/* Requests. A request is its own coroutine: send() is called by the task's step,
+ * and between the two sends the task waits for an ordinary future of its loop, so
+ * cancellation, timeouts and task groups work as with any coroutine.
+ *
+ * While its job is with the worker, the request holds one reference to itself;
+ * request_arrive() is the only place that drops it. Owner, cursor and reactor are
+ * held by the request, so nothing the worker touches can die under it. */
+
+#include "bridge/request.h"
+
+#include "bridge/ready.h"
+
+static void request_settle(RequestObject *request);
+
+/* -- making ------------------------------------------------------------------- */
+
+RequestObject *
+request_new(struct bridge *bridge, const struct request_hooks *hooks, enum csq_op op,
+            PyObject *owner, PyObject *target)
+{
+    PyTypeObject *type = bridge->request_type;
+    RequestObject *request = (RequestObject *)type->tp_alloc(type, 0);
+
+    if (request == NULL) {
+        return NULL;
+    }
+    csq_job_init(&request->job, op);
+    csq_link_init(&request->under_way);
+    csq_link_init(&request->news);
+    request->bridge = bridge;
+    request->hooks = hooks;
+    request->owner = Py_XNewRef(owner);
+    request->target = Py_XNewRef(target);
+    return request;
+}
+
+void
+request_fail(RequestObject *request)
+{
+    PyObject *exception = compat_take_exception();
+
+    Py_CLEAR(request->result);
+    Py_XDECREF(request->exception);
+    request->exception = exception;
+}
+
+/* -- on its way --------------------------------------------------------------- */
+
+/* Hands the job to the worker. 0, or -1 with an exception. */
+static int
+push(RequestObject *request)
+{
+    request->reactor = reactor_get(request->bridge);
+    if (request->reactor == NULL) {
+        return -1;
+    }
+    request->future = reactor_future(request->reactor);
+    if (request->future == NULL) {
+        return -1;
+    }
+    request->job.mailbox = &request->reactor->mailbox;
+    request->pushed = true;
+    request->stage = REQUEST_PENDING;
+    csq_list_append(&request->reactor->under_way, &request->under_way);
+    if (request->counter != NULL) {
+        ++*request->counter;
+    }
+    Py_INCREF(request);
+    if (!csq_worker_push(request->worker, &request->job)) {
+        csq_error_set(&request->job.error, CSQ_CLOSED, "Cannot operate on a closed database.");
+        request->job.done = true;
+        request_advance(request, INT64_MAX);
+    }
+    return 0;
+}
+
+/* The job is done: what was held for the worker's sake is let go. */
+static void
+request_arrive(RequestObject *request)
+{
+    request->pushed = false;
+    if (request->counter != NULL) {
+        --*request->counter;
+    }
+    csq_link_remove(&request->under_way);
+    Py_DECREF(request);
+}
+
+enum request_answer
+request_advance(RequestObject *request, int64_t deadline)
+{
+    enum request_answer answer = REQUEST_READY;
+    bool done = request->job.done;
+
+    if (request->stage == REQUEST_PENDING) {
+        answer = request->hooks->unpack(request, deadline);
+        if (answer == REQUEST_FAILED) {
+            request_fail(request);
+            if (!done) {
+                csq_job_cancel(&request->job);
+            }
+            request->stage = REQUEST_SETTLED;
+        } else if (answer == REQUEST_READY) {
+            request->stage = REQUEST_SETTLED;
+        }
+        if (request->stage == REQUEST_SETTLED) {
+            request_settle(request);
+        }
+    }
+    if (done && answer != REQUEST_AGAIN && request->pushed) {
+        request_arrive(request);
+    }
+    return answer;
+}
+
+void
+request_forsake(RequestObject *request)
+{
+    if (request->stage == REQUEST_PENDING) {
+        request->stage = REQUEST_DONE;
+        csq_job_cancel(&request->job);
+        if (request->hooks->abandon != NULL) {
+            request->hooks->abandon(request);
+        }
+    }
+    if (request->job.done && request->pushed) {
+        request_arrive(request);
+    }
+}
+
+/* Wakes the awaiting task. A future that is done already was cancelled, and its
+ * task hears of that instead. */
+static void
+request_settle(RequestObject *request)
+{
+    struct bridge *bridge = request->bridge;
+    PyObject *answer = PyObject_CallMethodObjArgs(request->future, bridge->str_done, NULL);
+
+    if (answer == Py_False) {
+        Py_SETREF(answer, PyObject_CallMethodObjArgs(
+                              request->future, bridge->str_set_result,
+                              request->answer == NULL ? Py_None : request->answer, NULL));
+    }
+    if (answer == NULL) {
+        PyErr_WriteUnraisable((PyObject *)request);
+    }
+    Py_XDECREF(answer);
+}
+
+/* -- the coroutine ------------------------------------------------------------ */
+
+/* Ends the request with what came of it. */
+static PySendResult
+finish(RequestObject *request, PyObject **result)
+{
+    PyObject *exception = request->exception;
+
+    request->stage = REQUEST_DONE;
+    if (exception != NULL) {
+        request->exception = NULL;
+        compat_give_exception(exception);
+        *result = NULL;
+        return PYGEN_ERROR;
+    }
+    if (request->entered) {
+        request->context = Py_NewRef(request->result);
+    }
+    *result = request->result;
+    request->result = NULL;
+    return PYGEN_RETURN;
+}
+
+static PySendResult
+start(RequestObject *request, PyObject **result)
+{
+    enum request_answer answer;
+
+    /* A request whose packing fails is over: it never reached the worker. */
+    request->stage = REQUEST_DONE;
+    answer = request->hooks->pack(request);
+    if (answer == REQUEST_READY) {
+        return finish(request, result);
+    }
+    if (answer == REQUEST_FAILED || push(request) < 0) {
+        *result = NULL;
+        return PYGEN_ERROR;
+    }
+    if (request->stage == REQUEST_SETTLED) {
+        return finish(request, result);
+    }
+    if (PyObject_SetAttr(request->future, request->bridge->str_blocking, Py_True) < 0) {
+        *result = NULL;
+        return PYGEN_ERROR;
+    }
+    *result = Py_NewRef(request->future);
+    return PYGEN_NEXT;
+}
+
+static PySendResult
+request_send(RequestObject *self, PyObject *value, PyObject **result)
+{
+    (void)value;
+    *result = NULL;
+    switch (self->stage) {
+    case REQUEST_NEW:
+        return start(self, result);
+    case REQUEST_SETTLED:
+        return finish(self, result);
+    case REQUEST_PENDING:
+        PyErr_SetString(PyExc_RuntimeError, "await wasn't used with future");
+        return PYGEN_ERROR;
+    default:
+        PyErr_SetString(PyExc_RuntimeError, "cannot reuse already awaited coroutine");
+        return PYGEN_ERROR;
+    }
+}
+
+/* As send() of a generator: a return becomes StopIteration. */
+static PyObject *
+give_next(PySendResult answer, PyObject *result)
+{
+    if (answer == PYGEN_RETURN) {
+        /* An instance: a tuple as result would be taken for its arguments. */
+        PyObject *stop = PyObject_CallOneArg(PyExc_StopIteration, result);
+
+        if (stop != NULL) {
+            PyErr_SetObject(PyExc_StopIteration, stop);
+            Py_DECREF(stop);
+        }
+        Py_CLEAR(result);
+    }
+    return result;
+}
+
+static PyObject *
+request_send_method(RequestObject *self, PyObject *value)
+{
+    PyObject *result;
+    PySendResult answer = request_send(self, value, &result);
+
+    return give_next(answer, result);
+}
+
+static PyObject *
+request_iternext(RequestObject *self)
+{
+    return request_send_method(self, Py_None);
+}
+
+/* The awaiting task goes away: so does what the worker does for it. */
+static void
+leave_worker(RequestObject *request)
+{
+    bool pending = request->stage == REQUEST_PENDING || request->stage == REQUEST_SETTLED;
+
+    request->stage = REQUEST_DONE;
+    if (request->pushed) {
+        csq_job_cancel(&request->job);
+    }
+    if (pending && request->hooks->abandon != NULL) {
+        request->hooks->abandon(request);
+    }
+}
+
+/* Raises what throw(type, value, traceback) was given. */
+static void
+raise_thrown(PyObject *type, PyObject *value, PyObject *traceback)
+{
+    if (PyExceptionInstance_Check(type)) {
+        PyErr_SetObject((PyObject *)Py_TYPE(type), type);
+    } else if (PyExceptionClass_Check(type)) {
+        PyErr_SetObject(type, value == NULL ? Py_None : value);
+    } else {
+        PyErr_Format(PyExc_TypeError,
+                     "exceptions must be classes or instances deriving from BaseException, "
+                     "not %.100s",
+                     Py_TYPE(type)->tp_name);
+        return;
+    }
+    if (traceback != NULL && traceback != Py_None) {
+        PyObject *exception = compat_take_exception();
+
+        if (exception != NULL) {
+            PyException_SetTraceback(exception, traceback);
+            compat_give_exception(exception);
+        }
+    }
+}
+
+PyDoc_STRVAR(throw_doc, "throw($self, type, value=None, traceback=None, /)\n--\n\n"
+                        "Raise an exception where the request is awaited; its query is stopped.");
+
+static PyObject *
+request_throw(RequestObject *self, PyObject *args)
+{
+    PyObject *type;
+    PyObject *value = NULL;
+    PyObject *traceback = NULL;
+
+    if (!PyArg_ParseTuple(args, "O|OO:throw", &type, &value, &traceback)) {
+        return NULL;
+    }
+    if (self->stage == REQUEST_DONE) {
+        PyErr_SetString(PyExc_RuntimeError, "cannot reuse already awaited coroutine");
+        return NULL;
+    }
+    leave_worker(self);
+    raise_thrown(type, value, traceback);
+    return NULL;
+}
+
+PyDoc_STRVAR(close_doc, "close($self, /)\n--\n\n"
+                        "Give the request up; a query on its way is stopped.");
+
+static PyObject *
+request_close(RequestObject *self, PyObject *unused)
+{
+    (void)unused;
+    leave_worker(self);
+    Py_RETURN_NONE;
+}
+
+static PyObject *
+request_await(RequestObject *self)
+{
+    return Py_NewRef((PyObject *)self);
+}
+
+/* -- the context manager ------------------------------------------------------ */
+
+PyDoc_STRVAR(aenter_doc, "__aenter__($self, /)\n--\n\nAwait the request; gives its result.");
+
+static PyObject *
+request_aenter(RequestObject *self, PyObject *unused)
+{
+    (void)unused;
+    self->entered = true;
+    return Py_NewRef((PyObject *)self);
+}
+
+PyDoc_STRVAR(aexit_doc, "__aexit__($self, exc_type, exc, tb, /)\n--\n\n"
+                        "Close the result when it is a cursor.");
+
+static PyObject *
+request_aexit(RequestObject *self, PyObject *args)
+{
+    (void)args;
+    if (self->context != NULL && self->hooks->leave != NULL) {
+        PyObject *context = self->context;
+        PyObject *leaving;
+
+        self->context = NULL;
+        leaving = self->hooks->leave(context);
+        Py_DECREF(context);
+        return leaving;
+    }
+    return ready_new(self->bridge, Py_NewRef(Py_None));
+}
+
+/* -- without a loop ----------------------------------------------------------- */
+
+PyObject *
+request_start(RequestObject *request)
+{
+    enum request_answer answer;
+
+    request->stage = REQUEST_DONE;
+    answer = request->hooks->pack(request);
+    if (answer == REQUEST_WAIT) {
+        return push(request) < 0 ? NULL : Py_NewRef(request->future);
+    }
+    if (answer == REQUEST_READY) {
+        request->reactor = reactor_get(request->bridge);
+        request->future = request->reactor == NULL ? NULL : reactor_future(request->reactor);
+        if (request->future != NULL) {
+            request_settle(request);
+            return Py_NewRef(request->future);
+        }
+    }
+    return NULL;
+}
+
+/* Runs the job here, the GIL released. On the worker's own thread this is within
+ * another job, which holds the lock. */
+static void
+run_here(RequestObject *request)
+{
+    struct csq_worker *worker = request->worker;
+    bool own = csq_worker_is_current(worker);
+    PyThreadState *state = PyEval_SaveThread();
+
+    if (!own) {
+        pthread_mutex_lock(&worker->db.lock);
+        request->gate->lent = state;
+    }
+    csq_op_run(&worker->db, &request->job);
+    if (!own) {
+        request->gate->lent = NULL;
+        pthread_mutex_unlock(&worker->db.lock);
+    }
+    PyEval_RestoreThread(state);
+    request->job.done = true;
+}
+
+PyObject *
+request_run(RequestObject *request)
+{
+    enum request_answer answer;
+    PyObject *result = NULL;
+
+    request->inline_run = true;
+    request->stage = REQUEST_DONE;
+    answer = request->hooks->pack(request);
+    if (answer == REQUEST_WAIT) {
+        run_here(request);
+        do {
+            answer = request->hooks->unpack(request, INT64_MAX);
+        } while (answer == REQUEST_AGAIN);
+    }
+    if (answer == REQUEST_READY) {
+        finish(request, &result);
+    }
+    Py_DECREF(request);
+    return result;
+}
+
+/* -- the type ----------------------------------------------------------------- */
+
+static void
+request_finalize(RequestObject *self)
+{
+    PyObject *exception = compat_take_exception();
+
+    if (self->stage == REQUEST_NEW && self->owner != NULL &&
+        PyErr_WarnFormat(PyExc_RuntimeWarning, 1, "coroutine '%s' was never awaited",
+                         self->hooks->name) < 0) {
+        PyErr_WriteUnraisable((PyObject *)self);
+    }
+    if (exception != NULL) {
+        compat_give_exception(exception);
+    }
+}
+
+static int
+request_traverse(RequestObject *self, visitproc visit, void *arg)
+{
+    COMPAT_VISIT_TYPE(self);
+    Py_VISIT(self->owner);
+    Py_VISIT(self->target);
+    for (int i = 0; i < 3; i++) {
+        Py_VISIT(self->arguments[i]);
+    }
+    Py_VISIT(self->rows);
+    Py_VISIT(self->result);
+    Py_VISIT(self->exception);
+    Py_VISIT(self->held);
+    Py_VISIT(self->context);
+    Py_VISIT(self->future);
+    Py_VISIT(self->answer);
+    Py_VISIT(self->reactor);
+    return 0;
+}
+
+static int
+request_clear(RequestObject *self)
+{
+    Py_CLEAR(self->owner);
+    Py_CLEAR(self->target);
+    for (int i = 0; i < 3; i++) {
+        Py_CLEAR(self->arguments[i]);
+    }
+    Py_CLEAR(self->rows);
+    Py_CLEAR(self->result);
+    Py_CLEAR(self->exception);
+    Py_CLEAR(self->held);
+    Py_CLEAR(self->context);
+    Py_CLEAR(self->future);
+    Py_CLEAR(self->answer);
+    Py_CLEAR(self->reactor);
+    return 0;
+}
+
+static void
+request_dealloc(RequestObject *self)
+{
+    PyTypeObject *type = Py_TYPE(self);
+
+    if (PyObject_CallFinalizerFromDealloc((PyObject *)self) < 0) {
+        return;
+    }
+    PyObject_GC_UnTrack(self);
+    csq_link_remove(&self->news);
+    csq_job_clear(&self->job);
+    csq_strip_clear(&self->strip);
+    request_clear(self);
+    type->tp_free(self);
+    Py_DECREF(type);
+}
+
+static PyObject *
+request_get_name(RequestObject *self, void *closure)
+{
+    const char *dot = strrchr(self->hooks->name, '.');
+
+    (void)closure;
+    return PyUnicode_FromString(dot == NULL ? self->hooks->name : dot + 1);
+}
+
+static PyObject *
+request_get_qualname(RequestObject *self, void *closure)
+{
+    (void)closure;
+    return PyUnicode_FromString(self->hooks->name);
+}
+
+static PyObject *
+request_repr(RequestObject *self)
+{
+    static const char *const stages[] = {"not awaited", "pending", "settled", "done"};
+
+    return PyUnicode_FromFormat("<csqlite request %s, %s>", self->hooks->name,
+                                stages[self->stage]);
+}
+
+PyDoc_STRVAR(send_doc, "send($self, value, /)\n--\n\nGo on, as a coroutine does.");
+
+static PyMethodDef request_methods[] = {
+    {"send", (PyCFunction)request_send_method, METH_O, send_doc},
+    {"throw", (PyCFunction)request_throw, METH_VARARGS, throw_doc},
+    {"close", (PyCFunction)request_close, METH_NOARGS, close_doc},
+    {"__aenter__", (PyCFunction)request_aenter, METH_NOARGS, aenter_doc},
+    {"__aexit__", (PyCFunction)request_aexit, METH_VARARGS, aexit_doc},
+    {"__class_getitem__", Py_GenericAlias, METH_O | METH_CLASS, "See PEP 585."},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyGetSetDef request_getset[] = {
+    {"__name__", (getter)request_get_name, NULL, "The method that made it.", NULL},
+    {"__qualname__", (getter)request_get_qualname, NULL, "The method that made it.", NULL},
+    {NULL, NULL, NULL, NULL, NULL},
+};
+
+PyDoc_STRVAR(request_doc,
+             "What every method that must wait returns: await it, once.\n\n"
+             "Nothing runs before it is awaited. Where the result is a cursor, "
+             "`async with` awaits\nit and closes the cursor at the end. It is an "
+             "asyncio coroutine (`asyncio.iscoroutine`),\nso tasks can be made of it. "
+             "Cancelling the task stops the query.");
+
+static PyType_Slot request_slots[] = {
+    {Py_tp_doc, (void *)request_doc},
+    {Py_tp_repr, request_repr},
+    {Py_tp_traverse, request_traverse},
+    {Py_tp_clear, request_clear},
+    {Py_tp_dealloc, request_dealloc},
+    {Py_tp_finalize, request_finalize},
+    {Py_tp_iter, PyObject_SelfIter},
+    {Py_tp_iternext, request_iternext},
+    {Py_tp_methods, request_methods},
+    {Py_tp_getset, request_getset},
+    {Py_am_await, request_await},
+#if PY_VERSION_HEX >= 0x030A0000
+    {Py_am_send, request_send},
+#endif
+    {0, NULL},
+};
+
+static PyType_Spec request_spec = {
+    .name = "csqlite._csqlite.Request",
+    .basicsize = sizeof(RequestObject),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC,
+    .slots = request_slots,
+};
+
+int
+request_init(struct bridge *bridge, PyObject *module)
+{
+    bridge->request_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &request_spec, NULL);
+    if (bridge->request_type == NULL) {
+        return -1;
+    }
+    compat_forbid_new(bridge->request_type);
+    return PyModule_AddObject(module, "Request", Py_NewRef((PyObject *)bridge->request_type));
+}

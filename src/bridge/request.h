@@ -1,0 +1,106 @@
+/* What every async method returns: a lazy awaitable that is also an async context
+ * manager, with the job embedded.
+ *
+ * Nothing runs before it is awaited. The first send() packs the parameters and
+ * pushes the job; the reactor unpacks what comes back and settles the future;
+ * the last send() gives the result. Loop thread, GIL held. */
+
+#ifndef CSQ_REQUEST_H
+#define CSQ_REQUEST_H
+
+#include "bridge/compat.h"
+#include "bridge/gate.h"
+#include "bridge/reactor.h"
+#include "engine/job.h"
+#include "engine/ops.h"
+#include "engine/worker.h"
+
+typedef struct RequestObject RequestObject;
+
+/* What a hook answers; below 0 an exception is set. */
+enum request_answer {
+    REQUEST_FAILED = -1,
+    REQUEST_READY, /* `result` is there */
+    REQUEST_WAIT,  /* more will come from the worker */
+    REQUEST_AGAIN, /* more is there than fitted before the deadline */
+};
+
+struct request_hooks {
+    const char *name; /* as in "coroutine 'Connection.execute' was never awaited" */
+
+    /* Checks, packs, and decides: REQUEST_WAIT pushes the job, REQUEST_READY
+     * ends without one. */
+    enum request_answer (*pack)(RequestObject *request);
+
+    /* Takes in what the worker has posted, until `deadline`. */
+    enum request_answer (*unpack)(RequestObject *request, int64_t deadline);
+
+    /* The awaiting task was cancelled. NULL: nothing to clean up. */
+    void (*abandon)(RequestObject *request);
+
+    /* Gives what `async with` awaits at its end, when `result` is what it was
+     * entered with. NULL: nothing to do. */
+    PyObject *(*leave)(PyObject *result);
+};
+
+enum request_stage {
+    REQUEST_NEW,
+    REQUEST_PENDING, /* its future is awaited */
+    REQUEST_SETTLED, /* the result or the exception is there, not yet fetched */
+    REQUEST_DONE,
+};
+
+struct RequestObject {
+    PyObject_HEAD struct csq_job job;
+    struct bridge *bridge;
+    const struct request_hooks *hooks;
+    enum request_stage stage;
+    bool pushed;               /* the job is with the worker; one reference is held for it */
+    bool inline_run;           /* runs in the calling thread, no loop takes part */
+    bool entered;              /* by `async with` */
+    int *counter;              /* lent by target: how many jobs it has under way; or NULL */
+    struct csq_worker *worker; /* lent by owner */
+    struct gate *gate;         /* lent by owner */
+    PyObject *owner;           /* the connection */
+    PyObject *target;          /* the cursor, or what else the method works on */
+    PyObject *arguments[3];    /* the method's: SQL, parameters … */
+    Py_ssize_t number;         /* the method's: how many rows … */
+    struct csq_strip strip;    /* rows that are being decoded */
+    struct csq_reader reader;  /* where decoding stands in it */
+    PyObject *rows;            /* the list that is being filled */
+    PyObject *result;
+    PyObject *exception;
+    PyObject *held; /* an exception met while packing, raised if nothing else fails */
+    PyObject *context; /* what `async with` was entered with */
+    PyObject *future;
+    PyObject *answer; /* what the future is settled with; NULL: None */
+    ReactorObject *reactor;
+    struct csq_link under_way; /* in reactor->under_way */
+    struct csq_link news; /* in reactor->fresh or ->large */
+};
+
+/* Gives a request for `op`. `owner` and `target` (or NULL) get new references. */
+RequestObject *request_new(struct bridge *bridge, const struct request_hooks *hooks,
+                           enum csq_op op, PyObject *owner, PyObject *target);
+
+/* Starts it without an awaiting task. Gives the future that tells when it is
+ * done, or NULL with an exception. */
+PyObject *request_start(RequestObject *request);
+
+/* Runs it in the calling thread and gives its result: the synchronous view.
+ * Takes the request. Any thread; the worker's own, or the db's lock is waited for. */
+PyObject *request_run(RequestObject *request);
+
+/* Keeps the current exception as what the request ends with. */
+void request_fail(RequestObject *request);
+
+/* For the reactor: takes in news until `deadline`, settles when it is done. */
+enum request_answer request_advance(RequestObject *request, int64_t deadline);
+
+/* For the reactor: the loop is closed, so nobody will hear of it. */
+void request_forsake(RequestObject *request);
+
+/* Registers the type. 0, or -1 with an exception. */
+int request_init(struct bridge *bridge, PyObject *module);
+
+#endif
