@@ -1,0 +1,81 @@
+"""asyncio and SQLite: aiosqlite's API as a C extension.
+
+    import csqlite as aiosqlite
+
+    async with aiosqlite.connect("app.db") as db:
+        async with db.execute("SELECT name FROM person WHERE id = ?", (1,)) as cursor:
+            print(await cursor.fetchone())
+
+Exceptions, adapters, converters and `Row` are those of the standard `sqlite3` module;
+`sqlite_version` is that of the SQLite csqlite itself uses. See docs/compat.md for every
+difference from aiosqlite and `sqlite3`.
+"""
+
+import sqlite3 as _sqlite3
+from sqlite3 import (
+    PARSE_COLNAMES,
+    PARSE_DECLTYPES,
+    Binary,
+    DatabaseError,
+    DataError,
+    Date,
+    DateFromTicks,
+    Error,
+    IntegrityError,
+    InterfaceError,
+    InternalError,
+    NotSupportedError,
+    OperationalError,
+    ProgrammingError,
+    Row,
+    Time,
+    TimeFromTicks,
+    Timestamp,
+    TimestampFromTicks,
+    Warning,
+    adapt,
+    adapters,
+    apilevel,
+    complete_statement,
+    converters,
+    enable_callback_tracebacks,
+    paramstyle,
+    register_adapter,
+    register_converter,
+    threadsafety,
+)
+
+from . import _csqlite, context, core, cursor
+from .__version__ import __version__
+from .core import Connection, Cursor, connect
+
+sqlite_version = _csqlite.sqlite_version
+sqlite_version_info = tuple(int(part) for part in sqlite_version.split("."))
+
+# For connect(autocommit=...). The sqlite3 module has it since Python 3.12.
+LEGACY_TRANSACTION_CONTROL = -1
+
+# The SQLITE_* codes that the running Python's sqlite3 module has.
+globals().update(
+    {name: value for name, value in vars(_sqlite3).items() if name.startswith("SQLITE_")}
+)
+
+__all__ = [
+    "Connection",
+    "Cursor",
+    "DatabaseError",
+    "Error",
+    "IntegrityError",
+    "NotSupportedError",
+    "OperationalError",
+    "ProgrammingError",
+    "Row",
+    "Warning",
+    "__version__",
+    "connect",
+    "paramstyle",
+    "register_adapter",
+    "register_converter",
+    "sqlite_version",
+    "sqlite_version_info",
+]

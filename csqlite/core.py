@@ -1,0 +1,241 @@
+"""connect() and Connection, where aiosqlite has them: `csqlite.core`.
+
+The work is done by the extension. Here is what needs no C: reading the arguments of
+connect(), and the names without promise that programs written for aiosqlite touch.
+"""
+
+import asyncio
+import logging
+import os
+import sqlite3
+from collections.abc import AsyncIterator
+from typing import Any, Callable, Optional
+from typing import Literal as _Literal
+from warnings import warn
+
+from . import _csqlite, backup, foreign, worker
+from .cursor import Cursor
+
+__all__ = ["Connection", "Cursor", "connect"]
+
+AuthorizerCallback = Callable[[int, str, str, str, str], int]
+
+IsolationLevel = Optional[_Literal["DEFERRED", "IMMEDIATE", "EXCLUSIVE"]]
+
+LOG = logging.getLogger("aiosqlite")
+
+_STOP_RUNNING_SENTINEL = object()
+
+# The standard module's own, to notice when somebody has put another in their place.
+_STDLIB = sqlite3
+_STDLIB_CONNECT = sqlite3.connect
+
+# The options of sqlite3.connect() in the order of its positional parameters.
+_DEFAULTS = {
+    "timeout": 5.0,
+    "detect_types": 0,
+    "isolation_level": "",
+    "check_same_thread": True,
+    "factory": None,
+    "cached_statements": 128,
+    "uri": False,
+    "autocommit": -1,
+}
+
+
+def set_result(fut: asyncio.Future, result: Any) -> None:
+    """Set the result of a future that has none yet."""
+    if not fut.done():
+        fut.set_result(result)
+
+
+def set_exception(fut: asyncio.Future, e: BaseException) -> None:
+    """Set the exception of a future that has none yet."""
+    if not fut.done():
+        fut.set_exception(e)
+
+
+def _connection_worker_thread(tx: Any) -> None:
+    """Name the worker's thread, as aiosqlite's is named; csqlite's runs no Python function."""
+
+
+class _Connector:
+    """What connect() was asked for.
+
+    Calling it opens the database with the sqlite3 module, as calling aiosqlite's connector
+    does. csqlite itself asks for `native_options()` instead.
+    """
+
+    def __init__(self, database: Any, options: dict[str, Any]) -> None:
+        self.database = database
+        self.options = options
+
+    def location(self) -> str:
+        """Return the database as a path, the way aiosqlite reads it."""
+        if isinstance(self.database, bytes):
+            return self.database.decode("utf-8")
+        return str(self.database)
+
+    def __call__(self) -> Any:
+        return sqlite3.connect(self.location(), **self.options)
+
+    def native_options(self) -> Optional[tuple[Any, ...]]:
+        """Return what the extension needs to open the database itself.
+
+        None says that the sqlite3 module, or what stands in its place, has to open it: a
+        factory is asked for, or core.sqlite3 or its connect() was replaced.
+        """
+        if sqlite3 is not _STDLIB or sqlite3.connect is not _STDLIB_CONNECT:
+            return None
+        options = {**_DEFAULTS, **self.options}
+        for name in options:
+            if name not in _DEFAULTS:
+                raise TypeError(f"{name!r} is an invalid keyword argument for Connection()")
+        if options["factory"] not in (None, sqlite3.Connection):
+            return None
+        flags = _csqlite.SQLITE_OPEN_READWRITE | _csqlite.SQLITE_OPEN_CREATE
+        if options["uri"]:
+            flags |= _csqlite.SQLITE_OPEN_URI
+        path = os.fsencode(self.location())
+        if b"\0" in path:
+            raise ValueError("embedded null byte")
+        return (
+            path,
+            flags,
+            _number(options["timeout"]),
+            options["detect_types"],
+            _level(options["isolation_level"]),
+            bool(options["check_same_thread"]),
+            options["cached_statements"],
+            _control(options["autocommit"]),
+        )
+
+
+def _number(value: Any) -> float:
+    """Return a number of seconds, or raise what sqlite3 raises for anything else."""
+    if isinstance(value, (int, float)) or hasattr(value, "__float__"):
+        return max(0.0, float(value))
+    raise TypeError(f"must be real number, not {type(value).__name__}")
+
+
+def _level(value: Any) -> Optional[str]:
+    """Return an isolation level in SQLite's spelling, or raise what sqlite3 raises."""
+    if value is None:
+        return None
+    if not isinstance(value, str):
+        raise TypeError("isolation_level must be str or None")
+    if value.upper() not in ("", "DEFERRED", "IMMEDIATE", "EXCLUSIVE"):
+        raise ValueError(
+            "isolation_level string must be '', 'DEFERRED', 'IMMEDIATE', or 'EXCLUSIVE'"
+        )
+    return value.upper()
+
+
+def _control(value: Any) -> int:
+    """Return how transactions are controlled, or raise what sqlite3 raises."""
+    if value is True or value is False or (isinstance(value, int) and value == -1):
+        return int(value)
+    raise ValueError("autocommit must be True, False, or sqlite3.LEGACY_TRANSACTION_CONTROL")
+
+
+class Connection(_csqlite.Connection):
+    """An SQLite connection whose work is done by a thread of its own.
+
+    Made by connect(). Await it, or enter it with `async with`, to open it. Its methods are
+    the extension's but for those below.
+    """
+
+    async def __aenter__(self) -> "Connection":
+        return await self
+
+    async def backup(
+        self,
+        target: Any,
+        *,
+        pages: int = 0,
+        progress: Optional[Callable[[int, int, int], object]] = None,
+        name: str = "main",
+        sleep: float = 0.250,
+    ) -> None:
+        """Copy the database into another connection's, which it replaces.
+
+        target: a csqlite Connection, or a sqlite3.Connection. pages: how many are copied at a
+        time; 0 or less: all. progress: called as progress(status, remaining, total) after each
+        step. name: the schema to copy. sleep: seconds between two steps, when the connection
+        is free for other work.
+
+        Raises ValueError when the target is this connection, sqlite3.Error when the copy
+        fails. As sqlite3's Connection.backup(); `progress` runs on the worker.
+        """
+        await backup.run(self, target, pages, progress, name, sleep)
+
+    async def iterdump(self, *, filter: Optional[str] = None) -> AsyncIterator[str]:
+        """Give the lines of an SQL script that rebuilds the database.
+
+        filter: a LIKE pattern for the names of objects (sqlite3 has it since Python 3.13).
+        Raises ValueError when the connection is not open.
+        """
+        if self._foreign is not None:
+            for line in await self._execute(foreign.dump, self._foreign, filter):
+                yield line
+            return
+        cursor = await self._dump(filter)
+        cursor.iter_chunk_size = 512
+        try:
+            async for (line,) in cursor:
+                yield line
+        finally:
+            await cursor.close()
+
+    # What follows is private in name and used all the same; see docs/compat.md.
+
+    @property
+    def _thread(self) -> "worker.WorkerThread":
+        """The worker, as far as a threading.Thread can show it."""
+        thread = self.__dict__.get("_worker_thread")
+        if thread is None:
+            thread = self.__dict__["_worker_thread"] = worker.WorkerThread(self)
+        return thread
+
+    @property
+    def _tx(self) -> "worker.Transactions":
+        """The worker's queue, as far as aiosqlite's users put things into it."""
+        return worker.Transactions(self)
+
+    def _execute_insert(self, sql: str, parameters: Any) -> Any:
+        """On the worker: execute an INSERT and give a row with last_insert_rowid()."""
+        cursor = self._conn.execute(sql, parameters)
+        cursor.execute("SELECT last_insert_rowid()")
+        return cursor.fetchone()
+
+    def _execute_fetchall(self, sql: str, parameters: Any) -> Any:
+        """On the worker: execute a query and give all its rows."""
+        return self._conn.execute(sql, parameters).fetchall()
+
+
+def connect(
+    database: Any,
+    *,
+    iter_chunk_size: int = 64,
+    loop: Optional[asyncio.AbstractEventLoop] = None,
+    **kwargs: Any,
+) -> Connection:
+    """Return a connection to an SQLite database; await it, or `async with` it, to open it.
+
+    database: a path (str, bytes, os.PathLike), ":memory:", or a URI with uri=True.
+    iter_chunk_size: how many rows are fetched ahead. loop: ignored, with a DeprecationWarning.
+    The others are those of sqlite3.connect(): timeout (seconds), detect_types,
+    isolation_level, check_same_thread, factory, cached_statements, uri, and, on every Python
+    version, autocommit.
+
+    Opening raises sqlite3.OperationalError when the file cannot be opened, TypeError or
+    ValueError for options that make no sense. With `factory`, the sqlite3 module opens the
+    database and csqlite only awaits it.
+    """
+    if loop is not None:
+        warn(
+            "aiosqlite.connect() no longer uses the `loop` parameter",
+            DeprecationWarning,
+            stacklevel=2,
+        )
+    return Connection(_Connector(database, kwargs), iter_chunk_size)

@@ -1,0 +1,180 @@
+"""Connections that are not csqlite's own: what Connection(connector, ...) does with the
+connection that some other connector returns (sqlite3, SQLCipher, a subclass of either).
+
+The extension calls these functions in place of its own methods, with the Connection or the
+Cursor first. Each runs a method of the connection below on the worker, in its turn.
+"""
+
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING, Any
+
+from .context import contextmanager
+from .cursor import Cursor
+
+if TYPE_CHECKING:
+    from .core import Connection
+
+# -- connections
+
+
+@contextmanager
+async def cursor(db: "Connection") -> Cursor:
+    """See Connection.cursor()."""
+    return Cursor(db, await db._execute(db._conn.cursor))
+
+
+@contextmanager
+async def execute(db: "Connection", sql: str, parameters: Any = None) -> Cursor:
+    """See Connection.execute()."""
+    parameters = [] if parameters is None else parameters
+    return Cursor(db, await db._execute(db._conn.execute, sql, parameters))
+
+
+@contextmanager
+async def executemany(db: "Connection", sql: str, parameters: Any) -> Cursor:
+    """See Connection.executemany()."""
+    return Cursor(db, await db._execute(db._conn.executemany, sql, parameters))
+
+
+@contextmanager
+async def executescript(db: "Connection", sql_script: str) -> Cursor:
+    """See Connection.executescript()."""
+    return Cursor(db, await db._execute(db._conn.executescript, sql_script))
+
+
+@contextmanager
+async def execute_insert(db: "Connection", sql: str, parameters: Any = None) -> Any:
+    """See Connection.execute_insert()."""
+    parameters = [] if parameters is None else parameters
+    return await db._execute(db._execute_insert, sql, parameters)
+
+
+@contextmanager
+async def execute_fetchall(db: "Connection", sql: str, parameters: Any = None) -> Any:
+    """See Connection.execute_fetchall()."""
+    parameters = [] if parameters is None else parameters
+    return await db._execute(db._execute_fetchall, sql, parameters)
+
+
+async def commit(db: "Connection") -> None:
+    """See Connection.commit()."""
+    await db._execute(db._conn.commit)
+
+
+async def rollback(db: "Connection") -> None:
+    """See Connection.rollback()."""
+    await db._execute(db._conn.rollback)
+
+
+async def interrupt(db: "Connection") -> None:
+    """See Connection.interrupt()."""
+    db._conn.interrupt()
+
+
+async def create_function(
+    db: "Connection", name: str, num_params: int, func: Any, deterministic: bool = False
+) -> None:
+    """See Connection.create_function()."""
+    await db._execute(db._conn.create_function, name, num_params, func, deterministic=deterministic)
+
+
+async def create_aggregate(db: "Connection", name: str, n_arg: int, aggregate_class: Any) -> None:
+    """See Connection.create_aggregate()."""
+    await db._execute(db._conn.create_aggregate, name, n_arg, aggregate_class)
+
+
+async def create_collation(db: "Connection", name: str, callback: Any) -> None:
+    """See Connection.create_collation()."""
+    await db._execute(db._conn.create_collation, name, callback)
+
+
+async def set_authorizer(db: "Connection", authorizer_callback: Any) -> None:
+    """See Connection.set_authorizer()."""
+    await db._execute(db._conn.set_authorizer, authorizer_callback)
+
+
+async def set_progress_handler(db: "Connection", handler: Any, n: int) -> None:
+    """See Connection.set_progress_handler()."""
+    await db._execute(db._conn.set_progress_handler, handler, n)
+
+
+async def set_trace_callback(db: "Connection", handler: Any) -> None:
+    """See Connection.set_trace_callback()."""
+    await db._execute(db._conn.set_trace_callback, handler)
+
+
+async def enable_load_extension(db: "Connection", value: bool) -> None:
+    """See Connection.enable_load_extension()."""
+    await db._execute(db._conn.enable_load_extension, value)
+
+
+async def load_extension(db: "Connection", path: str, **kwargs: Any) -> None:
+    """See Connection.load_extension()."""
+    await db._execute(db._conn.load_extension, path, **kwargs)
+
+
+def dump(connection: Any, filter: Any) -> list[str]:
+    """On the worker: give all lines of a dump."""
+    return list(connection.iterdump() if filter is None else connection.iterdump(filter=filter))
+
+
+# -- cursors
+
+
+async def cursor_execute(cursor: Cursor, sql: str, parameters: Any = None) -> Cursor:
+    """See Cursor.execute()."""
+    parameters = [] if parameters is None else parameters
+    await cursor._execute(cursor._cursor.execute, sql, parameters)
+    return cursor
+
+
+async def cursor_executemany(cursor: Cursor, sql: str, parameters: Any) -> Cursor:
+    """See Cursor.executemany()."""
+    await cursor._execute(cursor._cursor.executemany, sql, parameters)
+    return cursor
+
+
+async def cursor_executescript(cursor: Cursor, sql_script: str) -> Cursor:
+    """See Cursor.executescript()."""
+    await cursor._execute(cursor._cursor.executescript, sql_script)
+    return cursor
+
+
+async def cursor_fetchone(cursor: Cursor) -> Any:
+    """See Cursor.fetchone()."""
+    return await cursor._execute(cursor._cursor.fetchone)
+
+
+async def cursor_fetchmany(cursor: Cursor, size: Any = None) -> Any:
+    """See Cursor.fetchmany()."""
+    if size is None:
+        return await cursor._execute(cursor._cursor.fetchmany)
+    return await cursor._execute(cursor._cursor.fetchmany, size)
+
+
+async def cursor_fetchall(cursor: Cursor) -> Any:
+    """See Cursor.fetchall()."""
+    return await cursor._execute(cursor._cursor.fetchall)
+
+
+async def cursor_close(cursor: Cursor) -> None:
+    """See Cursor.close()."""
+    await cursor._execute(cursor._cursor.close)
+
+
+async def cursor_anext(cursor: Cursor) -> Any:
+    """See Cursor.__anext__()."""
+    row = await cursor_fetchone(cursor)
+    if row is None:
+        raise StopAsyncIteration
+    return row
+
+
+async def fetch_chunked(cursor: Cursor) -> AsyncIterator[Any]:
+    """Give the rows of any cursor, by its own fetchmany(), which a subclass may have replaced."""
+    while True:
+        rows = await cursor.fetchmany(cursor.iter_chunk_size)
+        if not rows:
+            return
+        for row in rows:
+            yield row

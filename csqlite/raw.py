@@ -1,0 +1,233 @@
+"""The synchronous view: what `Connection._conn` and `Cursor._cursor` give.
+
+aiosqlite's users hand methods of the sqlite3 connection below to the worker, as in
+`await db._execute(db._conn.create_collation, ...)`. These two classes look like that
+connection and its cursor. Every method makes the request that the asynchronous method
+makes, and runs it where it is called: on the worker, or, with check_same_thread=False, in
+any thread.
+"""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, Optional
+
+from .cursor import Cursor
+
+if TYPE_CHECKING:
+    from .core import Connection
+
+
+class RawCursor:
+    """A cursor as sqlite3's, over one of csqlite's."""
+
+    def __init__(self, owner: Any, factory: Any = None) -> None:
+        self._owner = owner
+
+    def _run(self, request: Any) -> Any:
+        return self._owner._conn._run(request)
+
+    def execute(self, sql: str, parameters: Any = ()) -> "RawCursor":
+        """As sqlite3's Cursor.execute()."""
+        self._run(self._owner.execute(sql, parameters))
+        return self
+
+    def executemany(self, sql: str, parameters: Any) -> "RawCursor":
+        """As sqlite3's Cursor.executemany()."""
+        self._run(self._owner.executemany(sql, parameters))
+        return self
+
+    def executescript(self, sql_script: str) -> "RawCursor":
+        """As sqlite3's Cursor.executescript()."""
+        self._run(self._owner.executescript(sql_script))
+        return self
+
+    def fetchone(self) -> Any:
+        """As sqlite3's Cursor.fetchone()."""
+        return self._run(self._owner.fetchone())
+
+    def fetchmany(self, size: Optional[int] = None) -> list[Any]:
+        """As sqlite3's Cursor.fetchmany()."""
+        return self._run(self._owner.fetchmany(size))
+
+    def fetchall(self) -> list[Any]:
+        """As sqlite3's Cursor.fetchall()."""
+        return self._run(self._owner.fetchall())
+
+    def close(self) -> None:
+        """As sqlite3's Cursor.close()."""
+        self._run(self._owner.close())
+
+    def setinputsizes(self, sizes: Any, /) -> None:
+        """Do nothing, as PEP 249 allows."""
+
+    def setoutputsize(self, size: Any, column: Any = None, /) -> None:
+        """Do nothing, as PEP 249 allows."""
+
+    def __iter__(self) -> Iterator[Any]:
+        return self
+
+    def __next__(self) -> Any:
+        row = self.fetchone()
+        if row is None:
+            raise StopIteration
+        return row
+
+    @property
+    def connection(self) -> "RawConnection":
+        """The connection it belongs to."""
+        return self._owner.connection
+
+    @property
+    def description(self) -> Any:
+        """One 7-tuple a column, or None."""
+        return self._owner.description
+
+    @property
+    def rowcount(self) -> int:
+        """Rows changed by DML, else -1."""
+        return self._owner.rowcount
+
+    @property
+    def lastrowid(self) -> Optional[int]:
+        """last_insert_rowid() after the last execute()."""
+        return self._owner.lastrowid
+
+    @property
+    def arraysize(self) -> int:
+        """How many rows fetchmany() gives by default."""
+        return self._owner.arraysize
+
+    @arraysize.setter
+    def arraysize(self, value: int) -> None:
+        self._owner.arraysize = value
+
+    @property
+    def row_factory(self) -> Any:
+        """What makes rows of tuples, or None."""
+        return self._owner.row_factory
+
+    @row_factory.setter
+    def row_factory(self, factory: Any) -> None:
+        self._owner.row_factory = factory
+
+
+class RawConnection:
+    """A connection as sqlite3's, over one of csqlite's."""
+
+    def __init__(self, owner: "Connection") -> None:
+        self._owner = owner
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, RawConnection) and other._owner is self._owner
+
+    def __hash__(self) -> int:
+        return hash(id(self._owner))
+
+    def cursor(self, factory: Any = None) -> Any:
+        """As sqlite3's Connection.cursor()."""
+        cursor = RawCursor(Cursor(self._owner))
+        return cursor if factory is None else factory(self)
+
+    def execute(self, sql: str, parameters: Any = ()) -> RawCursor:
+        """As sqlite3's Connection.execute()."""
+        return RawCursor(self._owner._run(self._owner.execute(sql, parameters)))
+
+    def executemany(self, sql: str, parameters: Any) -> RawCursor:
+        """As sqlite3's Connection.executemany()."""
+        return RawCursor(self._owner._run(self._owner.executemany(sql, parameters)))
+
+    def executescript(self, sql_script: str) -> RawCursor:
+        """As sqlite3's Connection.executescript()."""
+        return RawCursor(self._owner._run(self._owner.executescript(sql_script)))
+
+    def iterdump(self, *, filter: Optional[str] = None) -> Iterator[str]:
+        """As sqlite3's Connection.iterdump()."""
+        lines = RawCursor(self._owner._run(self._owner._dump(filter)))
+        return (line for (line,) in lines)
+
+    def interrupt(self) -> None:
+        """As sqlite3's Connection.interrupt(): from any thread."""
+        self._owner._interrupt()
+
+    def __getattr__(self, name: str) -> Any:
+        # commit, rollback, close, create_function …: the same name and arguments there.
+        if name not in _SAME_NAME:
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        method = getattr(self._owner, name)
+
+        def run(*args: Any, **kwargs: Any) -> Any:
+            return self._owner._run(method(*args, **kwargs))
+
+        return run
+
+    def __enter__(self) -> "RawConnection":
+        return self
+
+    def __exit__(self, exc_type: Any, exc: Any, tb: Any) -> None:
+        if exc_type is None:
+            self.commit()
+        else:
+            self.rollback()
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether a transaction is open."""
+        return self._owner.in_transaction
+
+    @property
+    def total_changes(self) -> int:
+        """Rows changed since the connection was opened."""
+        return self._owner.total_changes
+
+    @property
+    def autocommit(self) -> Any:
+        """How transactions are controlled: see connect()."""
+        return self._owner.autocommit
+
+    @autocommit.setter
+    def autocommit(self, value: Any) -> None:
+        self._owner.autocommit = value
+
+    @property
+    def isolation_level(self) -> Optional[str]:
+        """How the implicit BEGIN is qualified, or None."""
+        return self._owner.isolation_level
+
+    @isolation_level.setter
+    def isolation_level(self, value: Optional[str]) -> None:
+        self._owner.isolation_level = value
+
+    @property
+    def row_factory(self) -> Any:
+        """What makes rows of tuples, or None."""
+        return self._owner.row_factory
+
+    @row_factory.setter
+    def row_factory(self, factory: Any) -> None:
+        self._owner.row_factory = factory
+
+    @property
+    def text_factory(self) -> Any:
+        """What makes TEXT values of bytes."""
+        return self._owner.text_factory
+
+    @text_factory.setter
+    def text_factory(self, factory: Any) -> None:
+        self._owner.text_factory = factory
+
+
+# Methods whose request gives what sqlite3's method of that name returns.
+_SAME_NAME = frozenset(
+    {
+        "close",
+        "commit",
+        "create_aggregate",
+        "create_collation",
+        "create_function",
+        "enable_load_extension",
+        "load_extension",
+        "rollback",
+        "set_authorizer",
+        "set_progress_handler",
+        "set_trace_callback",
+    }
+)

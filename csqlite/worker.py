@@ -1,0 +1,107 @@
+"""What aiosqlite's users see of its thread and its queue, over csqlite's native worker."""
+
+import threading
+import weakref
+from typing import TYPE_CHECKING, Any, Callable, Optional
+
+from . import core
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from .core import Connection
+
+
+class WorkerThread(threading.Thread):
+    """A connection's worker as a Thread: whether it runs, who it is, and waiting for its end.
+
+    The thread is native and not started by this object. It never keeps the process alive,
+    whatever `daemon` says.
+    """
+
+    def __init__(self, connection: "Connection") -> None:
+        super().__init__(target=core._connection_worker_thread, args=(None,))
+        self._connection = weakref.ref(connection)
+        self._handle = connection._handle()
+
+    def _worker(self) -> Any:
+        """Return the native worker's handle, None while it is not started."""
+        connection = self._connection()
+        if self._handle is None and connection is not None:
+            self._handle = connection._handle()
+        return self._handle
+
+    @property
+    def daemon(self) -> bool:
+        """Kept for programs that set it; the worker never keeps the process alive."""
+        return self._daemonic
+
+    @daemon.setter
+    def daemon(self, value: bool) -> None:
+        self._daemonic = bool(value)
+
+    @property
+    def ident(self) -> Optional[int]:
+        """threading.get_ident() on the worker, None while it is not started."""
+        worker = self._worker()
+        return None if worker is None else worker.ident()
+
+    def start(self) -> None:
+        """Refuse: awaiting the connection starts the worker."""
+        raise RuntimeError("threads can only be started once")
+
+    def is_alive(self) -> bool:
+        """Whether the worker was started and has not ended."""
+        worker = self._worker()
+        return worker is not None and worker.is_alive()
+
+    def join(self, timeout: Optional[float] = None) -> None:
+        """Block until the worker has ended, at most `timeout` seconds."""
+        worker = self._worker()
+        if worker is None:
+            raise RuntimeError("cannot join thread before it is started")
+        worker.join(timeout)
+
+    def __repr__(self) -> str:
+        state = "started" if self.is_alive() else "initial" if self.ident is None else "stopped"
+        return f"<{type(self).__name__}({self.name}, {state})>"
+
+
+class Transactions:
+    """The queue of a connection's worker, for putting Python callables into it."""
+
+    def __init__(self, connection: "Connection") -> None:
+        self._connection = connection
+
+    def put_nowait(self, item: "tuple[Optional[asyncio.Future[Any]], Callable[[], Any]]") -> None:
+        """Let the worker call `function` in its turn; item is (future, function).
+
+        The future, if there is one, gets the result or the exception on its own loop. Raises
+        ValueError when the worker does not run.
+        """
+        future, function = item
+        self._connection._enqueue(lambda: _call_for(future, function))
+
+    put = put_nowait
+
+    def empty(self) -> bool:
+        """Whether nothing waits for the worker."""
+        return self._connection._idle
+
+
+def _call_for(future: "Optional[asyncio.Future[Any]]", function: Callable[[], Any]) -> None:
+    """Call `function` and tell the future's loop what came of it, if it still runs."""
+    settle: Callable[..., None]
+    try:
+        outcome: Any = function()
+        settle = core.set_result
+    except BaseException as exception:
+        outcome = exception
+        settle = core.set_exception
+    if future is None:
+        return
+    try:
+        future.get_loop().call_soon_threadsafe(settle, future, outcome)
+    except RuntimeError:
+        # The loop is closed: nobody waits for the answer any more.
+        pass

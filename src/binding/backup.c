@@ -1,0 +1,189 @@
+/* The worker's half of a backup outlives the object by the job that ends it, as
+ * with cursors. Both connections are held until then. */
+
+#include "binding/backup.h"
+
+#include "binding/errors.h"
+#include "engine/alloc.h"
+
+struct backup_rest {
+    struct csq_backup backup;
+    struct csq_job farewell;
+    struct csq_worker *target; /* held, so that the lock in it stays */
+};
+
+typedef struct {
+    PyObject_HEAD ConnectionObject *source;
+    ConnectionObject *target;
+    PyObject *name; /* str, whose UTF-8 is lent to the backup */
+    struct backup_rest *rest;
+} BackupObject;
+
+static enum request_answer
+step_pack(RequestObject *request)
+{
+    BackupObject *self = (BackupObject *)request->target;
+
+    if (connection_use(request, CONNECTION_DEFERRED) < 0 || connection_check(self->target) < 0) {
+        return REQUEST_FAILED;
+    }
+    self->rest->backup.pages = (int)request->number;
+    request->job.with.backup = &self->rest->backup;
+    return REQUEST_WAIT;
+}
+
+static enum request_answer
+step_unpack(RequestObject *request, int64_t deadline)
+{
+    BackupObject *self = (BackupObject *)request->target;
+    const struct csq_backup *backup = &self->rest->backup;
+
+    (void)deadline;
+    if (errors_check(self->source->state, request) < 0) {
+        return REQUEST_FAILED;
+    }
+    request->result = Py_BuildValue("(iii)", backup->status, backup->remaining, backup->total);
+    return request->result == NULL ? REQUEST_FAILED : REQUEST_READY;
+}
+
+PyDoc_STRVAR(step_doc,
+             "step($self, pages, /)\n--\n\n"
+             "Copy the next `pages` pages (negative: all; 0: end the backup here); gives\n"
+             "(status, remaining, total): an SQLite result code and two page counts.");
+
+static PyObject *
+backup_step(BackupObject *self, PyObject *pages)
+{
+    static const struct request_hooks hooks = {
+        .name = "Backup.step", .pack = step_pack, .unpack = step_unpack};
+    long number = PyLong_AsLong(pages);
+    RequestObject *request;
+
+    if (number == -1 && PyErr_Occurred()) {
+        return NULL;
+    }
+    request = connection_request(self->source, &hooks, CSQ_BACKUP, (PyObject *)self);
+    if (request != NULL) {
+        request->number = (Py_ssize_t)(number < 0 ? -1 : number > INT_MAX ? INT_MAX : number);
+    }
+    return (PyObject *)request;
+}
+
+PyObject *
+backup_make(ConnectionObject *self, PyObject *args)
+{
+    PyTypeObject *type = self->state->backup_type;
+    PyObject *target;
+    PyObject *name;
+    BackupObject *backup;
+
+    if (!PyArg_ParseTuple(args, "O!U:_backup", self->state->connection_type, &target, &name)) {
+        return NULL;
+    }
+    if (connection_check(self) < 0 || connection_check((ConnectionObject *)target) < 0) {
+        return NULL;
+    }
+    backup = (BackupObject *)type->tp_alloc(type, 0);
+    if (backup == NULL) {
+        return NULL;
+    }
+    backup->source = (ConnectionObject *)Py_NewRef((PyObject *)self);
+    backup->target = (ConnectionObject *)Py_NewRef(target);
+    backup->name = Py_NewRef(name);
+    backup->rest = csq_calloc(sizeof *backup->rest);
+    if (backup->rest == NULL) {
+        Py_DECREF(backup);
+        return PyErr_NoMemory();
+    }
+    backup->rest->target = csq_worker_get(backup->target->worker);
+    backup->rest->backup.target = &backup->target->worker->db;
+    backup->rest->backup.name = PyUnicode_AsUTF8(name);
+    if (backup->rest->backup.name == NULL) {
+        Py_CLEAR(backup);
+    }
+    return (PyObject *)backup;
+}
+
+/* Worker thread, or whoever is left when there is none. */
+static void
+release_rest(struct csq_job *job)
+{
+    struct backup_rest *rest = csq_item(job, struct backup_rest, farewell);
+
+    csq_backup_finish(&rest->backup);
+    csq_worker_put(rest->target);
+    csq_job_clear(&rest->farewell);
+    csq_free(rest);
+}
+
+static void
+drop_rest(BackupObject *self)
+{
+    struct backup_rest *rest = self->rest;
+
+    self->rest = NULL;
+    if (rest == NULL || self->source->forked) {
+        return;
+    }
+    csq_job_init(&rest->farewell, CSQ_BACKUP);
+    rest->farewell.with.backup = &rest->backup;
+    rest->farewell.release = release_rest;
+    rest->backup.pages = 0;
+    if (rest->backup.handle == NULL || !csq_worker_push(self->source->worker, &rest->farewell)) {
+        release_rest(&rest->farewell);
+    }
+}
+
+static int
+backup_traverse(BackupObject *self, visitproc visit, void *arg)
+{
+    COMPAT_VISIT_TYPE(self);
+    Py_VISIT(self->source);
+    Py_VISIT(self->target);
+    return 0;
+}
+
+static void
+backup_dealloc(BackupObject *self)
+{
+    PyTypeObject *type = Py_TYPE(self);
+
+    PyObject_GC_UnTrack(self);
+    drop_rest(self);
+    Py_CLEAR(self->source);
+    Py_CLEAR(self->target);
+    Py_CLEAR(self->name);
+    type->tp_free(self);
+    Py_DECREF(type);
+}
+
+static PyMethodDef backup_methods[] = {
+    {"step", (PyCFunction)backup_step, METH_O, step_doc},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyType_Slot backup_slots[] = {
+    {Py_tp_doc, "One online backup under way; see Connection.backup()."},
+    {Py_tp_traverse, backup_traverse},
+    {Py_tp_dealloc, backup_dealloc},
+    {Py_tp_methods, backup_methods},
+    {0, NULL},
+};
+
+static PyType_Spec backup_spec = {
+    .name = "csqlite._csqlite.Backup",
+    .basicsize = sizeof(BackupObject),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC,
+    .slots = backup_slots,
+};
+
+int
+backup_init_type(struct module_state *state, PyObject *module)
+{
+    state->backup_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &backup_spec, NULL);
+    if (state->backup_type == NULL) {
+        return -1;
+    }
+    compat_forbid_new(state->backup_type);
+    return 0;
+}

@@ -1,0 +1,863 @@
+/* The Connection type. Methods check their arguments and make a request; what is
+ * opened, run or fetched stands in files of their own. */
+
+#include "binding/connection.h"
+
+#include <structmember.h>
+
+#include "binding/args.h"
+#include "binding/backup.h"
+#include "binding/callbacks.h"
+#include "binding/cursor.h"
+#include "binding/errors.h"
+#include "binding/handle.h"
+
+/* -- what other files need ---------------------------------------------------- */
+
+RequestObject *
+connection_request(ConnectionObject *self, const struct request_hooks *hooks, enum csq_op op,
+                   PyObject *target)
+{
+    return request_new(&self->state->bridge, hooks, op, (PyObject *)self, target);
+}
+
+static int
+check_process(ConnectionObject *self)
+{
+    if (self->forked) {
+        PyErr_SetString(self->state->ProgrammingError,
+                        "The connection was opened before the process forked and belongs to "
+                        "the parent; open one of its own in the child.");
+        return -1;
+    }
+    return 0;
+}
+
+int
+connection_use(RequestObject *request, enum connection_access access)
+{
+    ConnectionObject *self = (ConnectionObject *)request->owner;
+
+    if (check_process(self) < 0) {
+        return -1;
+    }
+    if (self->stage != CONNECTION_OPEN && self->stage != CONNECTION_CLOSING) {
+        PyErr_SetString(PyExc_ValueError, access == CONNECTION_DIRECT ? "no active connection"
+                                                                      : "Connection closed");
+        return -1;
+    }
+    request->worker = self->worker;
+    request->gate = self->gate;
+    return 0;
+}
+
+int
+connection_check(ConnectionObject *self)
+{
+    if (self->stage != CONNECTION_OPEN && self->stage != CONNECTION_CLOSING) {
+        PyErr_SetString(PyExc_ValueError, "no active connection");
+        return -1;
+    }
+    return check_process(self);
+}
+
+const char *
+connection_begin(const ConnectionObject *self)
+{
+    static const char *const statements[][2] = {
+        {"", "BEGIN"},
+        {"DEFERRED", "BEGIN DEFERRED"},
+        {"IMMEDIATE", "BEGIN IMMEDIATE"},
+        {"EXCLUSIVE", "BEGIN EXCLUSIVE"},
+    };
+
+    if (self->isolation_level == NULL || self->autocommit != CSQ_LEGACY) {
+        return NULL;
+    }
+    for (size_t i = 0; i < sizeof statements / sizeof *statements; i++) {
+        if (sqlite3_stricmp(statements[i][0], self->isolation_level) == 0) {
+            return statements[i][1];
+        }
+    }
+    return NULL;
+}
+
+/* -- simple jobs -------------------------------------------------------------- */
+
+static enum request_answer
+simple_pack(RequestObject *request)
+{
+    return connection_use(request, CONNECTION_DIRECT) < 0 ? REQUEST_FAILED : REQUEST_WAIT;
+}
+
+static enum request_answer
+simple_unpack(RequestObject *request, int64_t deadline)
+{
+    ConnectionObject *self = (ConnectionObject *)request->owner;
+
+    (void)deadline;
+    if (errors_check(self->state, request) < 0) {
+        return REQUEST_FAILED;
+    }
+    request->result = Py_NewRef(Py_None);
+    return REQUEST_READY;
+}
+
+PyDoc_STRVAR(commit_doc,
+             "commit($self, /)\n--\n\n"
+             "Commit the open transaction; do nothing when there is none.\n\n"
+             "With autocommit=False a new transaction is opened at once. As sqlite3's\n"
+             "Connection.commit(); raises ValueError when the connection is not open.");
+
+static const struct request_hooks commit_hooks = {
+    .name = "Connection.commit", .pack = simple_pack, .unpack = simple_unpack};
+
+static PyObject *
+connection_commit(ConnectionObject *self, PyObject *unused)
+{
+    (void)unused;
+    if (self->foreign != NULL) {
+        return args_forward("commit", (PyObject *)self, NULL, 0, NULL);
+    }
+    return (PyObject *)connection_request(self, &commit_hooks, CSQ_COMMIT, NULL);
+}
+
+PyDoc_STRVAR(rollback_doc,
+             "rollback($self, /)\n--\n\n"
+             "Roll the open transaction back; do nothing when there is none.\n\n"
+             "With autocommit=False a new transaction is opened at once. As sqlite3's\n"
+             "Connection.rollback(); raises ValueError when the connection is not open.");
+
+static PyObject *
+connection_rollback(ConnectionObject *self, PyObject *unused)
+{
+    static const struct request_hooks hooks = {
+        .name = "Connection.rollback", .pack = simple_pack, .unpack = simple_unpack};
+
+    (void)unused;
+    if (self->foreign != NULL) {
+        return args_forward("rollback", (PyObject *)self, NULL, 0, NULL);
+    }
+    return (PyObject *)connection_request(self, &hooks, CSQ_ROLLBACK, NULL);
+}
+
+static enum request_answer
+interrupt_pack(RequestObject *request)
+{
+    ConnectionObject *self = (ConnectionObject *)request->owner;
+
+    if (connection_use(request, CONNECTION_DIRECT) < 0) {
+        return REQUEST_FAILED;
+    }
+    csq_db_interrupt(&self->worker->db);
+    request->result = Py_NewRef(Py_None);
+    return REQUEST_READY;
+}
+
+PyDoc_STRVAR(interrupt_doc,
+             "interrupt($self, /)\n--\n\n"
+             "Stop what runs on the connection: it raises OperationalError (\"interrupted\").\n\n"
+             "sqlite3_interrupt(). To stop one query only, cancel the task that awaits it.");
+
+static PyObject *
+connection_interrupt(ConnectionObject *self, PyObject *unused)
+{
+    static const struct request_hooks hooks = {.name = "Connection.interrupt",
+                                               .pack = interrupt_pack};
+
+    (void)unused;
+    if (self->foreign != NULL) {
+        return args_forward("interrupt", (PyObject *)self, NULL, 0, NULL);
+    }
+    return (PyObject *)connection_request(self, &hooks, CSQ_CALL, NULL);
+}
+
+static enum request_answer
+cursor_pack(RequestObject *request)
+{
+    ConnectionObject *self = (ConnectionObject *)request->owner;
+
+    if (connection_use(request, CONNECTION_DIRECT) < 0) {
+        return REQUEST_FAILED;
+    }
+    request->result = (PyObject *)cursor_new(self);
+    return request->result == NULL ? REQUEST_FAILED : REQUEST_READY;
+}
+
+static PyObject *
+cursor_leave(PyObject *cursor)
+{
+    return cursor_close((CursorObject *)cursor);
+}
+
+PyDoc_STRVAR(cursor_doc,
+             "cursor($self, /)\n--\n\n"
+             "Give a new Cursor; `async with` closes it at the end.\n\n"
+             "It never suspends: unlike aiosqlite's, nothing has to cross to the worker.\n"
+             "Raises ValueError when the connection is not open.");
+
+static PyObject *
+connection_cursor(ConnectionObject *self, PyObject *unused)
+{
+    static const struct request_hooks hooks = {
+        .name = "Connection.cursor", .pack = cursor_pack, .leave = cursor_leave};
+
+    (void)unused;
+    if (self->foreign != NULL) {
+        return args_forward("cursor", (PyObject *)self, NULL, 0, NULL);
+    }
+    return (PyObject *)connection_request(self, &hooks, CSQ_CALL, NULL);
+}
+
+/* -- awaiting ----------------------------------------------------------------- */
+
+/* Through _connect(), which a subclass may have replaced. */
+static PyObject *
+connection_await(ConnectionObject *self)
+{
+    PyObject *awaitable;
+    PyObject *iterator;
+
+    if (self->stage != CONNECTION_NEW) {
+        PyErr_SetString(PyExc_RuntimeError, "threads can only be started once");
+        return NULL;
+    }
+    awaitable = PyObject_CallMethod((PyObject *)self, "_connect", NULL);
+    if (awaitable == NULL || PyObject_TypeCheck(awaitable, self->state->bridge.request_type)) {
+        return awaitable;
+    }
+    iterator = PyObject_CallMethod(awaitable, "__await__", NULL);
+    Py_DECREF(awaitable);
+    return iterator;
+}
+
+PyDoc_STRVAR(aexit_doc, "__aexit__($self, exc_type, exc, tb, /)\n--\n\n"
+                        "Close the connection; an open transaction is rolled back.");
+
+static PyObject *
+connection_aexit(ConnectionObject *self, PyObject *args)
+{
+    (void)args;
+    return PyObject_CallMethod((PyObject *)self, "close", NULL);
+}
+
+PyDoc_STRVAR(connect_doc, "_connect($self, /)\n--\n\nOpen the connection; gives itself.");
+
+static PyObject *
+connection_connect(ConnectionObject *self, PyObject *unused)
+{
+    (void)unused;
+    return connection_open(self);
+}
+
+PyDoc_STRVAR(handle_doc, "_handle($self, /)\n--\n\n"
+                         "Give a handle of the worker, None while it is not started.");
+
+static PyObject *
+connection_handle(ConnectionObject *self, PyObject *unused)
+{
+    (void)unused;
+    if (self->worker == NULL || self->forked) {
+        Py_RETURN_NONE;
+    }
+    return handle_new(self->state, self->worker);
+}
+
+PyDoc_STRVAR(interrupt_now_doc, "_interrupt($self, /)\n--\n\n"
+                                "As interrupt(), at once and from any thread.");
+
+static PyObject *
+connection_interrupt_now(ConnectionObject *self, PyObject *unused)
+{
+    (void)unused;
+    if (connection_check(self) < 0) {
+        return NULL;
+    }
+    csq_db_interrupt(&self->worker->db);
+    Py_RETURN_NONE;
+}
+
+PyDoc_STRVAR(run_doc, "_run($self, request, /)\n--\n\n"
+                      "Run a request of this connection in the calling thread and give its "
+                      "result:\nthe synchronous view that `_conn` is. Raises ProgrammingError in "
+                      "another thread\nthan the worker's, unless check_same_thread is False.");
+
+static PyObject *
+connection_run(ConnectionObject *self, PyObject *request)
+{
+    if (!PyObject_TypeCheck(request, self->state->bridge.request_type)) {
+        PyErr_SetString(PyExc_TypeError, "expected a csqlite request");
+        return NULL;
+    }
+    if (self->check_same_thread && self->worker != NULL && !csq_worker_is_current(self->worker)) {
+        PyErr_SetString(self->state->ProgrammingError,
+                        "SQLite objects created in a thread can only be used in that same "
+                        "thread. The object belongs to the connection's worker.");
+        ((RequestObject *)request)->stage = REQUEST_DONE;
+        return NULL;
+    }
+    return request_run((RequestObject *)Py_NewRef(request));
+}
+
+/* -- properties --------------------------------------------------------------- */
+
+static PyObject *
+get_in_transaction(ConnectionObject *self, void *closure)
+{
+    (void)closure;
+    if (connection_check(self) < 0) {
+        return NULL;
+    }
+    if (self->foreign != NULL) {
+        return PyObject_GetAttrString(self->foreign, "in_transaction");
+    }
+    return PyBool_FromLong(atomic_load(&self->worker->db.in_transaction));
+}
+
+static PyObject *
+get_total_changes(ConnectionObject *self, void *closure)
+{
+    (void)closure;
+    if (connection_check(self) < 0) {
+        return NULL;
+    }
+    if (self->foreign != NULL) {
+        return PyObject_GetAttrString(self->foreign, "total_changes");
+    }
+    return PyLong_FromLongLong(atomic_load(&self->worker->db.total_changes));
+}
+
+static PyObject *
+get_isolation_level(ConnectionObject *self, void *closure)
+{
+    (void)closure;
+    if (connection_check(self) < 0) {
+        return NULL;
+    }
+    if (self->foreign != NULL) {
+        return PyObject_GetAttrString(self->foreign, "isolation_level");
+    }
+    if (self->isolation_level == NULL) {
+        Py_RETURN_NONE;
+    }
+    return PyUnicode_FromString(self->isolation_level);
+}
+
+int
+connection_level(PyObject *value, const char **level)
+{
+    static const char *const levels[] = {"", "DEFERRED", "IMMEDIATE", "EXCLUSIVE"};
+    const char *text;
+    Py_ssize_t size;
+
+    *level = NULL;
+    if (value == Py_None) {
+        return 0;
+    }
+    if (!PyUnicode_Check(value)) {
+        PyErr_SetString(PyExc_TypeError, "isolation_level must be str or None");
+        return -1;
+    }
+    text = PyUnicode_AsUTF8AndSize(value, &size);
+    if (text == NULL) {
+        return -1;
+    }
+    if (strlen(text) != (size_t)size) {
+        PyErr_SetString(PyExc_ValueError, "embedded null character");
+        return -1;
+    }
+    for (size_t i = 0; i < sizeof levels / sizeof *levels; i++) {
+        if (sqlite3_stricmp(levels[i], text) == 0) {
+            *level = levels[i];
+            return 0;
+        }
+    }
+    PyErr_SetString(PyExc_ValueError, "isolation_level string must be '', 'DEFERRED', "
+                                      "'IMMEDIATE', or 'EXCLUSIVE'");
+    return -1;
+}
+
+/* Runs a request that nobody awaits: what setting a property means. Takes the
+ * request. It is run at once where the sqlite3 module would do so, on the worker or
+ * without check_same_thread, and in its turn everywhere else. */
+static int
+run_unawaited(ConnectionObject *self, RequestObject *request)
+{
+    PyObject *done;
+
+    if (request == NULL) {
+        return -1;
+    }
+    if (!self->check_same_thread || csq_worker_is_current(self->worker)) {
+        done = request_run(request);
+    } else {
+        done = request_start(request);
+        Py_DECREF(request);
+    }
+    Py_XDECREF(done);
+    return done == NULL ? -1 : 0;
+}
+
+static int
+set_isolation_level(ConnectionObject *self, PyObject *value, void *closure)
+{
+    const char *level;
+
+    (void)closure;
+    if (value == NULL) {
+        PyErr_SetString(PyExc_AttributeError, "cannot delete attribute");
+        return -1;
+    }
+    if (connection_check(self) < 0) {
+        return -1;
+    }
+    if (self->foreign != NULL) {
+        return PyObject_SetAttrString(self->foreign, "isolation_level", value);
+    }
+    if (connection_level(value, &level) < 0) {
+        return -1;
+    }
+    self->isolation_level = level;
+    if (level != NULL) {
+        return 0;
+    }
+    return run_unawaited(self, connection_request(self, &commit_hooks, CSQ_COMMIT, NULL));
+}
+
+/* row_factory and text_factory: plain attributes of an open connection. */
+struct factory {
+    const char *name;
+    size_t offset;
+};
+
+static const struct factory row_factory = {"row_factory",
+                                           offsetof(ConnectionObject, row_factory)};
+static const struct factory text_factory = {"text_factory",
+                                            offsetof(ConnectionObject, text_factory)};
+
+static PyObject *
+get_factory(ConnectionObject *self, void *closure)
+{
+    const struct factory *factory = closure;
+
+    if (connection_check(self) < 0) {
+        return NULL;
+    }
+    if (self->foreign != NULL) {
+        return PyObject_GetAttrString(self->foreign, factory->name);
+    }
+    return Py_NewRef(*(PyObject **)((char *)self + factory->offset));
+}
+
+static int
+set_factory(ConnectionObject *self, PyObject *value, void *closure)
+{
+    const struct factory *factory = closure;
+    PyObject **where = (PyObject **)((char *)self + factory->offset);
+
+    if (value == NULL) {
+        PyErr_SetString(PyExc_AttributeError, "cannot delete attribute");
+        return -1;
+    }
+    if (connection_check(self) < 0) {
+        return -1;
+    }
+    if (self->foreign != NULL) {
+        return PyObject_SetAttrString(self->foreign, factory->name, value);
+    }
+    Py_SETREF(*where, Py_NewRef(value));
+    return 0;
+}
+
+static PyObject *
+get_autocommit(ConnectionObject *self, void *closure)
+{
+    (void)closure;
+    if (connection_check(self) < 0) {
+        return NULL;
+    }
+    if (self->foreign != NULL) {
+        return PyObject_GetAttrString(self->foreign, "autocommit");
+    }
+    return self->autocommit == CSQ_LEGACY ? PyLong_FromLong(-1)
+                                          : PyBool_FromLong(self->autocommit == CSQ_AUTO);
+}
+
+static int
+set_autocommit(ConnectionObject *self, PyObject *value, void *closure)
+{
+    static const struct request_hooks hooks = {
+        .name = "Connection.autocommit", .pack = simple_pack, .unpack = simple_unpack};
+    RequestObject *request;
+    long control;
+
+    (void)closure;
+    if (value == NULL) {
+        PyErr_SetString(PyExc_AttributeError, "cannot delete attribute");
+        return -1;
+    }
+    if (connection_check(self) < 0) {
+        return -1;
+    }
+    if (self->foreign != NULL) {
+        return PyObject_SetAttrString(self->foreign, "autocommit", value);
+    }
+    control = PyLong_Check(value) ? PyLong_AsLong(value) : 2;
+    if (!PyBool_Check(value) && control != CSQ_LEGACY) {
+        PyErr_Clear();
+        PyErr_SetString(PyExc_ValueError,
+                        "autocommit must be True, False, or sqlite3.LEGACY_TRANSACTION_CONTROL");
+        return -1;
+    }
+    request = connection_request(self, &hooks, CSQ_AUTOCOMMIT, NULL);
+    if (request != NULL) {
+        request->job.with.autocommit = (enum csq_autocommit)control;
+        self->autocommit = (enum csq_autocommit)control;
+    }
+    return run_unawaited(self, request);
+}
+
+static PyObject *
+get_connection(ConnectionObject *self, void *closure)
+{
+    PyObject *view;
+    PyObject *raw;
+
+    (void)closure;
+    if (self->stage != CONNECTION_OPEN && self->stage != CONNECTION_CLOSING) {
+        Py_RETURN_NONE;
+    }
+    if (self->foreign != NULL) {
+        return Py_NewRef(self->foreign);
+    }
+    view = module_import("csqlite.raw", "RawConnection");
+    if (view == NULL) {
+        return NULL;
+    }
+    raw = PyObject_CallOneArg(view, (PyObject *)self);
+    Py_DECREF(view);
+    return raw;
+}
+
+static PyObject *
+get_conn(ConnectionObject *self, void *closure)
+{
+    return connection_check(self) < 0 ? NULL : get_connection(self, closure);
+}
+
+static PyObject *
+get_running(ConnectionObject *self, void *closure)
+{
+    (void)closure;
+    return PyBool_FromLong(self->stage != CONNECTION_CLOSED);
+}
+
+static PyObject *
+get_connector(ConnectionObject *self, void *closure)
+{
+    (void)closure;
+    return Py_NewRef(self->connector == NULL ? Py_None : self->connector);
+}
+
+static PyObject *
+get_idle(ConnectionObject *self, void *closure)
+{
+    (void)closure;
+    return PyBool_FromLong(self->worker == NULL || self->forked ||
+                           csq_queue_empty(&self->worker->queue));
+}
+
+static PyObject *
+get_foreign(ConnectionObject *self, void *closure)
+{
+    (void)closure;
+    return Py_NewRef(self->foreign == NULL ? Py_None : self->foreign);
+}
+
+/* -- the type ----------------------------------------------------------------- */
+
+static PyObject *
+connection_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
+{
+    struct module_state *state = module_state_of_type(type);
+    ConnectionObject *self;
+
+    (void)args;
+    (void)kwargs;
+    if (state == NULL) {
+        return NULL;
+    }
+    self = (ConnectionObject *)type->tp_alloc(type, 0);
+    if (self != NULL) {
+        self->state = state;
+        csq_link_init(&self->all);
+        self->stage = CONNECTION_NEW;
+        self->row_factory = Py_NewRef(Py_None);
+        self->text_factory = Py_NewRef((PyObject *)&PyUnicode_Type);
+        self->isolation_level = "";
+        self->autocommit = CSQ_LEGACY;
+        self->check_same_thread = true;
+        self->iter_chunk_size = 64;
+    }
+    return (PyObject *)self;
+}
+
+static int
+connection_init(ConnectionObject *self, PyObject *args, PyObject *kwargs)
+{
+    static char *names[] = {"connector", "iter_chunk_size", "loop", NULL};
+    PyObject *connector;
+    PyObject *loop = Py_None;
+    Py_ssize_t iter_chunk_size;
+
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "On|O:Connection", names, &connector,
+                                     &iter_chunk_size, &loop)) {
+        return -1;
+    }
+    Py_INCREF(connector);
+    Py_XSETREF(self->connector, connector);
+    self->iter_chunk_size = iter_chunk_size;
+    if (loop != Py_None) {
+        return PyErr_WarnEx(PyExc_DeprecationWarning,
+                            "aiosqlite.Connection no longer uses the `loop` parameter", 1);
+    }
+    return 0;
+}
+
+static int
+connection_traverse(ConnectionObject *self, visitproc visit, void *arg)
+{
+    COMPAT_VISIT_TYPE(self);
+    Py_VISIT(self->connector);
+    Py_VISIT(self->foreign);
+    Py_VISIT(self->row_factory);
+    Py_VISIT(self->text_factory);
+    Py_VISIT(self->dict);
+    return 0;
+}
+
+static int
+connection_clear(ConnectionObject *self)
+{
+    Py_CLEAR(self->connector);
+    Py_CLEAR(self->foreign);
+    Py_CLEAR(self->row_factory);
+    Py_CLEAR(self->text_factory);
+    Py_CLEAR(self->dict);
+    return 0;
+}
+
+/* A connection that is forgotten says so and closes itself. */
+static void
+connection_finalize(ConnectionObject *self)
+{
+    PyObject *exception = compat_take_exception();
+    PyObject *foreign = self->foreign;
+
+    if (!self->forked && self->stage == CONNECTION_OPEN) {
+        if (PyErr_WarnFormat(PyExc_ResourceWarning, 1,
+                             "%R was deleted before being closed. Please use 'async with' or "
+                             "'.close()' to close the connection properly.",
+                             self) < 0) {
+            PyErr_WriteUnraisable((PyObject *)self);
+        }
+        if (foreign != NULL) {
+            PyObject *close = PyObject_GetAttrString(foreign, "close");
+            PyObject *queued = close == NULL ? NULL : connection_enqueue(self, close);
+
+            PyErr_Clear();
+            Py_XDECREF(close);
+            Py_XDECREF(queued);
+        }
+    }
+    if (!self->forked && self->worker != NULL) {
+        self->stage = CONNECTION_CLOSED;
+        csq_worker_stop(self->worker);
+    }
+    reactor_sweep(&self->state->bridge);
+    if (exception != NULL) {
+        compat_give_exception(exception);
+    }
+}
+
+static void
+connection_dealloc(ConnectionObject *self)
+{
+    PyTypeObject *type = Py_TYPE(self);
+
+    if (PyObject_CallFinalizerFromDealloc((PyObject *)self) < 0) {
+        return;
+    }
+    PyObject_GC_UnTrack(self);
+    if (self->weakrefs != NULL) {
+        PyObject_ClearWeakRefs((PyObject *)self);
+    }
+    csq_link_remove(&self->all);
+    /* In a forked child nothing is let go: the locks may be held by threads that
+     * do not exist here. */
+    if (!self->forked) {
+        if (self->worker != NULL) {
+            csq_worker_put(self->worker);
+        }
+        gate_put(self->gate);
+    }
+    connection_clear(self);
+    type->tp_free(self);
+    Py_DECREF(type);
+}
+
+#define FASTCALL METH_FASTCALL | METH_KEYWORDS
+
+PyDoc_STRVAR(close_doc, "close($self, /)\n--\n\n"
+                        "Let everything queued finish, close the database and end the worker.\n\n"
+                        "An open transaction is rolled back. Closing again does nothing.");
+PyDoc_STRVAR(stop_doc,
+             "stop($self, /)\n--\n\n"
+             "As close(), without awaiting: for places that cannot. Gives a Future that tells\n"
+             "when it is closed, or None when no event loop runs in this thread.");
+PyDoc_STRVAR(call_doc,
+             "_execute($self, fn, /, *args, **kwargs)\n--\n\n"
+             "Call fn(*args, **kwargs) on the connection's worker, in its turn; gives the "
+             "result.");
+PyDoc_STRVAR(enqueue_doc, "_enqueue($self, callable, /)\n--\n\n"
+                          "Let the worker call `callable` in its turn; nobody is told.");
+PyDoc_STRVAR(dump_doc, "_dump($self, filter, /)\n--\n\n"
+                       "Give a cursor over the lines of a dump, each a row of one text.");
+PyDoc_STRVAR(backup_doc, "_backup($self, target, name, /)\n--\n\n"
+                         "Give a Backup into another csqlite connection.");
+PyDoc_STRVAR(execute_doc,
+             "execute($self, sql, parameters=None)\n--\n\n"
+             "Execute one statement on a new cursor and give the cursor.\n\n"
+             "sql: str, one statement. parameters: a sequence for `?`, a mapping for `:name`.\n"
+             "DML has run and a query's first rows are there when it returns. `async with`\n"
+             "closes the cursor at the end. Raises what sqlite3's Connection.execute() raises.");
+PyDoc_STRVAR(executemany_doc,
+             "executemany($self, sql, parameters)\n--\n\n"
+             "Execute a DML statement once for each row of `parameters` (any iterable).\n\n"
+             "Rows are drained in slices, so a long iterable does not stall the event loop.\n"
+             "Rows executed before an error stay in the transaction, as in sqlite3.");
+PyDoc_STRVAR(executescript_doc,
+             "executescript($self, sql_script)\n--\n\n"
+             "Execute the statements of a script, after committing an open transaction (but\n"
+             "not when autocommit is True or False), as sqlite3's executescript().");
+PyDoc_STRVAR(execute_insert_doc,
+             "execute_insert($self, sql, parameters=None)\n--\n\n"
+             "Execute an INSERT and give a row of one value: last_insert_rowid().");
+PyDoc_STRVAR(execute_fetchall_doc, "execute_fetchall($self, sql, parameters=None)\n--\n\n"
+                                   "Execute a query and give the list of all its rows.");
+
+static PyMethodDef connection_methods[] = {
+    {"_connect", (PyCFunction)connection_connect, METH_NOARGS, connect_doc},
+    {"close", (PyCFunction)connection_close, METH_NOARGS, close_doc},
+    {"stop", (PyCFunction)connection_stop, METH_NOARGS, stop_doc},
+    {"cursor", (PyCFunction)connection_cursor, METH_NOARGS, cursor_doc},
+    {"commit", (PyCFunction)connection_commit, METH_NOARGS, commit_doc},
+    {"rollback", (PyCFunction)connection_rollback, METH_NOARGS, rollback_doc},
+    {"interrupt", (PyCFunction)connection_interrupt, METH_NOARGS, interrupt_doc},
+    {"execute", (PyCFunction)(void (*)(void))connection_execute, FASTCALL, execute_doc},
+    {"executemany", (PyCFunction)(void (*)(void))connection_executemany, FASTCALL,
+     executemany_doc},
+    {"executescript", (PyCFunction)(void (*)(void))connection_executescript, FASTCALL,
+     executescript_doc},
+    {"execute_insert", (PyCFunction)(void (*)(void))connection_execute_insert, FASTCALL,
+     execute_insert_doc},
+    {"execute_fetchall", (PyCFunction)(void (*)(void))connection_execute_fetchall, FASTCALL,
+     execute_fetchall_doc},
+    {"create_function", (PyCFunction)(void (*)(void))callbacks_create_function, FASTCALL,
+     callbacks_create_function_doc},
+    {"create_aggregate", (PyCFunction)(void (*)(void))callbacks_create_aggregate, FASTCALL,
+     callbacks_create_aggregate_doc},
+    {"create_collation", (PyCFunction)(void (*)(void))callbacks_create_collation, FASTCALL,
+     callbacks_create_collation_doc},
+    {"set_authorizer", (PyCFunction)(void (*)(void))callbacks_set_authorizer, FASTCALL,
+     callbacks_set_authorizer_doc},
+    {"set_progress_handler", (PyCFunction)(void (*)(void))callbacks_set_progress_handler,
+     FASTCALL, callbacks_set_progress_handler_doc},
+    {"set_trace_callback", (PyCFunction)(void (*)(void))callbacks_set_trace_callback, FASTCALL,
+     callbacks_set_trace_callback_doc},
+    {"enable_load_extension", (PyCFunction)(void (*)(void))callbacks_enable_load_extension,
+     FASTCALL, callbacks_enable_load_extension_doc},
+    {"load_extension", (PyCFunction)(void (*)(void))callbacks_load_extension, FASTCALL,
+     callbacks_load_extension_doc},
+    {"_execute", (PyCFunction)(void (*)(void))connection_call, METH_VARARGS | METH_KEYWORDS,
+     call_doc},
+    {"_enqueue", (PyCFunction)connection_enqueue, METH_O, enqueue_doc},
+    {"_dump", (PyCFunction)connection_dump, METH_O, dump_doc},
+    {"_backup", (PyCFunction)backup_make, METH_VARARGS, backup_doc},
+    {"_handle", (PyCFunction)connection_handle, METH_NOARGS, handle_doc},
+    {"_interrupt", (PyCFunction)connection_interrupt_now, METH_NOARGS, interrupt_now_doc},
+    {"_run", (PyCFunction)connection_run, METH_O, run_doc},
+    {"__aexit__", (PyCFunction)connection_aexit, METH_VARARGS, aexit_doc},
+    {"__class_getitem__", Py_GenericAlias, METH_O | METH_CLASS, "See PEP 585."},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyGetSetDef connection_getset[] = {
+    {"in_transaction", (getter)get_in_transaction, NULL,
+     "Whether a transaction is open, as of the last job done.", NULL},
+    {"total_changes", (getter)get_total_changes, NULL,
+     "Rows changed since it was opened, as of the last job done.", NULL},
+    {"isolation_level", (getter)get_isolation_level, (setter)set_isolation_level,
+     "None, or how the implicit BEGIN before DML is qualified: '', 'DEFERRED', 'IMMEDIATE',\n"
+     "'EXCLUSIVE'. Holds from the next statement that is queued; None commits what is open.",
+     NULL},
+    {"autocommit", (getter)get_autocommit, (setter)set_autocommit,
+     "True, False or LEGACY_TRANSACTION_CONTROL, as sqlite3's attribute of that name: True\n"
+     "commits what is open, False begins a transaction, both in their turn.",
+     NULL},
+    {"row_factory", (getter)get_factory, (setter)set_factory,
+     "None, sqlite3.Row, or a callable (cursor, tuple) -> row, for cursors made from now on.",
+     (void *)&row_factory},
+    {"text_factory", (getter)get_factory, (setter)set_factory,
+     "str, bytes, bytearray, or a callable of bytes, for TEXT values.", (void *)&text_factory},
+    {"_conn", (getter)get_conn, NULL, "The synchronous view, for functions on the worker.", NULL},
+    {"_connection", (getter)get_connection, NULL, "As _conn; None when it is not open.", NULL},
+    {"_connector", (getter)get_connector, NULL, "What opens it.", NULL},
+    {"_foreign", (getter)get_foreign, NULL, "The foreign DB-API connection, or None.", NULL},
+    {"_running", (getter)get_running, NULL, "False once it is closed or stopped.", NULL},
+    {"_idle", (getter)get_idle, NULL, "Whether nothing waits for the worker.", NULL},
+    {"__dict__", PyObject_GenericGetDict, PyObject_GenericSetDict, NULL, NULL},
+    {NULL, NULL, NULL, NULL, NULL},
+};
+
+static PyMemberDef connection_members[] = {
+    {"_iter_chunk_size", T_PYSSIZET, offsetof(ConnectionObject, iter_chunk_size), 0,
+     "How many rows are fetched ahead."},
+    {"__dictoffset__", T_PYSSIZET, offsetof(ConnectionObject, dict), READONLY, NULL},
+    {"__weaklistoffset__", T_PYSSIZET, offsetof(ConnectionObject, weakrefs), READONLY, NULL},
+    {NULL, 0, 0, 0, NULL},
+};
+
+PyDoc_STRVAR(connection_doc,
+             "Connection(connector, iter_chunk_size, loop=None)\n--\n\n"
+             "An SQLite connection whose work is done by a thread of its own.\n\n"
+             "Made by connect(); await it, or use `async with`. A connector is what opens it:\n"
+             "connect()'s own, or any callable that returns a DB-API connection.");
+
+static PyType_Slot connection_slots[] = {
+    {Py_tp_doc, (void *)connection_doc}, {Py_tp_new, connection_new},
+    {Py_tp_init, connection_init},       {Py_tp_traverse, connection_traverse},
+    {Py_tp_clear, connection_clear},     {Py_tp_finalize, connection_finalize},
+    {Py_tp_dealloc, connection_dealloc}, {Py_tp_methods, connection_methods},
+    {Py_tp_getset, connection_getset},   {Py_tp_members, connection_members},
+    {Py_am_await, connection_await},     {0, NULL},
+};
+
+static PyType_Spec connection_spec = {
+    .name = "csqlite._csqlite.Connection",
+    .basicsize = sizeof(ConnectionObject),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_BASETYPE,
+    .slots = connection_slots,
+};
+
+int
+connection_init_type(struct module_state *state, PyObject *module)
+{
+    state->connection_type =
+        (PyTypeObject *)PyType_FromModuleAndSpec(module, &connection_spec, NULL);
+    if (state->connection_type == NULL) {
+        return -1;
+    }
+    return PyModule_AddObject(module, "Connection",
+                              Py_NewRef((PyObject *)state->connection_type));
+}

@@ -1,0 +1,75 @@
+/* The connection: what it holds, and what the methods of other files need of it.
+ *
+ * Loop thread, GIL held. */
+
+#ifndef CSQ_CONNECTION_H
+#define CSQ_CONNECTION_H
+
+#include "binding/module.h"
+#include "bridge/gate.h"
+#include "bridge/request.h"
+#include "engine/worker.h"
+
+enum connection_stage {
+    CONNECTION_NEW,     /* not awaited yet */
+    CONNECTION_OPENING, /* awaited, not open yet */
+    CONNECTION_OPEN,
+    CONNECTION_CLOSING, /* close() is under way; what comes behind it fails in its turn */
+    CONNECTION_CLOSED,  /* or stopped, or never opened */
+};
+
+typedef struct {
+    PyObject_HEAD struct module_state *state;
+    struct csq_link all; /* in state->connections, once the worker is started */
+    enum connection_stage stage;
+    bool forked;               /* this process is a child: the worker is not in it */
+    struct csq_worker *worker; /* NULL until it is awaited */
+    struct gate *gate;         /* NULL until it is awaited */
+    PyObject *connector;       /* what opens it */
+    PyObject *foreign;         /* the DB-API connection of a foreign connector, or NULL */
+    PyObject *row_factory;
+    PyObject *text_factory;
+    const char *isolation_level; /* NULL: no implicit transactions */
+    enum csq_autocommit autocommit;
+    int detect_types;
+    bool check_same_thread;
+    Py_ssize_t iter_chunk_size;
+    PyObject *dict;
+    PyObject *weakrefs;
+} ConnectionObject;
+
+/* Gives a request that works on `self`, as yet unchecked. */
+RequestObject *connection_request(ConnectionObject *self, const struct request_hooks *hooks,
+                                  enum csq_op op, PyObject *target);
+
+/* How an unusable connection is complained of, after aiosqlite. */
+enum connection_access {
+    CONNECTION_DIRECT,   /* "no active connection" */
+    CONNECTION_DEFERRED, /* "Connection closed" */
+};
+
+/* In a pack hook: checks that the request's connection can take jobs, and lends
+ * the request its worker. 0, or -1 with an exception. */
+int connection_use(RequestObject *request, enum connection_access access);
+
+/* -1 with ValueError unless it is open (for properties). */
+int connection_check(ConnectionObject *self);
+
+/* Finds the isolation level that `value`, a str or None, means: *level is static,
+ * or NULL for None. 0, or -1 with TypeError or ValueError. */
+int connection_level(PyObject *value, const char **level);
+
+/* The statement that opens a transaction before DML; NULL: none. */
+const char *connection_begin(const ConnectionObject *self);
+
+/* Registers the type. 0, or -1 with an exception. */
+int connection_init_type(struct module_state *state, PyObject *module);
+
+/* Methods that stand in files of their own; each gives a request. */
+PyObject *connection_open(ConnectionObject *self);
+PyObject *connection_close(ConnectionObject *self, PyObject *unused);
+PyObject *connection_stop(ConnectionObject *self, PyObject *unused);
+PyObject *connection_call(ConnectionObject *self, PyObject *args, PyObject *kwargs);
+PyObject *connection_enqueue(ConnectionObject *self, PyObject *callable);
+
+#endif

@@ -1,0 +1,661 @@
+/* The Cursor type: its state and its end. Executing and fetching stand in files
+ * of their own.
+ *
+ * A cursor that is let go half-read tells its worker so through a job made
+ * beforehand, because letting go cannot fail. */
+
+#include "binding/cursor.h"
+
+#include <structmember.h>
+
+#include "binding/args.h"
+#include "binding/errors.h"
+#include "binding/rows.h"
+#include "bridge/ready.h"
+#include "engine/alloc.h"
+
+/* -- the worker's half -------------------------------------------------------- */
+
+static int
+make_rest(CursorObject *self)
+{
+    if (self->rest == NULL) {
+        self->rest = csq_malloc(sizeof *self->rest);
+        if (self->rest == NULL) {
+            PyErr_NoMemory();
+            return -1;
+        }
+        csq_cursor_init(&self->rest->cursor);
+    }
+    return 0;
+}
+
+/* Worker thread, or whoever is left when there is none. */
+static void
+release_rest(struct csq_job *job)
+{
+    struct cursor_rest *rest = csq_item(job, struct cursor_rest, farewell);
+
+    csq_job_clear(&rest->farewell);
+    csq_free(rest);
+}
+
+/* Lets the worker's half go; it may hold a statement. */
+static void
+drop_rest(CursorObject *self)
+{
+    struct cursor_rest *rest = self->rest;
+
+    self->rest = NULL;
+    if (rest == NULL || self->connection->forked) {
+        return;
+    }
+    csq_job_init(&rest->farewell, CSQ_RESET);
+    rest->farewell.cursor = &rest->cursor;
+    rest->farewell.release = release_rest;
+    if (self->exhausted || !csq_worker_push(self->connection->worker, &rest->farewell)) {
+        release_rest(&rest->farewell);
+    }
+}
+
+/* -- what other files need ---------------------------------------------------- */
+
+void
+cursor_inherit(CursorObject *self)
+{
+    self->iter_chunk_size = self->connection->iter_chunk_size;
+    Py_XSETREF(self->row_factory, Py_NewRef(self->connection->row_factory));
+}
+
+static void
+set_up(CursorObject *self, ConnectionObject *connection)
+{
+    self->connection = (ConnectionObject *)Py_NewRef((PyObject *)connection);
+    self->exhausted = true;
+    csq_error_init(&self->error);
+    self->rowcount = -1;
+    self->arraysize = 1;
+    cursor_inherit(self);
+    Py_XSETREF(self->lastrowid, Py_NewRef(Py_None));
+}
+
+CursorObject *
+cursor_new(ConnectionObject *connection)
+{
+    PyTypeObject *type = connection->state->cursor_type;
+    CursorObject *self = (CursorObject *)type->tp_alloc(type, 0);
+
+    if (self != NULL) {
+        self->state = connection->state;
+        set_up(self, connection);
+    }
+    return self;
+}
+
+int
+cursor_use(RequestObject *request, enum connection_access access)
+{
+    CursorObject *self = (CursorObject *)request->target;
+
+    if (connection_use(request, access) < 0) {
+        return -1;
+    }
+    if (self->closed) {
+        PyErr_SetString(self->state->ProgrammingError, "Cannot operate on a closed cursor.");
+        return -1;
+    }
+    if (make_rest(self) < 0) {
+        return -1;
+    }
+    request->job.cursor = &self->rest->cursor;
+    request->counter = &self->under_way;
+    return 0;
+}
+
+enum request_answer
+cursor_wait(CursorObject *self, RequestObject *request)
+{
+    if (!self->locked && (self->decoder == NULL || self->decoder == request)) {
+        return REQUEST_READY;
+    }
+    if (!request->inline_run) {
+        return REQUEST_AGAIN;
+    }
+    PyErr_SetString(self->state->ProgrammingError, "Recursive use of cursors not allowed.");
+    return REQUEST_FAILED;
+}
+
+/* Rows that are here and not asked for are dropped; what describes them stays. */
+static void
+drop_rows(CursorObject *self)
+{
+    csq_strip_clear(&self->strip);
+    self->reader = (struct csq_reader){NULL, NULL};
+    csq_error_clear(&self->error);
+}
+
+void
+cursor_forget(CursorObject *self)
+{
+    drop_rows(self);
+    csq_columns_put(self->columns);
+    self->columns = NULL;
+    self->rowcount = -1;
+    self->exhausted = true;
+    Py_CLEAR(self->description);
+    Py_CLEAR(self->converters);
+    Py_CLEAR(self->row_cursor);
+}
+
+int
+cursor_take_result(CursorObject *self, RequestObject *request)
+{
+    struct csq_job *job = &request->job;
+
+    cursor_forget(self);
+    self->columns = csq_columns_get(job->columns);
+    self->exhausted = false;
+    self->converters = rows_converters(self);
+    return self->converters == NULL && PyErr_Occurred() ? -1 : 0;
+}
+
+/* -- closing ------------------------------------------------------------------ */
+
+static enum request_answer
+close_pack(RequestObject *request)
+{
+    CursorObject *self = (CursorObject *)request->target;
+    bool idle = self->under_way == 0 && (self->exhausted || self->rest == NULL);
+
+    if (connection_use(request, CONNECTION_DEFERRED) < 0) {
+        return REQUEST_FAILED;
+    }
+    if (!self->closed && self->connection->stage == CONNECTION_OPEN && !idle) {
+        if (cursor_use(request, CONNECTION_DEFERRED) < 0) {
+            return REQUEST_FAILED;
+        }
+        self->closed = true;
+        return REQUEST_WAIT;
+    }
+    self->closed = true;
+    if (!self->locked) {
+        drop_rows(self);
+    }
+    request->result = Py_NewRef(Py_None);
+    return REQUEST_READY;
+}
+
+static enum request_answer
+close_unpack(RequestObject *request, int64_t deadline)
+{
+    CursorObject *self = (CursorObject *)request->target;
+    enum request_answer answer = cursor_wait(self, request);
+
+    (void)deadline;
+    if (answer != REQUEST_READY) {
+        return answer;
+    }
+    drop_rows(self);
+    self->exhausted = true;
+    if (errors_check(self->state, request) < 0) {
+        return REQUEST_FAILED;
+    }
+    request->result = Py_NewRef(Py_None);
+    return REQUEST_READY;
+}
+
+/* -1 with ProgrammingError when __init__ was not called. */
+static int
+check_initialized(CursorObject *self)
+{
+    if (self->connection == NULL) {
+        PyErr_SetString(self->state->ProgrammingError, "Base Cursor.__init__ not called.");
+        return -1;
+    }
+    return 0;
+}
+
+PyObject *
+cursor_close(CursorObject *self)
+{
+    static const struct request_hooks hooks = {
+        .name = "Cursor.close", .pack = close_pack, .unpack = close_unpack};
+
+    if (check_initialized(self) < 0) {
+        return NULL;
+    }
+    if (self->foreign != NULL) {
+        return args_forward("cursor_close", (PyObject *)self, NULL, 0, NULL);
+    }
+    return (PyObject *)connection_request(self->connection, &hooks, CSQ_RESET, (PyObject *)self);
+}
+
+PyDoc_STRVAR(close_doc,
+             "close($self, /)\n--\n\n"
+             "Close the cursor. Only one that is half-read has to cross to the worker.");
+
+static PyObject *
+cursor_close_method(CursorObject *self, PyObject *unused)
+{
+    (void)unused;
+    return cursor_close(self);
+}
+
+PyDoc_STRVAR(aenter_doc, "__aenter__($self, /)\n--\n\nGive the cursor itself.");
+
+static PyObject *
+cursor_aenter(CursorObject *self, PyObject *unused)
+{
+    (void)unused;
+    return ready_new(&self->state->bridge, Py_NewRef((PyObject *)self));
+}
+
+PyDoc_STRVAR(aexit_doc, "__aexit__($self, exc_type, exc, tb, /)\n--\n\nClose the cursor.");
+
+static PyObject *
+cursor_aexit(CursorObject *self, PyObject *args)
+{
+    (void)args;
+    return PyObject_CallMethod((PyObject *)self, "close", NULL);
+}
+
+PyDoc_STRVAR(fetch_chunked_doc, "_fetch_chunked($self, /)\n--\n\n"
+                                "Iterate by fetchmany(iter_chunk_size).");
+
+static PyObject *
+cursor_fetch_chunked(CursorObject *self, PyObject *unused)
+{
+    (void)unused;
+    return args_forward("fetch_chunked", (PyObject *)self, NULL, 0, NULL);
+}
+
+/* A cursor is its own iterator, unless a subclass may have a say in fetching. */
+static PyObject *
+cursor_aiter(CursorObject *self)
+{
+    if (self->foreign != NULL || Py_TYPE(self) != self->state->cursor_type) {
+        return PyObject_CallMethod((PyObject *)self, "_fetch_chunked", NULL);
+    }
+    return Py_NewRef((PyObject *)self);
+}
+
+PyDoc_STRVAR(call_doc, "_execute($self, fn, /, *args, **kwargs)\n--\n\n"
+                       "See Connection._execute().");
+
+static PyObject *
+cursor_call(CursorObject *self, PyObject *args, PyObject *kwargs)
+{
+    if (check_initialized(self) < 0) {
+        return NULL;
+    }
+    return connection_call(self->connection, args, kwargs);
+}
+
+/* -- properties --------------------------------------------------------------- */
+
+static PyObject *
+get_description(CursorObject *self, void *closure)
+{
+    (void)closure;
+    if (self->foreign != NULL) {
+        return PyObject_GetAttrString(self->foreign, "description");
+    }
+    return rows_description(self);
+}
+
+static PyObject *
+get_rowcount(CursorObject *self, void *closure)
+{
+    (void)closure;
+    if (self->foreign != NULL) {
+        return PyObject_GetAttrString(self->foreign, "rowcount");
+    }
+    return PyLong_FromLongLong(self->rowcount);
+}
+
+static PyObject *
+get_lastrowid(CursorObject *self, void *closure)
+{
+    (void)closure;
+    if (self->foreign != NULL) {
+        return PyObject_GetAttrString(self->foreign, "lastrowid");
+    }
+    return Py_NewRef(self->lastrowid == NULL ? Py_None : self->lastrowid);
+}
+
+static PyObject *
+get_row_factory(CursorObject *self, void *closure)
+{
+    (void)closure;
+    if (self->foreign != NULL) {
+        return PyObject_GetAttrString(self->foreign, "row_factory");
+    }
+    return Py_NewRef(self->row_factory == NULL ? Py_None : self->row_factory);
+}
+
+static int
+set_row_factory(CursorObject *self, PyObject *value, void *closure)
+{
+    (void)closure;
+    if (value == NULL) {
+        PyErr_SetString(PyExc_AttributeError, "cannot delete attribute");
+        return -1;
+    }
+    if (self->foreign != NULL) {
+        return PyObject_SetAttrString(self->foreign, "row_factory", value);
+    }
+    Py_XSETREF(self->row_factory, Py_NewRef(value));
+    return 0;
+}
+
+static PyObject *
+get_arraysize(CursorObject *self, void *closure)
+{
+    (void)closure;
+    if (self->foreign != NULL) {
+        return PyObject_GetAttrString(self->foreign, "arraysize");
+    }
+    return PyLong_FromSsize_t(self->arraysize);
+}
+
+static int
+set_arraysize(CursorObject *self, PyObject *value, void *closure)
+{
+    Py_ssize_t size;
+
+    (void)closure;
+    if (value == NULL) {
+        PyErr_SetString(PyExc_AttributeError, "cannot delete attribute");
+        return -1;
+    }
+    if (self->foreign != NULL) {
+        return PyObject_SetAttrString(self->foreign, "arraysize", value);
+    }
+    size = PyNumber_AsSsize_t(value, PyExc_OverflowError);
+    if (size == -1 && PyErr_Occurred()) {
+        return -1;
+    }
+    self->arraysize = size;
+    return 0;
+}
+
+/* As the sqlite3 cursor's: the synchronous view of the connection. */
+static PyObject *
+get_connection(CursorObject *self, void *closure)
+{
+    (void)closure;
+    if (check_initialized(self) < 0) {
+        return NULL;
+    }
+    return PyObject_GetAttrString((PyObject *)self->connection, "_conn");
+}
+
+static PyObject *
+get_conn(CursorObject *self, void *closure)
+{
+    (void)closure;
+    return Py_NewRef(self->connection == NULL ? Py_None : (PyObject *)self->connection);
+}
+
+static PyObject *
+get_cursor(CursorObject *self, void *closure)
+{
+    PyObject *view;
+    PyObject *raw;
+
+    (void)closure;
+    if (self->foreign != NULL) {
+        return Py_NewRef(self->foreign);
+    }
+    view = module_import("csqlite.raw", "RawCursor");
+    if (view == NULL) {
+        return NULL;
+    }
+    raw = PyObject_CallOneArg(view, (PyObject *)self);
+    Py_DECREF(view);
+    return raw;
+}
+
+/* -- the type ----------------------------------------------------------------- */
+
+static PyObject *
+cursor_type_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
+{
+    struct module_state *state = module_state_of_type(type);
+    CursorObject *self;
+
+    (void)args;
+    (void)kwargs;
+    if (state == NULL) {
+        return NULL;
+    }
+    self = (CursorObject *)type->tp_alloc(type, 0);
+    if (self != NULL) {
+        self->state = state;
+        self->exhausted = true;
+        csq_error_init(&self->error);
+    }
+    return (PyObject *)self;
+}
+
+/* Moves the state of `from` here: of the cursor that a raw one is a view of. */
+static void
+adopt(CursorObject *self, CursorObject *from)
+{
+    self->rest = from->rest;
+    from->rest = NULL;
+    self->closed = from->closed;
+    self->columns = from->columns;
+    from->columns = NULL;
+    csq_strip_clear(&self->strip);
+    csq_strip_move(&self->strip, &from->strip);
+    self->reader = from->reader;
+    self->exhausted = from->exhausted;
+    self->error = from->error;
+    csq_error_init(&from->error);
+    self->changes = from->changes;
+    self->rowcount = from->rowcount;
+    self->arraysize = from->arraysize;
+    Py_XSETREF(self->description, Py_XNewRef(from->description));
+    Py_XSETREF(self->converters, Py_XNewRef(from->converters));
+    Py_XSETREF(self->lastrowid, Py_XNewRef(from->lastrowid));
+    Py_XSETREF(self->row_factory, Py_XNewRef(from->row_factory));
+    cursor_forget(from);
+}
+
+/* Takes over what `raw` stands for: a view of a native cursor, or a foreign one. */
+static int
+take_raw(CursorObject *self, PyObject *raw)
+{
+    PyObject *owner;
+
+    if (self->connection->foreign != NULL) {
+        Py_XSETREF(self->foreign, Py_NewRef(raw));
+        return 0;
+    }
+    owner = PyObject_GetAttrString(raw, "_owner");
+    if (owner == NULL) {
+        return -1;
+    }
+    if (!PyObject_TypeCheck(owner, self->state->cursor_type) ||
+        ((CursorObject *)owner)->connection != self->connection ||
+        ((CursorObject *)owner)->under_way > 0 || ((CursorObject *)owner)->locked) {
+        PyErr_SetString(PyExc_TypeError, "expected an idle raw cursor of the same connection");
+        Py_DECREF(owner);
+        return -1;
+    }
+    adopt(self, (CursorObject *)owner);
+    Py_DECREF(owner);
+    return PyObject_SetAttrString(raw, "_owner", (PyObject *)self);
+}
+
+static int
+cursor_init(CursorObject *self, PyObject *args, PyObject *kwargs)
+{
+    static char *names[] = {"conn", "cursor", NULL};
+    PyObject *connection;
+    PyObject *raw = Py_None;
+
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O!|O:Cursor", names,
+                                     self->state->connection_type, &connection, &raw)) {
+        return -1;
+    }
+    if (self->connection != NULL) {
+        PyErr_SetString(self->state->ProgrammingError, "a cursor is initialized once");
+        return -1;
+    }
+    set_up(self, (ConnectionObject *)connection);
+    return raw == Py_None ? 0 : take_raw(self, raw);
+}
+
+static int
+cursor_traverse(CursorObject *self, visitproc visit, void *arg)
+{
+    COMPAT_VISIT_TYPE(self);
+    Py_VISIT(self->connection);
+    Py_VISIT(self->foreign);
+    Py_VISIT(self->description);
+    Py_VISIT(self->converters);
+    Py_VISIT(self->row_cursor);
+    Py_VISIT(self->lastrowid);
+    Py_VISIT(self->row_factory);
+    Py_VISIT(self->dict);
+    return 0;
+}
+
+/* The connection stays until the end: the worker's half is let go through it. */
+static int
+cursor_clear(CursorObject *self)
+{
+    Py_CLEAR(self->foreign);
+    Py_CLEAR(self->description);
+    Py_CLEAR(self->converters);
+    Py_CLEAR(self->row_cursor);
+    Py_CLEAR(self->lastrowid);
+    Py_CLEAR(self->row_factory);
+    Py_CLEAR(self->dict);
+    return 0;
+}
+
+static void
+cursor_dealloc(CursorObject *self)
+{
+    PyTypeObject *type = Py_TYPE(self);
+
+    PyObject_GC_UnTrack(self);
+    if (self->weakrefs != NULL) {
+        PyObject_ClearWeakRefs((PyObject *)self);
+    }
+    drop_rest(self);
+    csq_strip_clear(&self->strip);
+    csq_error_clear(&self->error);
+    csq_columns_put(self->columns);
+    cursor_clear(self);
+    Py_CLEAR(self->connection);
+    type->tp_free(self);
+    Py_DECREF(type);
+}
+
+#define FASTCALL METH_FASTCALL | METH_KEYWORDS
+
+PyDoc_STRVAR(execute_doc,
+             "execute($self, sql, parameters=None)\n--\n\n"
+             "Execute one statement and give the cursor itself; what was open in it is ended.\n\n"
+             "See Connection.execute().");
+PyDoc_STRVAR(executemany_doc,
+             "executemany($self, sql, parameters)\n--\n\n"
+             "Execute a DML statement once for each row of `parameters`; give the cursor "
+             "itself.\n\nSee Connection.executemany().");
+PyDoc_STRVAR(executescript_doc, "executescript($self, sql_script)\n--\n\n"
+                                "Execute the statements of a script; give the cursor itself.\n\n"
+                                "See Connection.executescript().");
+PyDoc_STRVAR(fetchone_doc, "fetchone($self, /)\n--\n\n"
+                           "Give the next row, or None when there are no more.\n\n"
+                           "It suspends only when no row has been fetched ahead.");
+PyDoc_STRVAR(fetchmany_doc,
+             "fetchmany($self, size=None)\n--\n\n"
+             "Give a list of the next `size` rows (default: arraysize), shorter at the end.");
+PyDoc_STRVAR(fetchall_doc, "fetchall($self, /)\n--\n\n"
+                           "Give a list of all remaining rows.");
+
+static PyMethodDef cursor_methods[] = {
+    {"execute", (PyCFunction)(void (*)(void))cursor_execute, FASTCALL, execute_doc},
+    {"executemany", (PyCFunction)(void (*)(void))cursor_executemany, FASTCALL, executemany_doc},
+    {"executescript", (PyCFunction)(void (*)(void))cursor_executescript, FASTCALL,
+     executescript_doc},
+    {"fetchone", (PyCFunction)cursor_fetchone, METH_NOARGS, fetchone_doc},
+    {"fetchmany", (PyCFunction)(void (*)(void))cursor_fetchmany, FASTCALL, fetchmany_doc},
+    {"fetchall", (PyCFunction)cursor_fetchall, METH_NOARGS, fetchall_doc},
+    {"close", (PyCFunction)cursor_close_method, METH_NOARGS, close_doc},
+    {"_execute", (PyCFunction)(void (*)(void))cursor_call, METH_VARARGS | METH_KEYWORDS,
+     call_doc},
+    {"_fetch_chunked", (PyCFunction)cursor_fetch_chunked, METH_NOARGS, fetch_chunked_doc},
+    {"__aenter__", (PyCFunction)cursor_aenter, METH_NOARGS, aenter_doc},
+    {"__aexit__", (PyCFunction)cursor_aexit, METH_VARARGS, aexit_doc},
+    {"__class_getitem__", Py_GenericAlias, METH_O | METH_CLASS, "See PEP 585."},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyGetSetDef cursor_getset[] = {
+    {"description", (getter)get_description, NULL,
+     "One 7-tuple a column, the name first; None when there is no result set.", NULL},
+    {"rowcount", (getter)get_rowcount, NULL,
+     "Rows changed by the last DML statement; -1 for any other.", NULL},
+    {"lastrowid", (getter)get_lastrowid, NULL,
+     "last_insert_rowid() after the last execute(); None before.", NULL},
+    {"row_factory", (getter)get_row_factory, (setter)set_row_factory,
+     "As Connection.row_factory, for this cursor.", NULL},
+    {"arraysize", (getter)get_arraysize, (setter)set_arraysize,
+     "How many rows fetchmany() gives by default.", NULL},
+    {"connection", (getter)get_connection, NULL, "The synchronous view of the connection.", NULL},
+    {"_conn", (getter)get_conn, NULL, "The connection.", NULL},
+    {"_cursor", (getter)get_cursor, NULL, "The synchronous view of the cursor.", NULL},
+    {"__dict__", PyObject_GenericGetDict, PyObject_GenericSetDict, NULL, NULL},
+    {NULL, NULL, NULL, NULL, NULL},
+};
+
+static PyMemberDef cursor_members[] = {
+    {"iter_chunk_size", T_PYSSIZET, offsetof(CursorObject, iter_chunk_size), 0,
+     "How many rows are fetched ahead."},
+    {"__dictoffset__", T_PYSSIZET, offsetof(CursorObject, dict), READONLY, NULL},
+    {"__weaklistoffset__", T_PYSSIZET, offsetof(CursorObject, weakrefs), READONLY, NULL},
+    {NULL, 0, 0, 0, NULL},
+};
+
+PyDoc_STRVAR(cursor_type_doc,
+             "Cursor(conn, cursor=None)\n--\n\n"
+             "A cursor of a Connection: made by cursor() and execute().\n\n"
+             "An async iterator of rows, and an async context manager that closes it.\n"
+             "`cursor`: a raw cursor that is taken over, as in aiosqlite.");
+
+static PyType_Slot cursor_slots[] = {
+    {Py_tp_doc, (void *)cursor_type_doc},
+    {Py_tp_new, cursor_type_new},
+    {Py_tp_init, cursor_init},
+    {Py_tp_traverse, cursor_traverse},
+    {Py_tp_clear, cursor_clear},
+    {Py_tp_dealloc, cursor_dealloc},
+    {Py_tp_methods, cursor_methods},
+    {Py_tp_getset, cursor_getset},
+    {Py_tp_members, cursor_members},
+    {Py_am_aiter, cursor_aiter},
+    {Py_am_anext, cursor_anext},
+    {0, NULL},
+};
+
+static PyType_Spec cursor_spec = {
+    .name = "csqlite.cursor.Cursor",
+    .basicsize = sizeof(CursorObject),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_BASETYPE,
+    .slots = cursor_slots,
+};
+
+int
+cursor_init_type(struct module_state *state, PyObject *module)
+{
+    state->cursor_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &cursor_spec, NULL);
+    if (state->cursor_type == NULL) {
+        return -1;
+    }
+    return PyModule_AddObject(module, "Cursor", Py_NewRef((PyObject *)state->cursor_type));
+}

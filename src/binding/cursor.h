@@ -1,0 +1,100 @@
+/* The cursor: what it holds, and what the methods of other files need of it.
+ *
+ * Loop thread, GIL held. */
+
+#ifndef CSQ_CURSOR_OBJECT_H
+#define CSQ_CURSOR_OBJECT_H
+
+#include "binding/connection.h"
+#include "engine/cursor.h"
+
+/* The half of a cursor that the worker uses. It outlives the object by the job
+ * that resets it. */
+struct cursor_rest {
+    struct csq_cursor cursor;
+    struct csq_job farewell;
+};
+
+typedef struct {
+    PyObject_HEAD struct module_state *state;
+    ConnectionObject *connection; /* NULL: __init__ was not called */
+    PyObject *foreign;            /* the cursor of a foreign DB-API connection, or NULL */
+    struct cursor_rest *rest;     /* NULL until it first executes */
+    int under_way;                /* jobs with the worker */
+    bool closed;
+    bool locked;            /* a row is being made, which may run any Python code */
+    RequestObject *decoder; /* lent: what takes in a large result, slice by slice; or NULL */
+
+    /* The result set. */
+    struct csq_columns *columns; /* NULL: none */
+    struct csq_strip strip;      /* rows that are here and not yet asked for */
+    struct csq_reader reader;
+    bool exhausted;         /* nothing is left with the worker */
+    struct csq_error error; /* comes in place of the last row that is here */
+    long long changes;      /* the rowcount that holds once the last row is taken */
+    PyObject *description;  /* made when it is asked for; NULL: not yet */
+    PyObject *converters;   /* tuple of callable or None per column; NULL: none */
+    PyObject *row_cursor;   /* what the row factory is given; NULL: not yet */
+
+    long long rowcount;
+    PyObject *lastrowid;
+    PyObject *row_factory;
+    Py_ssize_t arraysize;
+    Py_ssize_t iter_chunk_size;
+    PyObject *dict;
+    PyObject *weakrefs;
+} CursorObject;
+
+/* Gives a cursor of `connection`, with its row factory and chunk size. */
+CursorObject *cursor_new(ConnectionObject *connection);
+
+/* Gives it the row factory and the chunk size that its connection has now. */
+void cursor_inherit(CursorObject *self);
+
+/* In a pack hook: checks that the cursor can be used, and its connection, and
+ * lends the job the worker's half. 0, or -1 with an exception. */
+int cursor_use(RequestObject *request, enum connection_access access);
+
+/* In an unpack hook: whether somebody else is in the middle of this cursor's
+ * rows. REQUEST_READY: nobody is; else the answer the hook must give. */
+enum request_answer cursor_wait(CursorObject *self, RequestObject *request);
+
+/* Forgets the result set. */
+void cursor_forget(CursorObject *self);
+
+/* Takes in the result set that the job of `request` has begun: what stands in it
+ * besides rows. 0, or -1 with an exception. */
+int cursor_take_result(CursorObject *self, RequestObject *request);
+
+/* Gives a request that closes it. */
+PyObject *cursor_close(CursorObject *self);
+
+/* Registers the type. 0, or -1 with an exception. */
+int cursor_init_type(struct module_state *state, PyObject *module);
+
+/* Methods that stand in execute.c and fetch.c; each gives a request. */
+PyObject *cursor_execute(CursorObject *self, PyObject *const *args, Py_ssize_t nargs,
+                         PyObject *kwnames);
+PyObject *cursor_executemany(CursorObject *self, PyObject *const *args, Py_ssize_t nargs,
+                             PyObject *kwnames);
+PyObject *cursor_executescript(CursorObject *self, PyObject *const *args, Py_ssize_t nargs,
+                               PyObject *kwnames);
+PyObject *cursor_fetchone(CursorObject *self, PyObject *unused);
+PyObject *cursor_fetchmany(CursorObject *self, PyObject *const *args, Py_ssize_t nargs,
+                           PyObject *kwnames);
+PyObject *cursor_fetchall(CursorObject *self, PyObject *unused);
+PyObject *cursor_anext(CursorObject *self);
+
+PyObject *connection_execute(ConnectionObject *self, PyObject *const *args, Py_ssize_t nargs,
+                             PyObject *kwnames);
+PyObject *connection_executemany(ConnectionObject *self, PyObject *const *args, Py_ssize_t nargs,
+                                 PyObject *kwnames);
+PyObject *connection_executescript(ConnectionObject *self, PyObject *const *args,
+                                   Py_ssize_t nargs, PyObject *kwnames);
+PyObject *connection_execute_insert(ConnectionObject *self, PyObject *const *args,
+                                    Py_ssize_t nargs, PyObject *kwnames);
+PyObject *connection_execute_fetchall(ConnectionObject *self, PyObject *const *args,
+                                      Py_ssize_t nargs, PyObject *kwnames);
+PyObject *connection_dump(ConnectionObject *self, PyObject *filter);
+
+#endif

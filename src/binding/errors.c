@@ -1,0 +1,117 @@
+/* Raising. Which class a code is stands in one switch, after the one of the
+ * sqlite3 module. */
+
+#include "binding/errors.h"
+
+#include "binding/codes.h"
+
+static PyObject *
+class_of(const struct module_state *state, int code)
+{
+    switch (code) {
+    case SQLITE_INTERNAL:
+    case SQLITE_NOTFOUND:
+        return state->InternalError;
+    case SQLITE_NOMEM:
+        return PyExc_MemoryError;
+    case SQLITE_ERROR:
+    case SQLITE_PERM:
+    case SQLITE_ABORT:
+    case SQLITE_BUSY:
+    case SQLITE_LOCKED:
+    case SQLITE_READONLY:
+    case SQLITE_INTERRUPT:
+    case SQLITE_IOERR:
+    case SQLITE_FULL:
+    case SQLITE_CANTOPEN:
+    case SQLITE_PROTOCOL:
+    case SQLITE_EMPTY:
+    case SQLITE_SCHEMA:
+    case CSQ_CANCELLED:
+        return state->OperationalError;
+    case SQLITE_TOOBIG:
+        return state->DataError;
+    case SQLITE_CONSTRAINT:
+    case SQLITE_MISMATCH:
+        return state->IntegrityError;
+    case SQLITE_MISUSE:
+    case SQLITE_RANGE:
+        return state->InterfaceError;
+    case CSQ_CLOSED:
+    case CSQ_USAGE:
+        return state->ProgrammingError;
+    case CSQ_TWO_STATEMENTS:
+#if PY_VERSION_HEX >= 0x030B0000
+        return state->ProgrammingError;
+#else
+        return state->Warning;
+#endif
+    default:
+        return state->DatabaseError;
+    }
+}
+
+/* Sets sqlite_errorcode and sqlite_errorname, for codes that are SQLite's. */
+static int
+set_code(PyObject *exception, int extended)
+{
+    const char *name = codes_name(extended);
+    PyObject *code = PyLong_FromLong(extended);
+    PyObject *text = PyUnicode_FromString(name == NULL ? "unknown" : name);
+    int rc = -1;
+
+    if (code != NULL && text != NULL) {
+        rc = PyObject_SetAttrString(exception, "sqlite_errorcode", code);
+        if (rc == 0) {
+            rc = PyObject_SetAttrString(exception, "sqlite_errorname", text);
+        }
+    }
+    Py_XDECREF(code);
+    Py_XDECREF(text);
+    return rc;
+}
+
+void
+errors_raise(struct module_state *state, const struct csq_error *error)
+{
+    const char *message = error->message == NULL ? sqlite3_errstr(error->code) : error->message;
+    PyObject *class = class_of(state, error->code);
+    PyObject *text;
+    PyObject *exception;
+
+    if (class == PyExc_MemoryError) {
+        PyErr_NoMemory();
+        return;
+    }
+    text = PyUnicode_DecodeUTF8(message, (Py_ssize_t)strlen(message), "replace");
+    if (text == NULL) {
+        return;
+    }
+    exception = PyObject_CallOneArg(class, text);
+    Py_DECREF(text);
+    if (exception == NULL) {
+        return;
+    }
+    if (error->code >= CSQ_CLOSED || set_code(exception, error->extended) == 0) {
+        PyErr_SetObject(class, exception);
+    }
+    Py_DECREF(exception);
+}
+
+int
+errors_check(struct module_state *state, RequestObject *request)
+{
+    struct csq_error *error = &request->job.error;
+    PyObject *held = request->held;
+
+    if (error->code == SQLITE_OK) {
+        return 0;
+    }
+    if ((error->code == CSQ_PACKED || error->code == CSQ_RAISED) && held != NULL) {
+        request->held = NULL;
+        compat_give_exception(held);
+    } else {
+        errors_raise(state, error);
+    }
+    return -1;
+}

@@ -1,0 +1,648 @@
+/* Executing: on a cursor, or on a connection, which makes the cursor itself.
+ *
+ * Parameters are packed when the request is first awaited, and what cannot be
+ * packed is raised in its turn (convert.h). The rows of executemany() are packed
+ * in slices, each while the worker executes the one before. */
+
+#include "binding/args.h"
+#include "binding/convert.h"
+#include "binding/cursor.h"
+#include "binding/errors.h"
+#include "binding/rows.h"
+#include "engine/scan.h"
+
+enum {
+    SLICE_BYTES = 128 * 1024, /* of rows packed at once … */
+    SLICE_NANOSECONDS = 500 * 1000,
+    ROWS_BETWEEN_LOOKS = 8,
+};
+
+/* -- what all have in common -------------------------------------------------- */
+
+/* Lends the job the SQL in arguments[0] and what the connection says about how
+ * to run it. */
+static int
+prepare_job(RequestObject *request, const char *method)
+{
+    CursorObject *self = (CursorObject *)request->target;
+    struct csq_job *job = &request->job;
+    Py_ssize_t size;
+
+    job->sql = convert_sql(self->state, request->arguments[0], method, &size);
+    if (job->sql == NULL) {
+        return -1;
+    }
+    job->sql_size = (size_t)size;
+    job->begin = connection_begin(self->connection);
+    job->texts = self->connection->detect_types != 0;
+#if PY_VERSION_HEX >= 0x030E0000
+    job->refuse_names = true;
+#endif
+    return 0;
+}
+
+static int
+pack_one(RequestObject *request)
+{
+    CursorObject *self = (CursorObject *)request->target;
+
+    if (prepare_job(request, "execute") < 0) {
+        return -1;
+    }
+    convert_begin(self->state);
+    return convert_parameters(self->state, &request->job.down, request->arguments[0],
+                              request->arguments[1], &request->held);
+}
+
+/* Warns, where the running Python's sqlite3 module does, of a sequence bound to
+ * named placeholders. 0, or -1 when the warning is an error. */
+static int
+warn_of_names(RequestObject *request)
+{
+#if PY_VERSION_HEX >= 0x030C0000
+    const char *sql = request->job.sql;
+    const char *name = "";
+    size_t size = 0;
+
+    if (request->job.first_name == 0) {
+        return 0;
+    }
+    csq_scan_parameter(&sql, request->job.sql + request->job.sql_size, &name, &size);
+    return PyErr_WarnFormat(
+        PyExc_DeprecationWarning, 1,
+        "Binding %d ('%.*s') is a named parameter, but you supplied a "
+        "sequence which requires nameless (qmark) placeholders. Starting with "
+        "Python 3.14 an sqlite3.ProgrammingError will be raised.",
+        request->job.first_name, size == 0 ? 0 : (int)size + 1, size == 0 ? "" : name - 1);
+#else
+    (void)request;
+    return 0;
+#endif
+}
+
+static int
+take_last_rowid(CursorObject *self, const struct csq_job *job)
+{
+    PyObject *last = PyLong_FromLongLong(job->last_rowid);
+
+    if (last == NULL) {
+        return -1;
+    }
+    Py_XSETREF(self->lastrowid, last);
+    return 0;
+}
+
+/* What the request ends with: its cursor. */
+static enum request_answer
+give_cursor(RequestObject *request)
+{
+    request->result = Py_NewRef(request->target);
+    return REQUEST_READY;
+}
+
+/* A failed execution leaves no result set. */
+static enum request_answer
+fail(CursorObject *self)
+{
+    cursor_forget(self);
+    return REQUEST_FAILED;
+}
+
+/* -- execute ------------------------------------------------------------------ */
+
+static enum request_answer
+execute_pack(RequestObject *request)
+{
+    CursorObject *self = (CursorObject *)request->target;
+
+    if (cursor_use(request, CONNECTION_DEFERRED) < 0 || pack_one(request) < 0) {
+        return REQUEST_FAILED;
+    }
+    request->job.rows = self->iter_chunk_size > 0 ? (size_t)self->iter_chunk_size : 1;
+    return REQUEST_WAIT;
+}
+
+/* Takes in the first chunk. Rows that came before an error are still rows: the
+ * error waits behind them. */
+static enum request_answer
+execute_unpack(RequestObject *request, int64_t deadline)
+{
+    CursorObject *self = (CursorObject *)request->target;
+    struct csq_job *job = &request->job;
+    enum request_answer answer = cursor_wait(self, request);
+
+    (void)deadline;
+    if (answer != REQUEST_READY) {
+        return answer;
+    }
+    if (job->up.rows == 0 && errors_check(self->state, request) < 0) {
+        return fail(self);
+    }
+    if (cursor_take_result(self, request) < 0 || warn_of_names(request) < 0 ||
+        take_last_rowid(self, job) < 0) {
+        return fail(self);
+    }
+    csq_strip_move(&self->strip, &job->up);
+    self->exhausted = job->exhausted;
+    self->error = job->error;
+    csq_error_init(&job->error);
+    self->changes = job->changes;
+    self->rowcount = job->changes;
+    if (self->strip.rows > 0 && job->changes > 0) {
+        self->rowcount = 0; /* RETURNING: known when the last row is taken */
+    }
+    return give_cursor(request);
+}
+
+static PyObject *
+leave_cursor(PyObject *cursor)
+{
+    return PyObject_CallMethod(cursor, "close", NULL);
+}
+
+/* A request for `op` on `cursor`, which it takes, with borrowed arguments. */
+static PyObject *
+request_on(CursorObject *cursor, const struct request_hooks *hooks, enum csq_op op,
+           PyObject *first, PyObject *second)
+{
+    RequestObject *request = NULL;
+
+    if (cursor == NULL) {
+        return NULL;
+    }
+    if (cursor->connection == NULL) {
+        PyErr_SetString(cursor->state->ProgrammingError, "Base Cursor.__init__ not called.");
+    } else {
+        request = connection_request(cursor->connection, hooks, op, (PyObject *)cursor);
+    }
+    if (request != NULL) {
+        request->arguments[0] = Py_NewRef(first);
+        request->arguments[1] = second == NULL || second == Py_None ? NULL : Py_NewRef(second);
+    }
+    Py_DECREF(cursor);
+    return (PyObject *)request;
+}
+
+static const char *const execute_names[] = {"sql", "parameters"};
+
+PyObject *
+cursor_execute(CursorObject *self, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
+{
+    static const struct args_spec spec = {"execute", 2, 1, 2, execute_names};
+    static const struct request_hooks hooks = {
+        .name = "Cursor.execute", .pack = execute_pack, .unpack = execute_unpack};
+    PyObject *values[2];
+
+    if (self->foreign != NULL) {
+        return args_forward("cursor_execute", (PyObject *)self, args, nargs, kwnames);
+    }
+    if (args_parse(&spec, args, nargs, kwnames, values) < 0) {
+        return NULL;
+    }
+    return request_on((CursorObject *)Py_NewRef((PyObject *)self), &hooks, CSQ_EXECUTE, values[0],
+                      values[1]);
+}
+
+/* For the connection's methods, whose cursor is their own: it is as if it were made
+ * when the request is awaited. aiosqlite complains of a connection that is not open
+ * before a cursor could. */
+static int
+use_connection(RequestObject *request)
+{
+    cursor_inherit((CursorObject *)request->target);
+    return connection_use(request, CONNECTION_DIRECT);
+}
+
+static enum request_answer
+connection_execute_pack(RequestObject *request)
+{
+    return use_connection(request) < 0 ? REQUEST_FAILED : execute_pack(request);
+}
+
+PyObject *
+connection_execute(ConnectionObject *self, PyObject *const *args, Py_ssize_t nargs,
+                   PyObject *kwnames)
+{
+    static const struct args_spec spec = {"execute", 2, 1, 2, execute_names};
+    static const struct request_hooks hooks = {.name = "Connection.execute",
+                                               .pack = connection_execute_pack,
+                                               .unpack = execute_unpack,
+                                               .leave = leave_cursor};
+    PyObject *values[2];
+
+    if (self->foreign != NULL) {
+        return args_forward("execute", (PyObject *)self, args, nargs, kwnames);
+    }
+    if (args_parse(&spec, args, nargs, kwnames, values) < 0) {
+        return NULL;
+    }
+    return request_on(cursor_new(self), &hooks, CSQ_EXECUTE, values[0], values[1]);
+}
+
+/* -- execute_insert ----------------------------------------------------------- */
+
+static enum request_answer
+insert_pack(RequestObject *request)
+{
+    cursor_inherit((CursorObject *)request->target);
+    if (cursor_use(request, CONNECTION_DEFERRED) < 0 || pack_one(request) < 0) {
+        return REQUEST_FAILED;
+    }
+    request->job.rows = 1;
+    return REQUEST_WAIT;
+}
+
+static enum request_answer
+insert_unpack(RequestObject *request, int64_t deadline)
+{
+    CursorObject *self = (CursorObject *)request->target;
+    PyObject *names;
+    PyObject *values;
+
+    (void)deadline;
+    if (errors_check(self->state, request) < 0 || warn_of_names(request) < 0) {
+        return REQUEST_FAILED;
+    }
+    self->exhausted = request->job.exhausted;
+    names = Py_BuildValue("(s)", "last_insert_rowid()");
+    values = names == NULL ? NULL : Py_BuildValue("(L)", (long long)request->job.last_rowid);
+    request->result = rows_make(self->state, self->row_factory, names, values);
+    Py_XDECREF(names);
+    return request->result == NULL ? REQUEST_FAILED : REQUEST_READY;
+}
+
+PyObject *
+connection_execute_insert(ConnectionObject *self, PyObject *const *args, Py_ssize_t nargs,
+                          PyObject *kwnames)
+{
+    static const struct args_spec spec = {"execute_insert", 2, 1, 2, execute_names};
+    static const struct request_hooks hooks = {
+        .name = "Connection.execute_insert", .pack = insert_pack, .unpack = insert_unpack};
+    PyObject *values[2];
+
+    if (self->foreign != NULL) {
+        return args_forward("execute_insert", (PyObject *)self, args, nargs, kwnames);
+    }
+    if (args_parse(&spec, args, nargs, kwnames, values) < 0) {
+        return NULL;
+    }
+    return request_on(cursor_new(self), &hooks, CSQ_EXECUTE, values[0], values[1]);
+}
+
+/* -- execute_fetchall --------------------------------------------------------- */
+
+static enum request_answer
+fetchall_pack(RequestObject *request)
+{
+    cursor_inherit((CursorObject *)request->target);
+    if (cursor_use(request, CONNECTION_DEFERRED) < 0 || pack_one(request) < 0) {
+        return REQUEST_FAILED;
+    }
+    request->rows = PyList_New(0);
+    if (request->rows == NULL) {
+        return REQUEST_FAILED;
+    }
+    request->job.rows = SIZE_MAX;
+    request->job.whole = true;
+    if (!request->inline_run) {
+        csq_job_stream(&request->job);
+    }
+    return REQUEST_WAIT;
+}
+
+/* The cursor is this request's own, so nobody else asks for its rows. */
+static enum request_answer
+fetchall_unpack(RequestObject *request, int64_t deadline)
+{
+    CursorObject *self = (CursorObject *)request->target;
+    struct csq_job *job = &request->job;
+
+    if (job->streaming) {
+        csq_flow_take(&job->flow, &request->strip);
+    }
+    if (job->done) {
+        csq_strip_move(&request->strip, &job->up);
+        if (errors_check(self->state, request) < 0) {
+            return REQUEST_FAILED;
+        }
+    }
+    if (self->columns == NULL && job->columns != NULL &&
+        (cursor_take_result(self, request) < 0 || warn_of_names(request) < 0)) {
+        return REQUEST_FAILED;
+    }
+    if (rows_fill(self, &request->strip, &request->reader, request->rows, PY_SSIZE_T_MAX,
+                  deadline) < 0) {
+        return REQUEST_FAILED;
+    }
+    if (request->strip.rows > 0) {
+        return REQUEST_AGAIN;
+    }
+    if (!job->done) {
+        return REQUEST_WAIT;
+    }
+    self->exhausted = true;
+    request->result = request->rows;
+    request->rows = NULL;
+    return REQUEST_READY;
+}
+
+PyObject *
+connection_execute_fetchall(ConnectionObject *self, PyObject *const *args, Py_ssize_t nargs,
+                            PyObject *kwnames)
+{
+    static const struct args_spec spec = {"execute_fetchall", 2, 1, 2, execute_names};
+    static const struct request_hooks hooks = {
+        .name = "Connection.execute_fetchall", .pack = fetchall_pack, .unpack = fetchall_unpack};
+    PyObject *values[2];
+
+    if (self->foreign != NULL) {
+        return args_forward("execute_fetchall", (PyObject *)self, args, nargs, kwnames);
+    }
+    if (args_parse(&spec, args, nargs, kwnames, values) < 0) {
+        return NULL;
+    }
+    return request_on(cursor_new(self), &hooks, CSQ_EXECUTE, values[0], values[1]);
+}
+
+/* -- executemany -------------------------------------------------------------- */
+
+/* Packs rows from the iterator in `context` until the slice is full. Exceptions,
+ * of the iterator or of a value, are held and end it: rows before still count. */
+static int
+pack_slice(RequestObject *request, struct csq_strip *slice, int64_t deadline, bool *more)
+{
+    CursorObject *self = (CursorObject *)request->target;
+
+    *more = true;
+    while (slice->bytes < SLICE_BYTES || request->inline_run) {
+        PyObject *row = PyIter_Next(request->arguments[2]);
+        int rc;
+
+        if (row == NULL) {
+            request->held = compat_take_exception();
+            *more = false;
+            break;
+        }
+        rc = convert_parameters(self->state, slice, request->arguments[0], row, &request->held);
+        Py_DECREF(row);
+        if (rc < 0) {
+            return -1;
+        }
+        if (request->held != NULL) {
+            *more = false;
+            break;
+        }
+        if (slice->rows % ROWS_BETWEEN_LOOKS == 0 && reactor_now() >= deadline) {
+            break;
+        }
+    }
+    return 0;
+}
+
+/* Packs the next slice and lets the worker have it. */
+static int
+feed(RequestObject *request, int64_t deadline)
+{
+    struct csq_strip slice;
+    bool more;
+
+    csq_strip_init(&slice);
+    convert_begin(((CursorObject *)request->target)->state);
+    if (pack_slice(request, &slice, deadline, &more) < 0) {
+        csq_strip_clear(&slice);
+        return -1;
+    }
+    csq_flow_put(&request->job.flow, &slice);
+    if (!more) {
+        csq_flow_end(&request->job.flow);
+        Py_CLEAR(request->arguments[2]);
+    }
+    return 0;
+}
+
+static enum request_answer
+many_pack(RequestObject *request)
+{
+    int64_t deadline = request->inline_run ? INT64_MAX : reactor_now() + SLICE_NANOSECONDS;
+
+    if (cursor_use(request, CONNECTION_DEFERRED) < 0 || prepare_job(request, "executemany") < 0) {
+        return REQUEST_FAILED;
+    }
+    request->arguments[2] =
+        PyObject_GetIter(request->arguments[1] == NULL ? Py_None : request->arguments[1]);
+    if (request->arguments[2] == NULL) {
+        return REQUEST_FAILED;
+    }
+    csq_job_stream(&request->job);
+    /* An iterator is not touched before the statement is known to be good. */
+    if (request->arguments[2] == request->arguments[1] && !request->inline_run) {
+        return REQUEST_WAIT;
+    }
+    return feed(request, deadline) < 0 ? REQUEST_FAILED : REQUEST_WAIT;
+}
+
+/* The exception that ended the iteration, when the rows before it went well. */
+static int
+raise_held(RequestObject *request)
+{
+    PyObject *held = request->held;
+
+    if (held == NULL) {
+        return 0;
+    }
+    request->held = NULL;
+    compat_give_exception(held);
+    return -1;
+}
+
+static enum request_answer
+many_unpack(RequestObject *request, int64_t deadline)
+{
+    CursorObject *self = (CursorObject *)request->target;
+    struct csq_job *job = &request->job;
+    enum request_answer answer;
+
+    if (!job->done) {
+        if (request->arguments[2] != NULL && feed(request, deadline) < 0) {
+            return REQUEST_FAILED;
+        }
+        return REQUEST_WAIT;
+    }
+    answer = cursor_wait(self, request);
+    if (answer != REQUEST_READY) {
+        return answer;
+    }
+    cursor_forget(self);
+    if (errors_check(self->state, request) < 0 || raise_held(request) < 0 ||
+        warn_of_names(request) < 0) {
+        return REQUEST_FAILED;
+    }
+    self->rowcount = job->changes;
+    return give_cursor(request);
+}
+
+static const char *const executemany_names[] = {"sql", "parameters"};
+
+PyObject *
+cursor_executemany(CursorObject *self, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
+{
+    static const struct args_spec spec = {"executemany", 2, 2, 2, executemany_names};
+    static const struct request_hooks hooks = {
+        .name = "Cursor.executemany", .pack = many_pack, .unpack = many_unpack};
+    PyObject *values[2];
+
+    if (self->foreign != NULL) {
+        return args_forward("cursor_executemany", (PyObject *)self, args, nargs, kwnames);
+    }
+    if (args_parse(&spec, args, nargs, kwnames, values) < 0) {
+        return NULL;
+    }
+    return request_on((CursorObject *)Py_NewRef((PyObject *)self), &hooks, CSQ_EXECUTEMANY,
+                      values[0], values[1]);
+}
+
+static enum request_answer
+connection_many_pack(RequestObject *request)
+{
+    return use_connection(request) < 0 ? REQUEST_FAILED : many_pack(request);
+}
+
+PyObject *
+connection_executemany(ConnectionObject *self, PyObject *const *args, Py_ssize_t nargs,
+                       PyObject *kwnames)
+{
+    static const struct args_spec spec = {"executemany", 2, 2, 2, executemany_names};
+    static const struct request_hooks hooks = {.name = "Connection.executemany",
+                                               .pack = connection_many_pack,
+                                               .unpack = many_unpack,
+                                               .leave = leave_cursor};
+    PyObject *values[2];
+
+    if (self->foreign != NULL) {
+        return args_forward("executemany", (PyObject *)self, args, nargs, kwnames);
+    }
+    if (args_parse(&spec, args, nargs, kwnames, values) < 0) {
+        return NULL;
+    }
+    return request_on(cursor_new(self), &hooks, CSQ_EXECUTEMANY, values[0], values[1]);
+}
+
+/* -- executescript ------------------------------------------------------------ */
+
+static enum request_answer
+script_pack(RequestObject *request)
+{
+    PyObject *script = request->arguments[0];
+    Py_ssize_t size;
+
+    if (cursor_use(request, CONNECTION_DEFERRED) < 0) {
+        return REQUEST_FAILED;
+    }
+    if (!PyUnicode_Check(script)) {
+        PyErr_Format(PyExc_TypeError, "executescript() argument must be str, not %.50s",
+                     Py_TYPE(script)->tp_name);
+        return REQUEST_FAILED;
+    }
+    request->job.sql = PyUnicode_AsUTF8AndSize(script, &size);
+    if (request->job.sql == NULL) {
+        return REQUEST_FAILED;
+    }
+    if (strlen(request->job.sql) != (size_t)size) {
+        PyErr_SetString(PyExc_ValueError, "embedded null character");
+        return REQUEST_FAILED;
+    }
+    request->job.sql_size = (size_t)size;
+    return REQUEST_WAIT;
+}
+
+static enum request_answer
+script_unpack(RequestObject *request, int64_t deadline)
+{
+    CursorObject *self = (CursorObject *)request->target;
+    enum request_answer answer = cursor_wait(self, request);
+
+    (void)deadline;
+    if (answer != REQUEST_READY) {
+        return answer;
+    }
+    cursor_forget(self);
+    return errors_check(self->state, request) < 0 ? REQUEST_FAILED : give_cursor(request);
+}
+
+static const char *const executescript_names[] = {"sql_script"};
+
+PyObject *
+cursor_executescript(CursorObject *self, PyObject *const *args, Py_ssize_t nargs,
+                     PyObject *kwnames)
+{
+    static const struct args_spec spec = {"executescript", 1, 1, 1, executescript_names};
+    static const struct request_hooks hooks = {
+        .name = "Cursor.executescript", .pack = script_pack, .unpack = script_unpack};
+    PyObject *script;
+
+    if (self->foreign != NULL) {
+        return args_forward("cursor_executescript", (PyObject *)self, args, nargs, kwnames);
+    }
+    if (args_parse(&spec, args, nargs, kwnames, &script) < 0) {
+        return NULL;
+    }
+    return request_on((CursorObject *)Py_NewRef((PyObject *)self), &hooks, CSQ_SCRIPT, script,
+                      NULL);
+}
+
+static enum request_answer
+connection_script_pack(RequestObject *request)
+{
+    return use_connection(request) < 0 ? REQUEST_FAILED : script_pack(request);
+}
+
+PyObject *
+connection_executescript(ConnectionObject *self, PyObject *const *args, Py_ssize_t nargs,
+                         PyObject *kwnames)
+{
+    static const struct args_spec spec = {"executescript", 1, 1, 1, executescript_names};
+    static const struct request_hooks hooks = {.name = "Connection.executescript",
+                                               .pack = connection_script_pack,
+                                               .unpack = script_unpack,
+                                               .leave = leave_cursor};
+    PyObject *script;
+
+    if (self->foreign != NULL) {
+        return args_forward("executescript", (PyObject *)self, args, nargs, kwnames);
+    }
+    if (args_parse(&spec, args, nargs, kwnames, &script) < 0) {
+        return NULL;
+    }
+    return request_on(cursor_new(self), &hooks, CSQ_SCRIPT, script, NULL);
+}
+
+/* -- dump --------------------------------------------------------------------- */
+
+static enum request_answer
+dump_pack(RequestObject *request)
+{
+    CursorObject *self = (CursorObject *)request->target;
+
+    if (cursor_use(request, CONNECTION_DEFERRED) < 0) {
+        return REQUEST_FAILED;
+    }
+    if (request->arguments[1] != NULL) {
+        request->job.sql = PyUnicode_AsUTF8(request->arguments[1]);
+        if (request->job.sql == NULL) {
+            return REQUEST_FAILED;
+        }
+    }
+    request->job.rows = (size_t)self->iter_chunk_size;
+    return REQUEST_WAIT;
+}
+
+PyObject *
+connection_dump(ConnectionObject *self, PyObject *filter)
+{
+    static const struct request_hooks hooks = {.name = "Connection.iterdump",
+                                               .pack = dump_pack,
+                                               .unpack = execute_unpack,
+                                               .leave = leave_cursor};
+
+    return request_on(cursor_new(self), &hooks, CSQ_DUMP, Py_None, filter);
+}

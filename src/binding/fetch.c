@@ -1,0 +1,403 @@
+/* Fetching. Rows that were stepped ahead are taken without a crossing, unless a
+ * job of the same cursor is under way: then the order of calls decides, and the
+ * fetch queues behind it. */
+
+#include "binding/args.h"
+#include "binding/cursor.h"
+#include "binding/errors.h"
+#include "binding/rows.h"
+#include "bridge/ready.h"
+
+/* A list is made for the rows at once only when they are few. */
+enum { SMALL_FETCH = 256 };
+
+/* -- one row ------------------------------------------------------------------ */
+
+/* The error that the worker met behind the last row here; 0 when there is none,
+ * else -1 with it raised. */
+static int
+raise_pending(CursorObject *self)
+{
+    if (self->error.code == SQLITE_OK) {
+        return 0;
+    }
+    errors_raise(self->state, &self->error);
+    csq_error_clear(&self->error);
+    csq_strip_clear(&self->strip);
+    self->reader = (struct csq_reader){NULL, NULL};
+    return -1;
+}
+
+/* Gives the next row that is here; NULL without an exception when none is. As in
+ * the sqlite3 module, an error takes the place of the row before it, and DML's
+ * rowcount is there with the last row. */
+static PyObject *
+take_one(CursorObject *self)
+{
+    if (self->strip.rows <= 1 && raise_pending(self) < 0) {
+        return NULL;
+    }
+    if (self->strip.rows == 0) {
+        return NULL;
+    }
+    if (self->strip.rows == 1 && self->exhausted) {
+        self->rowcount = self->changes;
+    }
+    return rows_take(self, &self->strip, &self->reader);
+}
+
+/* Whether rows can be taken here and now, without asking the worker. */
+static bool
+is_served_here(const CursorObject *self, size_t rows)
+{
+    return self->connection->stage == CONNECTION_OPEN && self->under_way == 0 && !self->locked &&
+           self->decoder == NULL && (self->strip.rows >= rows || self->exhausted);
+}
+
+/* Moves what a fetch of a chunk has brought to the cursor. 0, or -1 with its
+ * exception when it brought nothing else. */
+static int
+take_chunk(CursorObject *self, RequestObject *request)
+{
+    struct csq_job *job = &request->job;
+
+    self->exhausted = job->exhausted;
+    if (job->exhausted && job->changes >= 0) {
+        self->changes = job->changes;
+    }
+    if (job->error.code != SQLITE_OK && job->up.rows == 0) {
+        self->exhausted = true;
+        return errors_check(self->state, request);
+    }
+    csq_strip_move(&self->strip, &job->up);
+    self->error = job->error;
+    csq_error_init(&job->error);
+    return 0;
+}
+
+static void
+ask_for_chunk(CursorObject *self, RequestObject *request)
+{
+    request->job.rows = self->iter_chunk_size > 0 ? (size_t)self->iter_chunk_size : 1;
+    request->job.texts = self->connection->detect_types != 0;
+}
+
+static enum request_answer
+one_pack(RequestObject *request)
+{
+    CursorObject *self = (CursorObject *)request->target;
+
+    if (cursor_use(request, CONNECTION_DEFERRED) < 0) {
+        return REQUEST_FAILED;
+    }
+    if (!is_served_here(self, 1)) {
+        ask_for_chunk(self, request);
+        return REQUEST_WAIT;
+    }
+    request->result = take_one(self);
+    if (request->result == NULL) {
+        if (PyErr_Occurred()) {
+            return REQUEST_FAILED;
+        }
+        request->result = Py_NewRef(Py_None);
+    }
+    return REQUEST_READY;
+}
+
+static enum request_answer
+one_unpack(RequestObject *request, int64_t deadline)
+{
+    CursorObject *self = (CursorObject *)request->target;
+    enum request_answer answer = cursor_wait(self, request);
+
+    (void)deadline;
+    if (answer != REQUEST_READY) {
+        return answer;
+    }
+    if (take_chunk(self, request) < 0) {
+        return REQUEST_FAILED;
+    }
+    request->result = take_one(self);
+    if (request->result == NULL) {
+        if (PyErr_Occurred()) {
+            return REQUEST_FAILED;
+        }
+        request->result = Py_NewRef(Py_None);
+    }
+    return REQUEST_READY;
+}
+
+PyObject *
+cursor_fetchone(CursorObject *self, PyObject *unused)
+{
+    static const struct request_hooks hooks = {
+        .name = "Cursor.fetchone", .pack = one_pack, .unpack = one_unpack};
+
+    (void)unused;
+    if (self->foreign != NULL) {
+        return args_forward("cursor_fetchone", (PyObject *)self, NULL, 0, NULL);
+    }
+    if (self->connection == NULL) {
+        PyErr_SetString(self->state->ProgrammingError, "Base Cursor.__init__ not called.");
+        return NULL;
+    }
+    return (PyObject *)connection_request(self->connection, &hooks, CSQ_FETCH, (PyObject *)self);
+}
+
+/* -- async for ---------------------------------------------------------------- */
+
+static enum request_answer
+next_unpack(RequestObject *request, int64_t deadline)
+{
+    CursorObject *self = (CursorObject *)request->target;
+    enum request_answer answer = cursor_wait(self, request);
+
+    (void)deadline;
+    if (answer != REQUEST_READY) {
+        return answer;
+    }
+    if (take_chunk(self, request) < 0) {
+        return REQUEST_FAILED;
+    }
+    request->result = take_one(self);
+    if (request->result == NULL) {
+        if (!PyErr_Occurred()) {
+            PyErr_SetNone(PyExc_StopAsyncIteration);
+        }
+        return REQUEST_FAILED;
+    }
+    return REQUEST_READY;
+}
+
+static enum request_answer
+next_pack(RequestObject *request)
+{
+    if (cursor_use(request, CONNECTION_DEFERRED) < 0) {
+        return REQUEST_FAILED;
+    }
+    ask_for_chunk((CursorObject *)request->target, request);
+    return REQUEST_WAIT;
+}
+
+PyObject *
+cursor_anext(CursorObject *self)
+{
+    static const struct request_hooks hooks = {
+        .name = "Cursor.__anext__", .pack = next_pack, .unpack = next_unpack};
+    PyObject *row;
+
+    if (self->foreign != NULL) {
+        return args_forward("cursor_anext", (PyObject *)self, NULL, 0, NULL);
+    }
+    if (self->connection == NULL) {
+        PyErr_SetString(self->state->ProgrammingError, "Base Cursor.__init__ not called.");
+        return NULL;
+    }
+    if (self->closed || !is_served_here(self, 1)) {
+        return (PyObject *)connection_request(self->connection, &hooks, CSQ_FETCH,
+                                              (PyObject *)self);
+    }
+    row = take_one(self);
+    if (row == NULL && !PyErr_Occurred()) {
+        PyErr_SetNone(PyExc_StopAsyncIteration);
+    }
+    return ready_new(&self->state->bridge, row);
+}
+
+/* -- many rows ---------------------------------------------------------------- */
+
+/* How many rows the request still wants. */
+static Py_ssize_t
+wanted(const RequestObject *request)
+{
+    return request->number < 0 ? PY_SSIZE_T_MAX : request->number;
+}
+
+static void
+end_decoding(RequestObject *request)
+{
+    CursorObject *self = (CursorObject *)request->target;
+
+    if (self->decoder == request) {
+        self->decoder = NULL;
+    }
+}
+
+/* All that was wanted is in the list: the rest is the cursor's again. */
+static enum request_answer
+finish_many(CursorObject *self, RequestObject *request)
+{
+    end_decoding(request);
+    self->strip = request->strip;
+    self->reader = request->reader;
+    csq_strip_init(&request->strip);
+    request->reader = (struct csq_reader){NULL, NULL};
+    if (self->strip.rows == 0 && self->exhausted) {
+        self->rowcount = self->changes;
+    }
+    request->result = request->rows;
+    request->rows = NULL;
+    return REQUEST_READY;
+}
+
+/* Fills the list from what has come so far. */
+static enum request_answer
+fill(CursorObject *self, RequestObject *request, bool complete, int64_t deadline)
+{
+    if (rows_fill(self, &request->strip, &request->reader, request->rows, wanted(request),
+                  deadline) < 0) {
+        end_decoding(request);
+        return REQUEST_FAILED;
+    }
+    if (request->strip.rows == 0 || PyList_GET_SIZE(request->rows) >= wanted(request)) {
+        return complete ? finish_many(self, request) : REQUEST_WAIT;
+    }
+    return REQUEST_AGAIN;
+}
+
+/* Takes the cursor's rows into the request, so that no other fetch gets them. */
+static void
+begin_decoding(CursorObject *self, RequestObject *request)
+{
+    self->decoder = request;
+    request->strip = self->strip;
+    request->reader = self->reader;
+    csq_strip_init(&self->strip);
+    self->reader = (struct csq_reader){NULL, NULL};
+}
+
+static enum request_answer
+many_pack(RequestObject *request)
+{
+    CursorObject *self = (CursorObject *)request->target;
+
+    if (cursor_use(request, CONNECTION_DEFERRED) < 0) {
+        return REQUEST_FAILED;
+    }
+    request->rows = PyList_New(0);
+    if (request->rows == NULL) {
+        return REQUEST_FAILED;
+    }
+    if (is_served_here(self, (size_t)wanted(request)) && self->strip.rows <= SMALL_FETCH) {
+        if (self->exhausted && self->strip.rows <= (size_t)wanted(request) &&
+            raise_pending(self) < 0) {
+            return REQUEST_FAILED;
+        }
+        begin_decoding(self, request);
+        return fill(self, request, true, INT64_MAX);
+    }
+    request->job.whole = true;
+    request->job.texts = self->connection->detect_types != 0;
+    request->job.rows = (size_t)wanted(request);
+    if (self->under_way == 0 && request->job.rows != (size_t)PY_SSIZE_T_MAX) {
+        request->job.rows -= self->strip.rows < request->job.rows ? self->strip.rows : 0;
+    }
+    if (!request->inline_run) {
+        csq_job_stream(&request->job);
+    }
+    return REQUEST_WAIT;
+}
+
+/* The first news: from now on the rows are this request's. */
+static enum request_answer
+many_begin(CursorObject *self, RequestObject *request)
+{
+    enum request_answer answer = cursor_wait(self, request);
+
+    if (answer == REQUEST_READY && self->decoder == NULL) {
+        begin_decoding(self, request);
+    }
+    return answer;
+}
+
+static enum request_answer
+many_unpack(RequestObject *request, int64_t deadline)
+{
+    CursorObject *self = (CursorObject *)request->target;
+    struct csq_job *job = &request->job;
+    enum request_answer answer = many_begin(self, request);
+
+    if (answer != REQUEST_READY) {
+        return answer;
+    }
+    if (job->streaming) {
+        csq_flow_take(&job->flow, &request->strip);
+    }
+    if (job->done) {
+        csq_strip_move(&request->strip, &job->up);
+        self->exhausted = job->exhausted;
+        if (job->exhausted && job->changes >= 0) {
+            self->changes = job->changes;
+        }
+        if (errors_check(self->state, request) < 0 || raise_pending(self) < 0) {
+            end_decoding(request);
+            return REQUEST_FAILED;
+        }
+    }
+    return fill(self, request, job->done, deadline);
+}
+
+static void
+many_abandon(RequestObject *request)
+{
+    end_decoding(request);
+}
+
+static PyObject *
+fetch(CursorObject *self, const char *name, Py_ssize_t number)
+{
+    static const struct request_hooks all = {.name = "Cursor.fetchall",
+                                             .pack = many_pack,
+                                             .unpack = many_unpack,
+                                             .abandon = many_abandon};
+    static const struct request_hooks many = {.name = "Cursor.fetchmany",
+                                              .pack = many_pack,
+                                              .unpack = many_unpack,
+                                              .abandon = many_abandon};
+    RequestObject *request;
+
+    if (self->connection == NULL) {
+        PyErr_SetString(self->state->ProgrammingError, "Base Cursor.__init__ not called.");
+        return NULL;
+    }
+    request = connection_request(self->connection, name == NULL ? &all : &many, CSQ_FETCH,
+                                 (PyObject *)self);
+    if (request != NULL) {
+        request->number = number;
+    }
+    return (PyObject *)request;
+}
+
+PyObject *
+cursor_fetchall(CursorObject *self, PyObject *unused)
+{
+    (void)unused;
+    if (self->foreign != NULL) {
+        return args_forward("cursor_fetchall", (PyObject *)self, NULL, 0, NULL);
+    }
+    return fetch(self, NULL, -1);
+}
+
+PyObject *
+cursor_fetchmany(CursorObject *self, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
+{
+    static const char *const names[] = {"size"};
+    static const struct args_spec spec = {"fetchmany", 1, 0, 1, names};
+    PyObject *size;
+    Py_ssize_t number = self->arraysize;
+
+    if (self->foreign != NULL) {
+        return args_forward("cursor_fetchmany", (PyObject *)self, args, nargs, kwnames);
+    }
+    if (args_parse(&spec, args, nargs, kwnames, &size) < 0) {
+        return NULL;
+    }
+    if (size != NULL && size != Py_None) {
+        number = PyNumber_AsSsize_t(size, PyExc_OverflowError);
+        if (number == -1 && PyErr_Occurred()) {
+            return NULL;
+        }
+    }
+    /* As in the sqlite3 module, none or fewer is all of them. */
+    return fetch(self, "fetchmany", number <= 0 ? -1 : number);
+}

@@ -1,0 +1,306 @@
+/* The module: types, constants, and what happens at exit and after a fork.
+ *
+ * All state is the module's, so every interpreter that imports it has its own. */
+
+#include "binding/module.h"
+
+#include "binding/backup.h"
+#include "binding/codes.h"
+#include "binding/connection.h"
+#include "binding/cursor.h"
+#include "binding/handle.h"
+
+/* How long the end of the interpreter waits for queued writes of a connection
+ * that was not closed. */
+enum { EXIT_SECONDS = 60 };
+
+static struct PyModuleDef module_def;
+
+struct module_state *
+module_state_of_type(PyTypeObject *type)
+{
+    for (; type != NULL; type = type->tp_base) {
+        PyObject *module = type->tp_flags & Py_TPFLAGS_HEAPTYPE ? PyType_GetModule(type) : NULL;
+
+        if (module != NULL && PyModule_GetDef(module) == &module_def) {
+            return PyModule_GetState(module);
+        }
+        PyErr_Clear();
+    }
+    PyErr_SetString(PyExc_TypeError, "not a type of csqlite");
+    return NULL;
+}
+
+PyObject *
+module_import(const char *module, const char *name)
+{
+    PyObject *imported = PyImport_ImportModule(module);
+    PyObject *attribute;
+
+    if (imported == NULL) {
+        return NULL;
+    }
+    attribute = PyObject_GetAttrString(imported, name);
+    Py_DECREF(imported);
+    return attribute;
+}
+
+/* -- the end of the process, and its children --------------------------------- */
+
+/* Gives the workers of all connections, each with a reference, and their number;
+ * NULL: no memory, or none. */
+static struct csq_worker **
+workers_of(struct module_state *state, size_t *count)
+{
+    struct csq_worker **workers;
+    struct csq_link *link;
+    size_t most = 0;
+
+    *count = 0;
+    for (link = state->connections.head.next; link != &state->connections.head;
+         link = link->next) {
+        most++;
+    }
+    workers = PyMem_Calloc(most + 1, sizeof *workers);
+    for (link = state->connections.head.next; workers != NULL && link != &state->connections.head;
+         link = link->next) {
+        ConnectionObject *connection = csq_item(link, ConnectionObject, all);
+
+        if (!connection->forked) {
+            workers[(*count)++] = csq_worker_get(connection->worker);
+        }
+    }
+    return workers;
+}
+
+PyDoc_STRVAR(at_exit_doc, "_at_exit($module, /)\n--\n\n"
+                          "Close what is open: reads end, queued writes finish.");
+
+static PyObject *
+at_exit(PyObject *module, PyObject *unused)
+{
+    struct module_state *state = PyModule_GetState(module);
+    size_t count;
+    struct csq_worker **workers = workers_of(state, &count);
+
+    (void)unused;
+    Py_BEGIN_ALLOW_THREADS for (size_t i = 0; i < count; i++)
+    {
+        csq_worker_quit(workers[i]);
+    }
+    for (size_t i = 0; i < count; i++) {
+        csq_worker_join(workers[i], EXIT_SECONDS);
+        csq_worker_put(workers[i]);
+    }
+    Py_END_ALLOW_THREADS PyMem_Free(workers);
+    reactor_sweep(&state->bridge);
+    Py_RETURN_NONE;
+}
+
+PyDoc_STRVAR(after_fork_doc, "_after_fork($module, /)\n--\n\n"
+                             "In a forked child: the parent's connections are not ours.");
+
+static PyObject *
+after_fork(PyObject *module, PyObject *unused)
+{
+    struct module_state *state = PyModule_GetState(module);
+    struct csq_link *link;
+
+    (void)unused;
+    for (link = state->connections.head.next; link != &state->connections.head;
+         link = link->next) {
+        csq_item(link, ConnectionObject, all)->forked = true;
+    }
+    Py_RETURN_NONE;
+}
+
+/* Lets `function` of `module` be called by what `registry` names. */
+static int
+register_with(PyObject *module, const char *registry, const char *method, const char *function,
+              const char *keyword)
+{
+    PyObject *add = module_import(registry, method);
+    PyObject *callable = PyObject_GetAttrString(module, function);
+    PyObject *kwargs = NULL;
+    PyObject *args = NULL;
+    PyObject *result = NULL;
+
+    if (add == NULL || callable == NULL) {
+        goto done;
+    }
+    if (keyword == NULL) {
+        args = PyTuple_Pack(1, callable);
+    } else {
+        args = PyTuple_New(0);
+        kwargs = Py_BuildValue("{sO}", keyword, callable);
+    }
+    if (args != NULL && (keyword == NULL || kwargs != NULL)) {
+        result = PyObject_Call(add, args, kwargs);
+    }
+
+done:
+    Py_XDECREF(add);
+    Py_XDECREF(callable);
+    Py_XDECREF(args);
+    Py_XDECREF(kwargs);
+    Py_XDECREF(result);
+    return result == NULL ? -1 : 0;
+}
+
+/* -- making it ---------------------------------------------------------------- */
+
+static int
+take_sqlite3(struct module_state *state)
+{
+    const struct {
+        PyObject **where;
+        const char *name;
+    } names[] = {
+        {&state->Warning, "Warning"},
+        {&state->Error, "Error"},
+        {&state->InterfaceError, "InterfaceError"},
+        {&state->DatabaseError, "DatabaseError"},
+        {&state->DataError, "DataError"},
+        {&state->OperationalError, "OperationalError"},
+        {&state->IntegrityError, "IntegrityError"},
+        {&state->InternalError, "InternalError"},
+        {&state->ProgrammingError, "ProgrammingError"},
+        {&state->NotSupportedError, "NotSupportedError"},
+        {&state->adapters, "adapters"},
+        {&state->converters, "converters"},
+        {&state->prepare_protocol, "PrepareProtocol"},
+    };
+
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        *names[i].where = module_import("sqlite3", names[i].name);
+        if (*names[i].where == NULL) {
+            return -1;
+        }
+    }
+    if (!PyDict_Check(state->adapters) || !PyDict_Check(state->converters)) {
+        PyErr_SetString(PyExc_TypeError, "sqlite3.adapters and sqlite3.converters must be dicts");
+        return -1;
+    }
+    return 0;
+}
+
+static int
+add_constants(PyObject *module)
+{
+    for (size_t i = 0; i < codes_count; i++) {
+        if (PyModule_AddIntConstant(module, codes[i].name, codes[i].value) < 0) {
+            return -1;
+        }
+    }
+    if (PyModule_AddIntConstant(module, "SQLITE_OPEN_READWRITE", SQLITE_OPEN_READWRITE) < 0 ||
+        PyModule_AddIntConstant(module, "SQLITE_OPEN_CREATE", SQLITE_OPEN_CREATE) < 0 ||
+        PyModule_AddIntConstant(module, "SQLITE_OPEN_URI", SQLITE_OPEN_URI) < 0) {
+        return -1;
+    }
+    return PyModule_AddStringConstant(module, "sqlite_version", sqlite3_libversion());
+}
+
+static int
+module_exec(PyObject *module)
+{
+    struct module_state *state = PyModule_GetState(module);
+
+    csq_list_init(&state->connections);
+    if (bridge_init(&state->bridge, module) < 0 || take_sqlite3(state) < 0) {
+        return -1;
+    }
+    state->row_cursors = PyDict_New();
+    state->str_conform = PyUnicode_InternFromString("__conform__");
+    state->str_upper = PyUnicode_InternFromString("upper");
+    if (state->row_cursors == NULL || state->str_conform == NULL || state->str_upper == NULL) {
+        return -1;
+    }
+    if (connection_init_type(state, module) < 0 || cursor_init_type(state, module) < 0 ||
+        backup_init_type(state, module) < 0 || handle_init_type(state, module) < 0 ||
+        add_constants(module) < 0) {
+        return -1;
+    }
+    if (register_with(module, "atexit", "register", "_at_exit", NULL) < 0) {
+        return -1;
+    }
+    return register_with(module, "os", "register_at_fork", "_after_fork", "after_in_child");
+}
+
+static int
+module_traverse(PyObject *module, visitproc visit, void *arg)
+{
+    struct module_state *state = PyModule_GetState(module);
+
+    Py_VISIT(state->connection_type);
+    Py_VISIT(state->cursor_type);
+    Py_VISIT(state->backup_type);
+    Py_VISIT(state->handle_type);
+    Py_VISIT(state->adapters);
+    Py_VISIT(state->converters);
+    Py_VISIT(state->row_cursors);
+    return bridge_traverse(&state->bridge, visit, arg);
+}
+
+static int
+module_clear(PyObject *module)
+{
+    struct module_state *state = PyModule_GetState(module);
+
+    Py_CLEAR(state->connection_type);
+    Py_CLEAR(state->cursor_type);
+    Py_CLEAR(state->backup_type);
+    Py_CLEAR(state->handle_type);
+    Py_CLEAR(state->Warning);
+    Py_CLEAR(state->Error);
+    Py_CLEAR(state->InterfaceError);
+    Py_CLEAR(state->DatabaseError);
+    Py_CLEAR(state->DataError);
+    Py_CLEAR(state->OperationalError);
+    Py_CLEAR(state->IntegrityError);
+    Py_CLEAR(state->InternalError);
+    Py_CLEAR(state->ProgrammingError);
+    Py_CLEAR(state->NotSupportedError);
+    Py_CLEAR(state->adapters);
+    Py_CLEAR(state->converters);
+    Py_CLEAR(state->prepare_protocol);
+    Py_CLEAR(state->row_cursors);
+    Py_CLEAR(state->str_conform);
+    Py_CLEAR(state->str_upper);
+    bridge_clear(&state->bridge);
+    return 0;
+}
+
+static void
+module_free(void *module)
+{
+    module_clear(module);
+}
+
+static PyMethodDef module_methods[] = {
+    {"_at_exit", at_exit, METH_NOARGS, at_exit_doc},
+    {"_after_fork", after_fork, METH_NOARGS, after_fork_doc},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyModuleDef_Slot module_slots[] = {
+    {Py_mod_exec, module_exec},
+    {0, NULL},
+};
+
+static struct PyModuleDef module_def = {
+    PyModuleDef_HEAD_INIT,
+    .m_name = "csqlite._csqlite",
+    .m_doc = "SQLite on native threads, for asyncio.",
+    .m_size = sizeof(struct module_state),
+    .m_methods = module_methods,
+    .m_slots = module_slots,
+    .m_traverse = module_traverse,
+    .m_clear = module_clear,
+    .m_free = module_free,
+};
+
+PyMODINIT_FUNC
+PyInit__csqlite(void)
+{
+    return PyModuleDef_Init(&module_def);
+}

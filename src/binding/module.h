@@ -1,0 +1,45 @@
+/* The extension module: its state, one per interpreter, and how to reach it. */
+
+#ifndef CSQ_MODULE_H
+#define CSQ_MODULE_H
+
+#include "bridge/compat.h"
+#include "bridge/reactor.h"
+#include "engine/list.h"
+
+struct module_state {
+    struct bridge bridge;
+    struct csq_list connections; /* those whose worker was started, by ConnectionObject.all */
+    PyTypeObject *connection_type;
+    PyTypeObject *cursor_type;
+    PyTypeObject *backup_type;
+    PyTypeObject *handle_type;
+
+    /* Of the sqlite3 module: its exceptions are ours, its registries are asked. */
+    PyObject *Warning;
+    PyObject *Error;
+    PyObject *InterfaceError;
+    PyObject *DatabaseError;
+    PyObject *DataError;
+    PyObject *OperationalError;
+    PyObject *IntegrityError;
+    PyObject *InternalError;
+    PyObject *ProgrammingError;
+    PyObject *NotSupportedError;
+    PyObject *adapters;
+    PyObject *converters;
+    PyObject *prepare_protocol;
+    bool base_adapted; /* an adapter is registered for a type SQLite knows: convert_begin() */
+
+    PyObject *row_cursors; /* dict: tuple of column names -> what a row factory is given */
+    PyObject *str_conform; /* "__conform__" */
+    PyObject *str_upper;
+};
+
+/* The state of the module that defines `type`, or NULL with TypeError. */
+struct module_state *module_state_of_type(PyTypeObject *type);
+
+/* Imports `name` from the Python module `module`. NULL with an exception. */
+PyObject *module_import(const char *module, const char *name);
+
+#endif
