@@ -1,0 +1,1 @@
+from ._csqlite import Cursor as Cursor

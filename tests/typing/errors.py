@@ -1,0 +1,97 @@
+"""Mistakes that the type checkers must find: each line marked `rejected`, and no other.
+
+It is never run.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import Any
+
+import csqlite
+from csqlite import Connection, Cursor
+
+
+def as_dict(cursor: Cursor, row: tuple[Any, ...]) -> dict[str, Any]:
+    return {}
+
+
+async def opening() -> None:
+    csqlite.connect()  # rejected: which database?
+    csqlite.connect(1)  # rejected: a number is not a path
+    csqlite.connect("x.db", 5.0)  # rejected: all but the database is by keyword
+    csqlite.connect("x.db", time_out=5.0)  # rejected: no such keyword
+    csqlite.connect("x.db", timeout="5")  # rejected: seconds are a number
+    csqlite.connect("x.db", isolation_level="DEFERED")  # rejected: misspelt
+    csqlite.connect("x.db", autocommit=2)  # rejected: True, False or -1
+    csqlite.connect("x.db", factory=csqlite.Connection)  # rejected: sqlite3's classes only
+    with csqlite.connect("x.db") as db:  # rejected: async with
+        print(db)
+    csqlite.connect("x.db").execute("SELECT 1").fetchall()  # rejected: not awaited
+
+
+async def parameters(db: Connection, cursor: Cursor) -> None:
+    await db.execute()  # rejected: no SQL
+    await db.execute(b"SELECT 1")  # rejected: SQL is text
+    await db.execute("SELECT ?", 1)  # rejected: a number is not a sequence of parameters
+    await db.execute("SELECT ?", 1, 2)  # rejected: parameters come as one sequence
+    await db.executemany("INSERT INTO t VALUES (?)", [1, 2])  # rejected: these are not rows
+    await db.executemany("INSERT INTO t VALUES (?)")  # rejected: nothing to insert
+    await db.executescript("DELETE FROM t", ())  # rejected: a script has no parameters
+    await cursor.execute("SELECT ?", 1)  # rejected: as on the connection
+    await cursor.fetchmany("10")  # rejected: a count is a number
+
+
+async def rows(db: Connection[tuple[int, str]], cursor: Cursor[tuple[int, str]]) -> None:
+    row = await cursor.fetchone()
+    print(row[0])  # rejected: there may be no row
+    if row is not None:
+        print(row["name"])  # rejected: a tuple has no names
+        print(row[2])  # rejected: two columns
+        print(row[0].upper())  # rejected: an int
+    for number, name in await cursor.fetchall():
+        print(number + name)  # rejected: int and str
+    async for pair in cursor:
+        print(pair + 1)  # rejected: a row is a tuple
+    for left in cursor:  # rejected: async for
+        print(left)
+    wrong: list[sqlite3.Row] = await cursor.fetchall()  # rejected: these are tuples
+    print(wrong)
+
+
+async def factories(
+    plain: Connection, tuples: Connection[tuple[int, str]], dicts: Connection[dict[str, Any]]
+) -> None:
+    dicts.row_factory = as_dict
+    plain.row_factory = as_dict  # rejected: these rows are promised to be sqlite3.Row
+    tuples.row_factory = sqlite3.Row  # rejected: these rows are promised to be tuples
+    dicts.row_factory = lambda row: {}  # rejected: the cursor comes first
+    plain.row_factory = "Row"  # rejected: not callable
+    plain.text_factory = "utf-8"  # rejected: not callable
+    other: Connection[sqlite3.Row] = dicts  # rejected: another row type
+    print(other)
+
+
+async def properties(db: Connection, cursor: Cursor) -> None:
+    db.in_transaction = False  # rejected: read only
+    db.total_changes = 0  # rejected: read only
+    db.isolation_level = "immediately"  # rejected: no such level
+    db.autocommit = "on"  # rejected: True, False or -1
+    cursor.rowcount = 1  # rejected: read only
+    cursor.arraysize = "many"  # rejected: a number
+    print(db.cursor_factory)  # rejected: no such name
+    print(cursor.lastrowid + 1)  # rejected: None before the first INSERT
+
+
+async def callbacks(db: Connection, raw: sqlite3.Connection) -> None:
+    await db.create_function("f", "1", len)  # rejected: a number of arguments
+    await db.create_function("f", 1, "len")  # rejected: not callable
+    await db.create_function("f", 1, lambda value: [value])  # rejected: SQLite has no lists
+    await db.create_collation("c", lambda a: 0)  # rejected: compares two
+    await db.create_aggregate("a", 1, object)  # rejected: no step, no finalize
+    await db.set_authorizer(lambda action: 0)  # rejected: five arguments
+    await db.set_progress_handler(lambda: "stop", 100)  # rejected: an int, or None
+    await db.backup("copy.db")  # rejected: a connection, not a path
+    await db.backup(raw, 100)  # rejected: all but the target is by keyword
+    async for line in db.iterdump():
+        print(line.decode())  # rejected: text

@@ -1,0 +1,264 @@
+"""A typed program over csqlite's own types: rows with a type of their own, transactions, subclasses.
+
+It is never run: the type checkers read it, and each `assert_type` says what they must have
+understood.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+from typing import Any, NamedTuple, Optional, TypeVar
+
+from typing_extensions import assert_type
+
+import csqlite
+from csqlite import Connection, Cursor
+from csqlite.context import Result, contextmanager
+
+T = TypeVar("T")
+
+SELECT_ONE = "SELECT sensor, value FROM reading WHERE sensor = :sensor"
+
+
+class Reading(NamedTuple):
+    """One row of the table `reading`."""
+
+    sensor: str
+    value: float
+
+
+def as_reading(cursor: Cursor, row: tuple[Any, ...]) -> Reading:
+    return Reading(*row)
+
+
+def as_dict(cursor: sqlite3.Cursor, row: tuple[Any, ...]) -> dict[str, Any]:
+    return {column[0]: value for column, value in zip(cursor.description, row)}
+
+
+# The row type of a connection: by default, by annotation, by parameter.
+
+
+async def rows_by_default() -> None:
+    async with csqlite.connect("readings.db") as db:
+        assert_type(db, Connection[sqlite3.Row])
+        db.row_factory = csqlite.Row
+        cursor = await db.execute("SELECT sensor, value FROM reading")
+        assert_type(cursor, Cursor[sqlite3.Row])
+        assert_type(await cursor.fetchone(), Optional[sqlite3.Row])
+        assert_type(await cursor.fetchmany(size=10), list[sqlite3.Row])
+        async for row in cursor:
+            assert_type(row, sqlite3.Row)
+            print(row["sensor"])
+
+
+async def rows_as_tuples() -> None:
+    db: Connection[tuple[str, float]] = csqlite.connect(Path("readings.db"))
+    async with db:
+        assert_type(db.row_factory, Optional[Callable[[Any, tuple[Any, ...]], tuple[str, float]]])
+        async with db.execute(
+            "SELECT sensor, value FROM reading WHERE value > ?", (20.5,)
+        ) as cursor:
+            async for sensor, value in cursor:
+                assert_type(sensor, str)
+                assert_type(value, float)
+        for sensor, value in await db.execute_fetchall("SELECT sensor, value FROM reading"):
+            print(sensor.upper(), value / 2)
+        db.row_factory = None
+
+
+async def rows_as_dicts() -> list[dict[str, Any]]:
+    pending: Connection[dict[str, Any]] = csqlite.connect("readings.db", autocommit=True)
+    db = await pending
+    assert_type(db, Connection[dict[str, Any]])
+    db.row_factory = as_dict
+    try:
+        return await db.execute_fetchall("SELECT * FROM reading")
+    finally:
+        await db.close()
+
+
+# A repository, as a web service has one for each request.
+
+
+class Readings:
+    def __init__(self, db: Connection[Reading]) -> None:
+        self._db = db
+        self._db.row_factory = as_reading
+
+    async def latest(self, sensor: str) -> Reading:
+        async with self._db.execute(SELECT_ONE, {"sensor": sensor}) as cur:
+            assert_type(cur, Cursor[Reading])
+            reading = await cur.fetchone()
+        if reading is None:
+            raise LookupError(sensor)
+        return reading
+
+    async def above(self, limit: float) -> AsyncIterator[Reading]:
+        async with self._db.cursor() as cursor:
+            await cursor.execute("SELECT sensor, value FROM reading WHERE value > ?", [limit])
+            async for reading in cursor:
+                yield reading
+
+    async def add(self, *readings: Reading) -> int:
+        async with transaction(self._db) as db:
+            cursor = await db.executemany(
+                "INSERT INTO reading VALUES (?, ?)", (tuple(reading) for reading in readings)
+            )
+            return cursor.rowcount
+
+
+@asynccontextmanager
+async def transaction(db: Connection[T]) -> AsyncIterator[Connection[T]]:
+    await db.execute("BEGIN IMMEDIATE")
+    try:
+        yield db
+    except BaseException:
+        await db.rollback()
+        raise
+    await db.commit()
+
+
+async def readings() -> AsyncIterator[Readings]:
+    """A dependency as FastAPI takes it."""
+    db: Connection[Reading] = csqlite.connect(
+        "readings.db", isolation_level=None, cached_statements=256
+    )
+    async with db:
+        yield Readings(db)
+
+
+async def report(repository: Readings) -> None:
+    values = [reading.value async for reading in repository.above(0)]
+    assert_type(values, list[float])
+    first, second = await asyncio.gather(repository.latest("attic"), repository.latest("cellar"))
+    assert_type(first, Reading)
+    print(max(values), first.value - second.value)
+
+
+# Subclasses keep their own type and may fix the row type or leave it open.
+
+
+class Journal(Connection[sqlite3.Row]):
+    async def note(self, text: str) -> None:
+        await self.execute("INSERT INTO journal VALUES (?)", (text,))
+
+
+class Counting(Connection[T]):
+    statements = 0
+
+    @contextmanager
+    async def counted(self, sql: str) -> Cursor[T]:
+        self.statements += 1
+        return await self.execute(sql)
+
+
+class FirstColumn(Cursor[T]):
+    async def column(self) -> list[T]:
+        return [row async for row in self]
+
+
+async def subclasses() -> None:
+    async with Journal(lambda: sqlite3.connect("journal.db"), iter_chunk_size=64) as journal:
+        assert_type(journal, Journal)
+        await journal.note("opened")
+    assert_type(await Journal(lambda: sqlite3.connect("journal.db"), 64), Journal)
+
+    counting: Counting[Reading] = Counting(lambda: sqlite3.connect("journal.db"), 64)
+    assert_type(counting.counted("SELECT 1"), Result[Cursor[Reading]])
+    async with counting.counted("SELECT sensor, value FROM reading") as cursor:
+        assert_type(await cursor.fetchall(), list[Reading])
+
+    column = FirstColumn(counting, await counting._execute(counting._conn.cursor))
+    assert_type(await column.column(), list[Reading])
+
+
+# What an async method returns is a coroutine, an awaitable and, where it gives a cursor or rows, a context manager.
+
+
+async def results(db: Connection[Reading]) -> None:
+    result = db.execute("SELECT 1")
+    coroutine: Coroutine[Any, Any, Cursor[Reading]] = result
+    manager: AbstractAsyncContextManager[Cursor[Reading]] = result
+    awaitable: Awaitable[object] = result
+    print(coroutine, manager, awaitable)
+
+    task = asyncio.create_task(db.execute_fetchall("SELECT 1"))
+    assert_type(await task, list[Reading])
+    async with db.execute_fetchall("SELECT 1") as rows:
+        assert_type(rows, list[Reading])
+    assert_type(
+        await db.execute_insert("INSERT INTO reading VALUES (?, ?)", Reading("attic", 1)),
+        Optional[Reading],
+    )
+    assert_type(await asyncio.wait_for(db._execute(len, "text"), 1), int)
+
+
+# Everything else a connection and a cursor have.
+
+
+class Median:
+    def __init__(self) -> None:
+        self.values: list[float] = []
+
+    def step(self, value: float) -> None:
+        self.values.append(value)
+
+    def finalize(self) -> float | None:
+        return sorted(self.values)[len(self.values) // 2] if self.values else None
+
+
+def authorize(
+    action: int, first: str | None, second: str | None, database: str | None, trigger: str | None
+) -> int:
+    return csqlite.SQLITE_DENY if action == csqlite.SQLITE_ATTACH else csqlite.SQLITE_OK
+
+
+async def everything(db: Connection[Any], cursor: Cursor[Any]) -> None:
+    await db.create_function("half", 1, lambda value: value / 2)
+    await db.create_function("half", 1, None)
+    await db.create_aggregate("median", 1, Median)
+    await db.create_collation("reverse", lambda a, b: (a < b) - (a > b))
+    await db.create_collation("reverse", None)
+    await db.set_authorizer(authorize)
+    await db.set_authorizer(None)
+    await db.set_progress_handler(None, 0)
+    await db.set_trace_callback(None)
+    await db.enable_load_extension(True)
+    await db.load_extension("./spellfix")
+    await db.interrupt()
+    await db.backup(await csqlite.connect(":memory:"), name="main", sleep=0.1)
+    async for line in db.iterdump():
+        assert_type(line, str)
+    level = db.isolation_level
+    db.isolation_level = "IMMEDIATE"
+    db.isolation_level = level
+    db.autocommit = csqlite.LEGACY_TRANSACTION_CONTROL
+    db.text_factory = bytes
+    db.text_factory = lambda data: data.decode("latin-1")
+    assert_type(db.in_transaction, bool)
+    assert_type(db.total_changes, int)
+
+    cursor.arraysize = cursor.iter_chunk_size = 100
+    assert_type(cursor.rowcount, int)
+    assert_type(cursor.lastrowid, Optional[int])
+    await cursor.executemany(
+        "INSERT INTO reading VALUES (?, ?)", [("attic", 1.5), ("cellar", None)]
+    )
+    await cursor.executescript("DELETE FROM reading")
+    async with cursor:
+        print(len(cursor.description))
+
+
+def names() -> None:
+    """The module speaks for sqlite3: same exceptions, same registries."""
+    error: type[sqlite3.OperationalError] = csqlite.OperationalError
+    csqlite.register_adapter(Path, str)
+    csqlite.register_converter("path", lambda data: Path(data.decode()))
+    print(error, csqlite.Binary(b"x"), csqlite.PARSE_DECLTYPES | csqlite.PARSE_COLNAMES)
+    print(csqlite.sqlite_version_info >= (3, 35))
+    assert_type(csqlite.sqlite_version, str)
+    csqlite.core.LOG.setLevel("DEBUG")
