@@ -1,0 +1,352 @@
+"""The shape of src/: which unit may include which, and how large a room may grow.
+
+Every rule is a function from the sources to a list of complaints. Beside each stands a
+sample that breaks it, and a test that the rule notices.
+"""
+
+import re
+from pathlib import Path
+
+import pytest
+
+SRC = Path(__file__).resolve().parent.parent / "src"
+
+# Floors may include themselves and what stands before them.
+FLOORS = ("engine", "bridge", "binding")
+
+# Inside these floors a unit may include itself and what stands in an earlier row. A new
+# unit is a new name in one row. `binding` has no order: its types know one another.
+# The bridge's is an order of headers alone: a reactor settles requests, which name it.
+ORDER = {
+    "engine": (
+        ("list", "scan"),
+        ("alloc",),
+        ("error", "cells", "columns"),
+        ("stmt", "flow"),
+        ("dump",),
+        ("cursor",),
+        ("db",),
+        ("backup",),
+        ("job",),
+        ("queue", "mailbox"),
+        ("rows",),
+        ("ops",),
+        ("worker",),
+    ),
+    "bridge": (
+        ("compat",),
+        ("gate",),
+        ("reactor",),
+        ("ready", "request"),
+    ),
+}
+
+FILE_LINES = 700
+FUNCTION_LINES = 80
+
+# CPython's functions take these tables without const. Nothing here writes to them.
+CPYTHON_TABLES = (
+    "PyGetSetDef",
+    "PyMemberDef",
+    "PyMethodDef",
+    "PyModuleDef",
+    "PyModuleDef_Slot",
+    "PyType_Slot",
+    "PyType_Spec",
+)
+
+
+def read_sources():
+    """Return {"engine/db.c": text} of all C files in src/."""
+    return {
+        path.relative_to(SRC).as_posix(): path.read_text(encoding="utf-8")
+        for path in sorted(SRC.rglob("*.[ch]"))
+    }
+
+
+def place(name):
+    """Return the floor and the unit of "engine/db.c": "engine", "db"."""
+    floor, _, file = name.rpartition("/")
+    return floor, file.rpartition(".")[0]
+
+
+def includes(text):
+    """Return the names in `#include "name"`, in order."""
+    return re.findall(r'^\s*#\s*include\s*"([^"]+)"', text, re.MULTILINE)
+
+
+def system_includes(text):
+    """Return the names in `#include <name>`, in order."""
+    return re.findall(r"^\s*#\s*include\s*<([^>]+)>", text, re.MULTILINE)
+
+
+def blanked(text):
+    """Return the text with comments, literals and preprocessor lines blank, lines kept.
+
+    What is compiled only for CSQ_FAULTS is blank too: it exists in test builds alone.
+    """
+    text = re.sub(
+        r"^#ifdef CSQ_FAULTS$.*?^#(?:else|endif)",
+        lambda match: "\n" * match.group().count("\n"),
+        text,
+        flags=re.MULTILINE | re.DOTALL,
+    )
+    return re.sub(
+        r"""/\*.*?\*/|//[^\n]*|"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'|^[ \t]*#(?:\\\n|[^\n])*""",
+        lambda match: "\n" * match.group().count("\n"),
+        text,
+        flags=re.MULTILINE | re.DOTALL,
+    )
+
+
+def declarations(text):
+    """Yield the file-level declarations of a text, each with {} for what is in braces."""
+    depth = 0
+    current = ""
+    for character in blanked(text):
+        if character == "{":
+            depth += 1
+            current += "{" if depth == 1 else ""
+        elif character == "}":
+            depth -= 1
+            if depth == 0:
+                current += "}"
+                if re.search(r"\)\s*\{\}$", current):
+                    # The body of a function; what follows is a new declaration.
+                    current = ""
+        elif depth == 0:
+            if character == ";":
+                yield " ".join(current.split())
+                current = ""
+            else:
+                current += character
+
+
+def functions(text):
+    """Yield (name, number of lines) of the functions that begin and end in column 0."""
+    name = None
+    start = 0
+    inside = False
+    for number, line in enumerate(text.splitlines()):
+        heading = re.match(r"(?:[\w*]+\s+\**)*?(\w+)\(", line)
+        if not inside and heading and not line.startswith("#"):
+            name, start = heading.group(1), number
+        elif line == "{" and name:
+            inside = True
+        elif line == "}" and inside:
+            yield name, number - start + 1
+            name, inside = None, False
+
+
+def is_constant(declaration):
+    """Whether the object declared is const: where it is a pointer, the pointer itself."""
+    if "(*" in declaration:
+        return bool(re.search(r"\(\*\s*const\b", declaration))
+    return bool(re.search(r"\bconst\b", declaration.rpartition("*")[2]))
+
+
+def floors_only_downward(sources):
+    for name, text in sources.items():
+        floor, _ = place(name)
+        if floor not in FLOORS:
+            yield f"{name} is on no floor"
+            continue
+        for included in includes(text):
+            target, _ = place(included)
+            if target not in FLOORS:
+                yield f'{name} includes "{included}", which does not begin with a floor'
+            elif FLOORS.index(target) > FLOORS.index(floor):
+                yield f"{name} includes {included}, a floor above"
+            elif included not in sources:
+                yield f"{name} includes {included}, which does not exist"
+
+
+def units_only_downward(sources):
+    ranks = {
+        (floor, unit): rank
+        for floor, rows in ORDER.items()
+        for rank, row in enumerate(rows)
+        for unit in row
+    }
+    for name, text in sources.items():
+        here = place(name)
+        if here[0] not in ORDER or (here[0] == "bridge" and name.endswith(".c")):
+            continue
+        if here not in ranks:
+            yield f"{name} has no row in ORDER"
+            continue
+        for included in includes(text):
+            there = place(included)
+            if there[0] == here[0] and there != here and ranks.get(there, -1) >= ranks[here]:
+                yield f"{name} includes {included}, which is not below it"
+
+
+def no_cycle(sources):
+    finished = set()
+
+    def walk(name, path):
+        if name in path:
+            yield " -> ".join([*path[path.index(name) :], name])
+        elif name not in finished and name in sources:
+            for included in includes(sources[name]):
+                yield from walk(included, [*path, name])
+            finished.add(name)
+
+    for name in sources:
+        yield from walk(name, [])
+
+
+def no_umbrella_header(sources):
+    for name, text in sources.items():
+        if name.endswith(".h") and not blanked(text).strip():
+            yield f"{name} declares nothing"
+
+
+def no_source_included(sources):
+    for name, text in sources.items():
+        for included in [*includes(text), *system_includes(text)]:
+            if not included.endswith(".h"):
+                yield f"{name} includes {included}"
+
+
+def no_python_in_the_engine(sources):
+    for name, text in sources.items():
+        if place(name)[0] == "engine":
+            for included in [*includes(text), *system_includes(text)]:
+                if re.match(r"(?:cpython/|python)|(?:Python|structmember|datetime)\.h", included):
+                    yield f"{name} includes {included}"
+
+
+def no_large_file(sources):
+    for name, text in sources.items():
+        lines = text.count("\n")
+        if lines > FILE_LINES:
+            yield f"{name} has {lines} lines"
+
+
+def no_long_function(sources):
+    for name, text in sources.items():
+        for function, lines in functions(text):
+            if lines > FUNCTION_LINES:
+                yield f"{function}() in {name} has {lines} lines"
+
+
+def no_mutable_state(sources):
+    for name, text in sources.items():
+        for declaration in declarations(text):
+            left = declaration.split("=", 1)[0].strip()
+            if re.match(r"(?:typedef|extern)\b|_Static_assert|static_assert", left):
+                continue
+            if re.match(r"(?:struct|union|enum)\b(?:\s*\w+)?(?:\s*\{\})?$", left):
+                continue  # A type without an object.
+            if re.match(r"[^(]*\w\s*\((?!\*)", left):
+                continue  # A prototype, or a macro that reads like one.
+            if any(re.search(rf"\b{table}\b", left) for table in CPYTHON_TABLES):
+                continue
+            if left and not is_constant(left):
+                yield f"{name}: {left}"
+        # A static inside a function is state of the file as well. PyArg_* takes the
+        # names of keywords without const.
+        for line in blanked(text).splitlines():
+            hidden = re.match(r"\s+static\s+([^=;]*)", line)
+            if hidden and not is_constant(hidden[1]) and "keywords[]" not in hidden[1]:
+                yield f"{name}: {line.strip()}"
+
+
+LONG = "int\nlong_one(void)\n{\n" + "    step();\n" * FUNCTION_LINES + "}\n"
+
+# Each rule, and samples that it must complain about.
+RULES = {
+    floors_only_downward: [
+        {"engine/db.c": '#include "bridge/reactor.h"\n', "bridge/reactor.h": ""},
+        {"bridge/reactor.c": '# include "binding/module.h"\n', "binding/module.h": ""},
+        {"engine/db.c": '#include "db.h"\n'},
+        {"engine/db.c": '#include "engine/gone.h"\n'},
+        {"common.h": ""},
+    ],
+    units_only_downward: [
+        {"engine/alloc.h": '#include "engine/db.h"\n', "engine/db.h": ""},
+        {"engine/queue.c": '#include "engine/worker.h"\n', "engine/worker.h": ""},
+        {"engine/cells.c": '#include "engine/error.h"\n', "engine/error.h": ""},
+        {"engine/unheard_of.c": ""},
+    ],
+    no_cycle: [
+        {"binding/a.h": '#include "binding/b.h"\n', "binding/b.h": '#include "binding/a.h"\n'},
+    ],
+    no_umbrella_header: [
+        {"engine/all.h": '/* All. */\n#ifndef A\n#define A\n#include "engine/db.h"\n#endif\n'},
+    ],
+    no_source_included: [
+        {"binding/module.c": '#include "binding/cursor.c"\n'},
+        {"binding/module.c": "#include <table.inc>\n"},
+    ],
+    no_python_in_the_engine: [
+        {"engine/db.c": "#include <Python.h>\n"},
+        {"engine/db.c": '#include "Python.h"\n'},
+    ],
+    no_large_file: [{"engine/db.c": "\n" * (FILE_LINES + 1)}],
+    no_long_function: [
+        {"engine/db.c": LONG},
+        {"engine/db.c": LONG.replace("int\n", "static int ")},
+    ],
+    no_mutable_state: [
+        {"engine/db.c": "static int counter;\n"},
+        {"engine/db.c": "static struct item *head = NULL;\n"},
+        {"engine/db.c": "static const char *last;\n"},
+        {"engine/db.c": "int table[] = {1, 2};\n"},
+        {"engine/db.c": "static int (*step)(int);\n"},
+        {"engine/db.c": "static struct { int a; } both = {1};\n"},
+        {"engine/db.c": "int\nnext(void)\n{\n    static int n = 0;\n    return n++;\n}\n"},
+    ],
+}
+
+# What none of the rules may complain about.
+GOOD = {
+    "engine/list.h": "#ifndef L\n#define L\nstruct item { struct item *next; };\n#endif\n",
+    "engine/alloc.h": "int csq_alloc(void);\n",
+    "engine/alloc.c": (
+        '#include "engine/alloc.h"\n\n#include <stdlib.h>\n\n#include "engine/list.h"\n'
+        "/* static int in a comment; */\n"
+        "#ifdef CSQ_FAULTS\nstatic int countdown;\n#endif\n"
+        'static const char *const NAMES[] = {"a;", "b"};\nenum { A, B };\n'
+        'typedef int (*step)(void);\n_Static_assert(A == 0, "A");\n'
+        "struct later;\nstatic int later(int a, int (*f)(void));\n"
+        "static int (*const TABLE[])(struct later *) = {0};\n"
+        "int\ncsq_alloc(void)\n{\n    static const int one = 1;\n    return one;\n}\n"
+    ),
+    "bridge/reactor.h": '#include <Python.h>\n#include "engine/alloc.h"\nint reactor(void);\n',
+    "binding/module.c": (
+        '#include "bridge/reactor.h"\n'
+        'static PyMethodDef methods[] = {{NULL}};\nPyDoc_STRVAR(doc, "text");\n'
+        "static int\nload(void)\n{\n    static char *keywords[] = {NULL};\n    return 0;\n}\n"
+    ),
+}
+
+SAMPLES = [
+    pytest.param(rule, sample, id=f"{rule.__name__}-{number}")
+    for rule, samples in RULES.items()
+    for number, sample in enumerate(samples)
+]
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
+def test_sources_keep(rule):
+    sources = read_sources()
+    assert sources, "there are no sources"
+    assert list(rule(sources)) == []
+
+
+@pytest.mark.parametrize(("rule", "sample"), SAMPLES)
+def test_rule_notices(rule, sample):
+    assert list(rule(sample))
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
+def test_rule_leaves_good_sources_alone(rule):
+    assert list(rule(GOOD)) == []
+
+
+def test_a_complaint_names_the_function_and_its_length():
+    assert list(no_long_function({"engine/db.c": LONG})) == [
+        f"long_one() in engine/db.c has {FUNCTION_LINES + 3} lines"
+    ]
