@@ -110,21 +110,23 @@ csq_mailbox_post(struct csq_job *job, bool finished)
     pthread_mutex_unlock(&mailbox->lock);
 }
 
-void
-csq_mailbox_take(struct csq_mailbox *mailbox, struct csq_list *jobs)
+struct csq_job *
+csq_mailbox_take(struct csq_mailbox *mailbox)
 {
+    struct csq_job *job = NULL;
     struct csq_link *link;
 
     pthread_mutex_lock(&mailbox->lock);
-    quiet(mailbox);
-    for (link = mailbox->jobs.head.next; link != &mailbox->jobs.head; link = link->next) {
-        struct csq_job *job = csq_item(link, struct csq_job, link);
-
+    link = csq_list_shift(&mailbox->jobs);
+    if (link == NULL) {
+        quiet(mailbox);
+    } else {
+        job = csq_item(link, struct csq_job, link);
         job->posted = false;
         job->done = job->finished;
     }
-    csq_list_move(jobs, &mailbox->jobs);
     pthread_mutex_unlock(&mailbox->lock);
+    return job;
 }
 
 bool

@@ -29,9 +29,10 @@ void csq_mailbox_destroy(struct csq_mailbox *mailbox);
  * lies there is not posted twice. */
 void csq_mailbox_post(struct csq_job *job, bool finished);
 
-/* Loop thread. Moves all jobs to `jobs` in the order they were posted, notes in
- * `done` which are finished, and makes the descriptor quiet. */
-void csq_mailbox_take(struct csq_mailbox *mailbox, struct csq_list *jobs);
+/* Loop thread. Gives the job that was posted first and notes in `done` whether it
+ * is finished; NULL when there is none, and the descriptor is quiet then. One at a
+ * time: a job with more news to come may be posted again as soon as it is out. */
+struct csq_job *csq_mailbox_take(struct csq_mailbox *mailbox);
 
 /* Any thread. Whether nothing lies there. */
 bool csq_mailbox_empty(struct csq_mailbox *mailbox);
