@@ -12,25 +12,6 @@
 
 /* -- requests that apply something to the handle ------------------------------ */
 
-static enum request_answer
-apply_pack(RequestObject *request)
-{
-    return connection_use(request, CONNECTION_DIRECT) < 0 ? REQUEST_FAILED : REQUEST_WAIT;
-}
-
-static enum request_answer
-apply_unpack(RequestObject *request, int64_t deadline)
-{
-    ConnectionObject *self = (ConnectionObject *)request->owner;
-
-    (void)deadline;
-    if (errors_check(self->state, request) < 0) {
-        return REQUEST_FAILED;
-    }
-    request->result = Py_NewRef(Py_None);
-    return REQUEST_READY;
-}
-
 typedef int (*apply_function)(struct csq_job *job, sqlite3 *handle);
 
 /* A request that runs `apply` on the worker. arguments[0] is the name or path,
@@ -192,8 +173,9 @@ callbacks_create_function(ConnectionObject *self, PyObject *const *args, Py_ssiz
 {
     static const char *const names[] = {"name", "num_params", "func", "deterministic"};
     static const struct args_spec spec = {"create_function", 4, 3, 4, names};
-    static const struct request_hooks hooks = {
-        .name = "Connection.create_function", .pack = apply_pack, .unpack = apply_unpack};
+    static const struct request_hooks hooks = {.name = "Connection.create_function",
+                                               .pack = connection_simple_pack,
+                                               .unpack = connection_simple_unpack};
     PyObject *values[4];
     int deterministic;
 
@@ -220,8 +202,9 @@ callbacks_create_aggregate(ConnectionObject *self, PyObject *const *args, Py_ssi
 {
     static const char *const names[] = {"name", "n_arg", "aggregate_class"};
     static const struct args_spec spec = {"create_aggregate", 3, 3, 3, names};
-    static const struct request_hooks hooks = {
-        .name = "Connection.create_aggregate", .pack = apply_pack, .unpack = apply_unpack};
+    static const struct request_hooks hooks = {.name = "Connection.create_aggregate",
+                                               .pack = connection_simple_pack,
+                                               .unpack = connection_simple_unpack};
     PyObject *values[3];
 
     if (self->foreign != NULL) {
@@ -266,8 +249,9 @@ callbacks_create_collation(ConnectionObject *self, PyObject *const *args, Py_ssi
 {
     static const char *const names[] = {"name", "callback"};
     static const struct args_spec spec = {"create_collation", 2, 2, 2, names};
-    static const struct request_hooks hooks = {
-        .name = "Connection.create_collation", .pack = apply_pack, .unpack = apply_unpack};
+    static const struct request_hooks hooks = {.name = "Connection.create_collation",
+                                               .pack = connection_simple_pack,
+                                               .unpack = connection_simple_unpack};
     PyObject *values[2];
     PyObject *request;
 
@@ -354,8 +338,9 @@ callbacks_set_authorizer(ConnectionObject *self, PyObject *const *args, Py_ssize
 {
     static const char *const names[] = {"authorizer_callback"};
     static const struct args_spec spec = {"set_authorizer", 1, 1, 1, names};
-    static const struct request_hooks hooks = {
-        .name = "Connection.set_authorizer", .pack = apply_pack, .unpack = apply_unpack};
+    static const struct request_hooks hooks = {.name = "Connection.set_authorizer",
+                                               .pack = connection_simple_pack,
+                                               .unpack = connection_simple_unpack};
     PyObject *callable;
 
     if (self->foreign != NULL) {
@@ -379,8 +364,9 @@ callbacks_set_progress_handler(ConnectionObject *self, PyObject *const *args, Py
 {
     static const char *const names[] = {"handler", "n"};
     static const struct args_spec spec = {"set_progress_handler", 2, 2, 2, names};
-    static const struct request_hooks hooks = {
-        .name = "Connection.set_progress_handler", .pack = apply_pack, .unpack = apply_unpack};
+    static const struct request_hooks hooks = {.name = "Connection.set_progress_handler",
+                                               .pack = connection_simple_pack,
+                                               .unpack = connection_simple_unpack};
     PyObject *values[2];
     long steps;
 
@@ -412,8 +398,9 @@ callbacks_set_trace_callback(ConnectionObject *self, PyObject *const *args, Py_s
 {
     static const char *const names[] = {"handler"};
     static const struct args_spec spec = {"set_trace_callback", 1, 1, 1, names};
-    static const struct request_hooks hooks = {
-        .name = "Connection.set_trace_callback", .pack = apply_pack, .unpack = apply_unpack};
+    static const struct request_hooks hooks = {.name = "Connection.set_trace_callback",
+                                               .pack = connection_simple_pack,
+                                               .unpack = connection_simple_unpack};
     PyObject *callable;
 
     if (self->foreign != NULL) {

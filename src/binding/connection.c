@@ -82,16 +82,50 @@ connection_begin(const ConnectionObject *self)
     return NULL;
 }
 
+int
+connection_level(PyObject *value, const char **level)
+{
+    static const char *const levels[] = {"", "DEFERRED", "IMMEDIATE", "EXCLUSIVE"};
+    const char *text;
+    Py_ssize_t size;
+
+    *level = NULL;
+    if (value == Py_None) {
+        return 0;
+    }
+    if (!PyUnicode_Check(value)) {
+        PyErr_SetString(PyExc_TypeError, "isolation_level must be str or None");
+        return -1;
+    }
+    text = PyUnicode_AsUTF8AndSize(value, &size);
+    if (text == NULL) {
+        return -1;
+    }
+    if (strlen(text) != (size_t)size) {
+        PyErr_SetString(PyExc_ValueError, "embedded null character");
+        return -1;
+    }
+    for (size_t i = 0; i < sizeof levels / sizeof *levels; i++) {
+        if (sqlite3_stricmp(levels[i], text) == 0) {
+            *level = levels[i];
+            return 0;
+        }
+    }
+    PyErr_SetString(PyExc_ValueError, "isolation_level string must be '', 'DEFERRED', "
+                                      "'IMMEDIATE', or 'EXCLUSIVE'");
+    return -1;
+}
+
 /* -- simple jobs -------------------------------------------------------------- */
 
-static enum request_answer
-simple_pack(RequestObject *request)
+enum request_answer
+connection_simple_pack(RequestObject *request)
 {
     return connection_use(request, CONNECTION_DIRECT) < 0 ? REQUEST_FAILED : REQUEST_WAIT;
 }
 
-static enum request_answer
-simple_unpack(RequestObject *request, int64_t deadline)
+enum request_answer
+connection_simple_unpack(RequestObject *request, int64_t deadline)
 {
     ConnectionObject *self = (ConnectionObject *)request->owner;
 
@@ -109,17 +143,18 @@ PyDoc_STRVAR(commit_doc,
              "With autocommit=False a new transaction is opened at once. As sqlite3's\n"
              "Connection.commit(); raises ValueError when the connection is not open.");
 
-static const struct request_hooks commit_hooks = {
-    .name = "Connection.commit", .pack = simple_pack, .unpack = simple_unpack};
-
 static PyObject *
 connection_commit(ConnectionObject *self, PyObject *unused)
 {
+    static const struct request_hooks hooks = {.name = "Connection.commit",
+                                               .pack = connection_simple_pack,
+                                               .unpack = connection_simple_unpack};
+
     (void)unused;
     if (self->foreign != NULL) {
         return args_forward("commit", (PyObject *)self, NULL, 0, NULL);
     }
-    return (PyObject *)connection_request(self, &commit_hooks, CSQ_COMMIT, NULL);
+    return (PyObject *)connection_request(self, &hooks, CSQ_COMMIT, NULL);
 }
 
 PyDoc_STRVAR(rollback_doc,
@@ -131,8 +166,9 @@ PyDoc_STRVAR(rollback_doc,
 static PyObject *
 connection_rollback(ConnectionObject *self, PyObject *unused)
 {
-    static const struct request_hooks hooks = {
-        .name = "Connection.rollback", .pack = simple_pack, .unpack = simple_unpack};
+    static const struct request_hooks hooks = {.name = "Connection.rollback",
+                                               .pack = connection_simple_pack,
+                                               .unpack = connection_simple_unpack};
 
     (void)unused;
     if (self->foreign != NULL) {
@@ -299,281 +335,6 @@ connection_run(ConnectionObject *self, PyObject *request)
     return request_run((RequestObject *)Py_NewRef(request));
 }
 
-/* -- properties --------------------------------------------------------------- */
-
-static PyObject *
-get_in_transaction(ConnectionObject *self, void *closure)
-{
-    (void)closure;
-    if (connection_check(self) < 0) {
-        return NULL;
-    }
-    if (self->foreign != NULL) {
-        return PyObject_GetAttrString(self->foreign, "in_transaction");
-    }
-    return PyBool_FromLong(atomic_load(&self->worker->db.in_transaction));
-}
-
-static PyObject *
-get_total_changes(ConnectionObject *self, void *closure)
-{
-    (void)closure;
-    if (connection_check(self) < 0) {
-        return NULL;
-    }
-    if (self->foreign != NULL) {
-        return PyObject_GetAttrString(self->foreign, "total_changes");
-    }
-    return PyLong_FromLongLong(atomic_load(&self->worker->db.total_changes));
-}
-
-static PyObject *
-get_isolation_level(ConnectionObject *self, void *closure)
-{
-    (void)closure;
-    if (connection_check(self) < 0) {
-        return NULL;
-    }
-    if (self->foreign != NULL) {
-        return PyObject_GetAttrString(self->foreign, "isolation_level");
-    }
-    if (self->isolation_level == NULL) {
-        Py_RETURN_NONE;
-    }
-    return PyUnicode_FromString(self->isolation_level);
-}
-
-int
-connection_level(PyObject *value, const char **level)
-{
-    static const char *const levels[] = {"", "DEFERRED", "IMMEDIATE", "EXCLUSIVE"};
-    const char *text;
-    Py_ssize_t size;
-
-    *level = NULL;
-    if (value == Py_None) {
-        return 0;
-    }
-    if (!PyUnicode_Check(value)) {
-        PyErr_SetString(PyExc_TypeError, "isolation_level must be str or None");
-        return -1;
-    }
-    text = PyUnicode_AsUTF8AndSize(value, &size);
-    if (text == NULL) {
-        return -1;
-    }
-    if (strlen(text) != (size_t)size) {
-        PyErr_SetString(PyExc_ValueError, "embedded null character");
-        return -1;
-    }
-    for (size_t i = 0; i < sizeof levels / sizeof *levels; i++) {
-        if (sqlite3_stricmp(levels[i], text) == 0) {
-            *level = levels[i];
-            return 0;
-        }
-    }
-    PyErr_SetString(PyExc_ValueError, "isolation_level string must be '', 'DEFERRED', "
-                                      "'IMMEDIATE', or 'EXCLUSIVE'");
-    return -1;
-}
-
-/* Runs a request that nobody awaits: what setting a property means. Takes the
- * request. It is run at once where the sqlite3 module would do so, on the worker or
- * without check_same_thread, and in its turn everywhere else. */
-static int
-run_unawaited(ConnectionObject *self, RequestObject *request)
-{
-    PyObject *done;
-
-    if (request == NULL) {
-        return -1;
-    }
-    if (!self->check_same_thread || csq_worker_is_current(self->worker)) {
-        done = request_run(request);
-    } else {
-        done = request_start(request);
-        Py_DECREF(request);
-    }
-    Py_XDECREF(done);
-    return done == NULL ? -1 : 0;
-}
-
-static int
-set_isolation_level(ConnectionObject *self, PyObject *value, void *closure)
-{
-    const char *level;
-
-    (void)closure;
-    if (value == NULL) {
-        PyErr_SetString(PyExc_AttributeError, "cannot delete attribute");
-        return -1;
-    }
-    if (connection_check(self) < 0) {
-        return -1;
-    }
-    if (self->foreign != NULL) {
-        return PyObject_SetAttrString(self->foreign, "isolation_level", value);
-    }
-    if (connection_level(value, &level) < 0) {
-        return -1;
-    }
-    self->isolation_level = level;
-    if (level != NULL) {
-        return 0;
-    }
-    return run_unawaited(self, connection_request(self, &commit_hooks, CSQ_COMMIT, NULL));
-}
-
-/* row_factory and text_factory: plain attributes of an open connection. */
-struct factory {
-    const char *name;
-    size_t offset;
-};
-
-static const struct factory row_factory = {"row_factory",
-                                           offsetof(ConnectionObject, row_factory)};
-static const struct factory text_factory = {"text_factory",
-                                            offsetof(ConnectionObject, text_factory)};
-
-static PyObject *
-get_factory(ConnectionObject *self, void *closure)
-{
-    const struct factory *factory = closure;
-
-    if (connection_check(self) < 0) {
-        return NULL;
-    }
-    if (self->foreign != NULL) {
-        return PyObject_GetAttrString(self->foreign, factory->name);
-    }
-    return Py_NewRef(*(PyObject **)((char *)self + factory->offset));
-}
-
-static int
-set_factory(ConnectionObject *self, PyObject *value, void *closure)
-{
-    const struct factory *factory = closure;
-    PyObject **where = (PyObject **)((char *)self + factory->offset);
-
-    if (value == NULL) {
-        PyErr_SetString(PyExc_AttributeError, "cannot delete attribute");
-        return -1;
-    }
-    if (connection_check(self) < 0) {
-        return -1;
-    }
-    if (self->foreign != NULL) {
-        return PyObject_SetAttrString(self->foreign, factory->name, value);
-    }
-    Py_SETREF(*where, Py_NewRef(value));
-    return 0;
-}
-
-static PyObject *
-get_autocommit(ConnectionObject *self, void *closure)
-{
-    (void)closure;
-    if (connection_check(self) < 0) {
-        return NULL;
-    }
-    if (self->foreign != NULL) {
-        return PyObject_GetAttrString(self->foreign, "autocommit");
-    }
-    return self->autocommit == CSQ_LEGACY ? PyLong_FromLong(-1)
-                                          : PyBool_FromLong(self->autocommit == CSQ_AUTO);
-}
-
-static int
-set_autocommit(ConnectionObject *self, PyObject *value, void *closure)
-{
-    static const struct request_hooks hooks = {
-        .name = "Connection.autocommit", .pack = simple_pack, .unpack = simple_unpack};
-    RequestObject *request;
-    long control;
-
-    (void)closure;
-    if (value == NULL) {
-        PyErr_SetString(PyExc_AttributeError, "cannot delete attribute");
-        return -1;
-    }
-    if (connection_check(self) < 0) {
-        return -1;
-    }
-    if (self->foreign != NULL) {
-        return PyObject_SetAttrString(self->foreign, "autocommit", value);
-    }
-    control = PyLong_Check(value) ? PyLong_AsLong(value) : 2;
-    if (!PyBool_Check(value) && control != CSQ_LEGACY) {
-        PyErr_Clear();
-        PyErr_SetString(PyExc_ValueError,
-                        "autocommit must be True, False, or sqlite3.LEGACY_TRANSACTION_CONTROL");
-        return -1;
-    }
-    request = connection_request(self, &hooks, CSQ_AUTOCOMMIT, NULL);
-    if (request != NULL) {
-        request->job.with.autocommit = (enum csq_autocommit)control;
-        self->autocommit = (enum csq_autocommit)control;
-    }
-    return run_unawaited(self, request);
-}
-
-static PyObject *
-get_connection(ConnectionObject *self, void *closure)
-{
-    PyObject *view;
-    PyObject *raw;
-
-    (void)closure;
-    if (self->stage != CONNECTION_OPEN && self->stage != CONNECTION_CLOSING) {
-        Py_RETURN_NONE;
-    }
-    if (self->foreign != NULL) {
-        return Py_NewRef(self->foreign);
-    }
-    view = module_import("csqlite.raw", "RawConnection");
-    if (view == NULL) {
-        return NULL;
-    }
-    raw = PyObject_CallOneArg(view, (PyObject *)self);
-    Py_DECREF(view);
-    return raw;
-}
-
-static PyObject *
-get_conn(ConnectionObject *self, void *closure)
-{
-    return connection_check(self) < 0 ? NULL : get_connection(self, closure);
-}
-
-static PyObject *
-get_running(ConnectionObject *self, void *closure)
-{
-    (void)closure;
-    return PyBool_FromLong(self->stage != CONNECTION_CLOSED);
-}
-
-static PyObject *
-get_connector(ConnectionObject *self, void *closure)
-{
-    (void)closure;
-    return Py_NewRef(self->connector == NULL ? Py_None : self->connector);
-}
-
-static PyObject *
-get_idle(ConnectionObject *self, void *closure)
-{
-    (void)closure;
-    return PyBool_FromLong(self->worker == NULL || self->forked ||
-                           csq_queue_empty(&self->worker->queue));
-}
-
-static PyObject *
-get_foreign(ConnectionObject *self, void *closure)
-{
-    (void)closure;
-    return Py_NewRef(self->foreign == NULL ? Py_None : self->foreign);
-}
-
 /* -- the type ----------------------------------------------------------------- */
 
 static PyObject *
@@ -605,12 +366,12 @@ connection_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 static int
 connection_init(ConnectionObject *self, PyObject *args, PyObject *kwargs)
 {
-    static char *names[] = {"connector", "iter_chunk_size", "loop", NULL};
+    static const char *const names[] = {"connector", "iter_chunk_size", "loop", NULL};
     PyObject *connector;
     PyObject *loop = Py_None;
     Py_ssize_t iter_chunk_size;
 
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "On|O:Connection", names, &connector,
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "On|O:Connection", (char **)names, &connector,
                                      &iter_chunk_size, &loop)) {
         return -1;
     }
@@ -790,34 +551,6 @@ static PyMethodDef connection_methods[] = {
     {"__aexit__", (PyCFunction)connection_aexit, METH_VARARGS, aexit_doc},
     {"__class_getitem__", Py_GenericAlias, METH_O | METH_CLASS, "See PEP 585."},
     {NULL, NULL, 0, NULL},
-};
-
-static PyGetSetDef connection_getset[] = {
-    {"in_transaction", (getter)get_in_transaction, NULL,
-     "Whether a transaction is open, as of the last job done.", NULL},
-    {"total_changes", (getter)get_total_changes, NULL,
-     "Rows changed since it was opened, as of the last job done.", NULL},
-    {"isolation_level", (getter)get_isolation_level, (setter)set_isolation_level,
-     "None, or how the implicit BEGIN before DML is qualified: '', 'DEFERRED', 'IMMEDIATE',\n"
-     "'EXCLUSIVE'. Holds from the next statement that is queued; None commits what is open.",
-     NULL},
-    {"autocommit", (getter)get_autocommit, (setter)set_autocommit,
-     "True, False or LEGACY_TRANSACTION_CONTROL, as sqlite3's attribute of that name: True\n"
-     "commits what is open, False begins a transaction, both in their turn.",
-     NULL},
-    {"row_factory", (getter)get_factory, (setter)set_factory,
-     "None, sqlite3.Row, or a callable (cursor, tuple) -> row, for cursors made from now on.",
-     (void *)&row_factory},
-    {"text_factory", (getter)get_factory, (setter)set_factory,
-     "str, bytes, bytearray, or a callable of bytes, for TEXT values.", (void *)&text_factory},
-    {"_conn", (getter)get_conn, NULL, "The synchronous view, for functions on the worker.", NULL},
-    {"_connection", (getter)get_connection, NULL, "As _conn; None when it is not open.", NULL},
-    {"_connector", (getter)get_connector, NULL, "What opens it.", NULL},
-    {"_foreign", (getter)get_foreign, NULL, "The foreign DB-API connection, or None.", NULL},
-    {"_running", (getter)get_running, NULL, "False once it is closed or stopped.", NULL},
-    {"_idle", (getter)get_idle, NULL, "Whether nothing waits for the worker.", NULL},
-    {"__dict__", PyObject_GenericGetDict, PyObject_GenericSetDict, NULL, NULL},
-    {NULL, NULL, NULL, NULL, NULL},
 };
 
 static PyMemberDef connection_members[] = {

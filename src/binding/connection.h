@@ -62,6 +62,13 @@ int connection_level(PyObject *value, const char **level);
 /* The statement that opens a transaction before DML; NULL: none. */
 const char *connection_begin(const ConnectionObject *self);
 
+/* The hooks of a method that runs its job and gives None. */
+enum request_answer connection_simple_pack(RequestObject *request);
+enum request_answer connection_simple_unpack(RequestObject *request, int64_t deadline);
+
+/* What stands in properties.c. */
+extern PyGetSetDef connection_getset[];
+
 /* Registers the type. 0, or -1 with an exception. */
 int connection_init_type(struct module_state *state, PyObject *module);
 

@@ -492,11 +492,11 @@ take_raw(CursorObject *self, PyObject *raw)
 static int
 cursor_init(CursorObject *self, PyObject *args, PyObject *kwargs)
 {
-    static char *names[] = {"conn", "cursor", NULL};
+    static const char *const names[] = {"conn", "cursor", NULL};
     PyObject *connection;
     PyObject *raw = Py_None;
 
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O!|O:Cursor", names,
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O!|O:Cursor", (char **)names,
                                      self->state->connection_type, &connection, &raw)) {
         return -1;
     }

@@ -5,25 +5,6 @@
 #include "binding/callbacks.h"
 #include "binding/errors.h"
 
-static enum request_answer
-pack(RequestObject *request)
-{
-    return connection_use(request, CONNECTION_DIRECT) < 0 ? REQUEST_FAILED : REQUEST_WAIT;
-}
-
-static enum request_answer
-unpack(RequestObject *request, int64_t deadline)
-{
-    ConnectionObject *self = (ConnectionObject *)request->owner;
-
-    (void)deadline;
-    if (errors_check(self->state, request) < 0) {
-        return REQUEST_FAILED;
-    }
-    request->result = Py_NewRef(Py_None);
-    return REQUEST_READY;
-}
-
 /* Worker thread. */
 static int
 enable(struct csq_job *job, sqlite3 *handle)
@@ -45,8 +26,9 @@ callbacks_enable_load_extension(ConnectionObject *self, PyObject *const *args, P
 {
     static const char *const names[] = {"value"};
     static const struct args_spec spec = {"enable_load_extension", 1, 1, 1, names};
-    static const struct request_hooks hooks = {
-        .name = "Connection.enable_load_extension", .pack = pack, .unpack = unpack};
+    static const struct request_hooks hooks = {.name = "Connection.enable_load_extension",
+                                               .pack = connection_simple_pack,
+                                               .unpack = connection_simple_unpack};
     RequestObject *request;
     PyObject *value;
     int on;
@@ -96,8 +78,9 @@ callbacks_load_extension(ConnectionObject *self, PyObject *const *args, Py_ssize
 {
     static const char *const names[] = {"path", "entrypoint"};
     static const struct args_spec spec = {"load_extension", 2, 1, 1, names};
-    static const struct request_hooks hooks = {
-        .name = "Connection.load_extension", .pack = pack, .unpack = unpack};
+    static const struct request_hooks hooks = {.name = "Connection.load_extension",
+                                               .pack = connection_simple_pack,
+                                               .unpack = connection_simple_unpack};
     RequestObject *request;
     PyObject *values[2];
     const char *path;

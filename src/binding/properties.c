@@ -1,0 +1,278 @@
+/* The properties of a connection. What is read comes from the connection itself or
+ * from what the worker publishes after each job, so nothing waits; what is set holds
+ * from the next statement that is queued.
+ *
+ * Each has a line for a foreign connection, whose property of that name it is. */
+
+#include "binding/connection.h"
+
+static PyObject *
+get_in_transaction(ConnectionObject *self, void *closure)
+{
+    (void)closure;
+    if (connection_check(self) < 0) {
+        return NULL;
+    }
+    if (self->foreign != NULL) {
+        return PyObject_GetAttrString(self->foreign, "in_transaction");
+    }
+    return PyBool_FromLong(atomic_load(&self->worker->db.in_transaction));
+}
+
+static PyObject *
+get_total_changes(ConnectionObject *self, void *closure)
+{
+    (void)closure;
+    if (connection_check(self) < 0) {
+        return NULL;
+    }
+    if (self->foreign != NULL) {
+        return PyObject_GetAttrString(self->foreign, "total_changes");
+    }
+    return PyLong_FromLongLong(atomic_load(&self->worker->db.total_changes));
+}
+
+static PyObject *
+get_isolation_level(ConnectionObject *self, void *closure)
+{
+    (void)closure;
+    if (connection_check(self) < 0) {
+        return NULL;
+    }
+    if (self->foreign != NULL) {
+        return PyObject_GetAttrString(self->foreign, "isolation_level");
+    }
+    if (self->isolation_level == NULL) {
+        Py_RETURN_NONE;
+    }
+    return PyUnicode_FromString(self->isolation_level);
+}
+
+/* Runs a request that nobody awaits: what setting a property means. Takes the
+ * request. It is run at once where the sqlite3 module would do so, on the worker or
+ * without check_same_thread, and in its turn everywhere else. */
+static int
+run_unawaited(ConnectionObject *self, RequestObject *request)
+{
+    PyObject *done;
+
+    if (request == NULL) {
+        return -1;
+    }
+    if (!self->check_same_thread || csq_worker_is_current(self->worker)) {
+        done = request_run(request);
+    } else {
+        done = request_start(request);
+        Py_DECREF(request);
+    }
+    Py_XDECREF(done);
+    return done == NULL ? -1 : 0;
+}
+
+static int
+set_isolation_level(ConnectionObject *self, PyObject *value, void *closure)
+{
+    static const struct request_hooks hooks = {.name = "Connection.commit",
+                                               .pack = connection_simple_pack,
+                                               .unpack = connection_simple_unpack};
+    const char *level;
+
+    (void)closure;
+    if (value == NULL) {
+        PyErr_SetString(PyExc_AttributeError, "cannot delete attribute");
+        return -1;
+    }
+    if (connection_check(self) < 0) {
+        return -1;
+    }
+    if (self->foreign != NULL) {
+        return PyObject_SetAttrString(self->foreign, "isolation_level", value);
+    }
+    if (connection_level(value, &level) < 0) {
+        return -1;
+    }
+    self->isolation_level = level;
+    if (level != NULL) {
+        return 0;
+    }
+    return run_unawaited(self, connection_request(self, &hooks, CSQ_COMMIT, NULL));
+}
+
+/* row_factory and text_factory: plain attributes of an open connection. */
+struct factory {
+    const char *name;
+    size_t offset;
+};
+
+static const struct factory row_factory = {"row_factory",
+                                           offsetof(ConnectionObject, row_factory)};
+static const struct factory text_factory = {"text_factory",
+                                            offsetof(ConnectionObject, text_factory)};
+
+static PyObject *
+get_factory(ConnectionObject *self, void *closure)
+{
+    const struct factory *factory = closure;
+
+    if (connection_check(self) < 0) {
+        return NULL;
+    }
+    if (self->foreign != NULL) {
+        return PyObject_GetAttrString(self->foreign, factory->name);
+    }
+    return Py_NewRef(*(PyObject **)((char *)self + factory->offset));
+}
+
+static int
+set_factory(ConnectionObject *self, PyObject *value, void *closure)
+{
+    const struct factory *factory = closure;
+    PyObject **where = (PyObject **)((char *)self + factory->offset);
+
+    if (value == NULL) {
+        PyErr_SetString(PyExc_AttributeError, "cannot delete attribute");
+        return -1;
+    }
+    if (connection_check(self) < 0) {
+        return -1;
+    }
+    if (self->foreign != NULL) {
+        return PyObject_SetAttrString(self->foreign, factory->name, value);
+    }
+    Py_SETREF(*where, Py_NewRef(value));
+    return 0;
+}
+
+static PyObject *
+get_autocommit(ConnectionObject *self, void *closure)
+{
+    (void)closure;
+    if (connection_check(self) < 0) {
+        return NULL;
+    }
+    if (self->foreign != NULL) {
+        return PyObject_GetAttrString(self->foreign, "autocommit");
+    }
+    return self->autocommit == CSQ_LEGACY ? PyLong_FromLong(-1)
+                                          : PyBool_FromLong(self->autocommit == CSQ_AUTO);
+}
+
+static int
+set_autocommit(ConnectionObject *self, PyObject *value, void *closure)
+{
+    static const struct request_hooks hooks = {.name = "Connection.autocommit",
+                                               .pack = connection_simple_pack,
+                                               .unpack = connection_simple_unpack};
+    RequestObject *request;
+    long control;
+
+    (void)closure;
+    if (value == NULL) {
+        PyErr_SetString(PyExc_AttributeError, "cannot delete attribute");
+        return -1;
+    }
+    if (connection_check(self) < 0) {
+        return -1;
+    }
+    if (self->foreign != NULL) {
+        return PyObject_SetAttrString(self->foreign, "autocommit", value);
+    }
+    control = PyLong_Check(value) ? PyLong_AsLong(value) : 2;
+    if (!PyBool_Check(value) && control != CSQ_LEGACY) {
+        PyErr_Clear();
+        PyErr_SetString(PyExc_ValueError,
+                        "autocommit must be True, False, or sqlite3.LEGACY_TRANSACTION_CONTROL");
+        return -1;
+    }
+    request = connection_request(self, &hooks, CSQ_AUTOCOMMIT, NULL);
+    if (request != NULL) {
+        request->job.with.autocommit = (enum csq_autocommit)control;
+        self->autocommit = (enum csq_autocommit)control;
+    }
+    return run_unawaited(self, request);
+}
+
+static PyObject *
+get_connection(ConnectionObject *self, void *closure)
+{
+    PyObject *view;
+    PyObject *raw;
+
+    (void)closure;
+    if (self->stage != CONNECTION_OPEN && self->stage != CONNECTION_CLOSING) {
+        Py_RETURN_NONE;
+    }
+    if (self->foreign != NULL) {
+        return Py_NewRef(self->foreign);
+    }
+    view = module_import("csqlite.raw", "RawConnection");
+    if (view == NULL) {
+        return NULL;
+    }
+    raw = PyObject_CallOneArg(view, (PyObject *)self);
+    Py_DECREF(view);
+    return raw;
+}
+
+static PyObject *
+get_conn(ConnectionObject *self, void *closure)
+{
+    return connection_check(self) < 0 ? NULL : get_connection(self, closure);
+}
+
+static PyObject *
+get_running(ConnectionObject *self, void *closure)
+{
+    (void)closure;
+    return PyBool_FromLong(self->stage != CONNECTION_CLOSED);
+}
+
+static PyObject *
+get_connector(ConnectionObject *self, void *closure)
+{
+    (void)closure;
+    return Py_NewRef(self->connector == NULL ? Py_None : self->connector);
+}
+
+static PyObject *
+get_idle(ConnectionObject *self, void *closure)
+{
+    (void)closure;
+    return PyBool_FromLong(self->worker == NULL || self->forked ||
+                           csq_queue_empty(&self->worker->queue));
+}
+
+static PyObject *
+get_foreign(ConnectionObject *self, void *closure)
+{
+    (void)closure;
+    return Py_NewRef(self->foreign == NULL ? Py_None : self->foreign);
+}
+
+PyGetSetDef connection_getset[] = {
+    {"in_transaction", (getter)get_in_transaction, NULL,
+     "Whether a transaction is open, as of the last job done.", NULL},
+    {"total_changes", (getter)get_total_changes, NULL,
+     "Rows changed since it was opened, as of the last job done.", NULL},
+    {"isolation_level", (getter)get_isolation_level, (setter)set_isolation_level,
+     "None, or how the implicit BEGIN before DML is qualified: '', 'DEFERRED', 'IMMEDIATE',\n"
+     "'EXCLUSIVE'. Holds from the next statement that is queued; None commits what is open.",
+     NULL},
+    {"autocommit", (getter)get_autocommit, (setter)set_autocommit,
+     "True, False or LEGACY_TRANSACTION_CONTROL, as sqlite3's attribute of that name: True\n"
+     "commits what is open, False begins a transaction, both in their turn.",
+     NULL},
+    {"row_factory", (getter)get_factory, (setter)set_factory,
+     "None, sqlite3.Row, or a callable (cursor, tuple) -> row, for cursors made from now on.",
+     (void *)&row_factory},
+    {"text_factory", (getter)get_factory, (setter)set_factory,
+     "str, bytes, bytearray, or a callable of bytes, for TEXT values.", (void *)&text_factory},
+    {"_conn", (getter)get_conn, NULL, "The synchronous view, for functions on the worker.", NULL},
+    {"_connection", (getter)get_connection, NULL, "As _conn; None when it is not open.", NULL},
+    {"_connector", (getter)get_connector, NULL, "What opens it.", NULL},
+    {"_foreign", (getter)get_foreign, NULL, "The foreign DB-API connection, or None.", NULL},
+    {"_running", (getter)get_running, NULL, "False once it is closed or stopped.", NULL},
+    {"_idle", (getter)get_idle, NULL, "Whether nothing waits for the worker.", NULL},
+    {"__dict__", PyObject_GenericGetDict, PyObject_GenericSetDict, NULL, NULL},
+    {NULL, NULL, NULL, NULL, NULL},
+};
