@@ -149,32 +149,9 @@ put_buffer(struct csq_strip *strip, PyObject *value)
     return put;
 }
 
-/* The exception for a type that SQLite does not know, in the words of the running
- * Python's sqlite3 module. */
-static void
-raise_unsupported(struct module_state *state, int number, const char *name, PyObject *value)
-{
-#if PY_VERSION_HEX >= 0x030B0000
-    (void)name;
-    PyErr_Format(state->ProgrammingError,
-                 "Error binding parameter %d: type '%s' is not supported", number,
-                 Py_TYPE(value)->tp_name);
-#else
-    (void)value;
-    if (name != NULL) {
-        PyErr_Format(state->InterfaceError,
-                     "Error binding parameter :%s - probably unsupported type.", name);
-    } else {
-        PyErr_Format(state->InterfaceError,
-                     "Error binding parameter %d - probably unsupported type.", number - 1);
-    }
-#endif
-}
-
 /* Puts a value that needs no adapting (any more). */
 static enum put
-put_plain(struct module_state *state, struct csq_strip *strip, PyObject *value, int number,
-          const char *name)
+put_plain(struct module_state *state, struct csq_strip *strip, PyObject *value, int number)
 {
     if (value == Py_None) {
         return csq_strip_put_null(strip) ? PUT_DONE : PUT_FAILED;
@@ -191,7 +168,9 @@ put_plain(struct module_state *state, struct csq_strip *strip, PyObject *value, 
     if (PyObject_CheckBuffer(value)) {
         return put_buffer(strip, value);
     }
-    raise_unsupported(state, number, name, value);
+    PyErr_Format(state->ProgrammingError,
+                 "Error binding parameter %d: type '%s' is not supported", number,
+                 Py_TYPE(value)->tp_name);
     return PUT_POISON;
 }
 
@@ -219,17 +198,17 @@ poison(struct csq_strip *strip, PyObject **held)
 
 static enum put
 put_value(struct module_state *state, struct csq_strip *strip, PyObject *value, int number,
-          const char *name, PyObject **held)
+          PyObject **held)
 {
     PyObject *adapted = NULL;
     enum put put = PUT_POISON;
 
     if (is_plain(value) && !state->base_adapted) {
-        put = put_plain(state, strip, value, number, name);
+        put = put_plain(state, strip, value, number);
     } else {
         adapted = adapt(state, value);
         if (adapted != NULL) {
-            put = put_plain(state, strip, adapted, number, name);
+            put = put_plain(state, strip, adapted, number);
         }
         Py_XDECREF(adapted);
     }
@@ -256,7 +235,7 @@ put_sequence(struct module_state *state, struct csq_strip *strip, struct csq_cel
         if (value == NULL) {
             put = poison(strip, held);
         } else {
-            put = put_value(state, strip, value, (int)i + 1, NULL, held);
+            put = put_value(state, strip, value, (int)i + 1, held);
             Py_DECREF(value);
         }
     }
@@ -297,7 +276,7 @@ put_pair(struct module_state *state, struct csq_strip *strip, PyObject *mapping,
     }
     value = look_up(mapping, key);
     if (value != NULL) {
-        put = put_value(state, strip, value, number, PyUnicode_AsUTF8(key), held);
+        put = put_value(state, strip, value, number, held);
     } else if (PyErr_Occurred()) {
         put = poison(strip, held);
     } else {

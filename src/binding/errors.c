@@ -1,5 +1,5 @@
-/* Raising. Which class a code is stands in one switch, after the one of the
- * sqlite3 module. */
+/* Raising. Which class a code is stands in one switch, after the one that the
+ * sqlite3 module has since Python 3.11, whatever the running Python. */
 
 #include "binding/errors.h"
 
@@ -40,12 +40,6 @@ class_of(const struct module_state *state, int code)
     case CSQ_CLOSED:
     case CSQ_USAGE:
         return state->ProgrammingError;
-    case CSQ_TWO_STATEMENTS:
-#if PY_VERSION_HEX >= 0x030B0000
-        return state->ProgrammingError;
-#else
-        return state->Warning;
-#endif
     default:
         return state->DatabaseError;
     }

@@ -15,8 +15,7 @@ enum csq_code {
     CSQ_CANCELLED,        /* nobody waits for the answer any more */
     CSQ_PACKED,           /* the caller holds the reason: a parameter it could not pack */
     CSQ_RAISED,           /* the caller holds the reason: a callable of its own raised */
-    CSQ_USAGE,            /* a wrong call: number of bindings, a SELECT in executemany … */
-    CSQ_TWO_STATEMENTS,   /* more than one statement in one execute */
+    CSQ_USAGE,            /* a wrong call: two statements, number of bindings … */
 };
 
 struct csq_error {

@@ -124,7 +124,7 @@ prepare(sqlite3 *db, const char *sql, size_t size, bool keep, struct csq_error *
         goto fail;
     }
     if (csq_scan_start(tail) != NULL) {
-        csq_error_set(error, CSQ_TWO_STATEMENTS, "You can only execute one statement at a time.");
+        csq_error_set(error, CSQ_USAGE, "You can only execute one statement at a time.");
         goto fail;
     }
     if (!describe(stmt)) {
