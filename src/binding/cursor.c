@@ -113,6 +113,13 @@ cursor_use(RequestObject *request, enum connection_access access)
 }
 
 enum request_answer
+cursor_send(RequestObject *request)
+{
+    ((CursorObject *)request->target)->exhausted = false;
+    return REQUEST_WAIT;
+}
+
+enum request_answer
 cursor_wait(CursorObject *self, RequestObject *request)
 {
     if (!self->locked && (self->decoder == NULL || self->decoder == request)) {
@@ -175,7 +182,7 @@ close_pack(RequestObject *request)
             return REQUEST_FAILED;
         }
         self->closed = true;
-        return REQUEST_WAIT;
+        return cursor_send(request);
     }
     self->closed = true;
     if (!self->locked) {

@@ -29,7 +29,7 @@ typedef struct {
     struct csq_columns *columns; /* NULL: none */
     struct csq_strip strip;      /* rows that are here and not yet asked for */
     struct csq_reader reader;
-    bool exhausted;         /* nothing is left with the worker */
+    bool exhausted;         /* nothing is left with the worker, as far as known here */
     struct csq_error error; /* comes in place of the last row that is here */
     long long changes;      /* the rowcount that holds once the last row is taken */
     PyObject *description;  /* made when it is asked for; NULL: not yet */
@@ -54,6 +54,10 @@ void cursor_inherit(CursorObject *self);
 /* In a pack hook: checks that the cursor can be used, and its connection, and
  * lends the job the worker's half. 0, or -1 with an exception. */
 int cursor_use(RequestObject *request, enum connection_access access);
+
+/* At the end of a pack hook: the job goes to the worker, which may leave something
+ * open in the cursor. Only the unpack hook knows better. REQUEST_WAIT. */
+enum request_answer cursor_send(RequestObject *request);
 
 /* In an unpack hook: whether somebody else is in the middle of this cursor's
  * rows. REQUEST_READY: nobody is; else the answer the hook must give. */

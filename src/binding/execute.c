@@ -119,7 +119,7 @@ execute_pack(RequestObject *request)
         return REQUEST_FAILED;
     }
     request->job.rows = self->iter_chunk_size > 0 ? (size_t)self->iter_chunk_size : 1;
-    return REQUEST_WAIT;
+    return cursor_send(request);
 }
 
 /* Takes in the first chunk. Rows that came before an error are still rows: the
@@ -249,7 +249,7 @@ insert_pack(RequestObject *request)
         return REQUEST_FAILED;
     }
     request->job.rows = 1;
-    return REQUEST_WAIT;
+    return cursor_send(request);
 }
 
 static enum request_answer
@@ -307,7 +307,7 @@ fetchall_pack(RequestObject *request)
     if (!request->inline_run) {
         csq_job_stream(&request->job);
     }
-    return REQUEST_WAIT;
+    return cursor_send(request);
 }
 
 /* The cursor is this request's own, so nobody else asks for its rows. */
@@ -436,9 +436,9 @@ many_pack(RequestObject *request)
     csq_job_stream(&request->job);
     /* An iterator is not touched before the statement is known to be good. */
     if (request->arguments[2] == request->arguments[1] && !request->inline_run) {
-        return REQUEST_WAIT;
+        return cursor_send(request);
     }
-    return feed(request, deadline) < 0 ? REQUEST_FAILED : REQUEST_WAIT;
+    return feed(request, deadline) < 0 ? REQUEST_FAILED : cursor_send(request);
 }
 
 /* The exception that ended the iteration, when the rows before it went well. */
@@ -552,7 +552,7 @@ script_pack(RequestObject *request)
         return REQUEST_FAILED;
     }
     request->job.sql_size = (size_t)size;
-    return REQUEST_WAIT;
+    return cursor_send(request);
 }
 
 static enum request_answer
@@ -633,7 +633,7 @@ dump_pack(RequestObject *request)
         }
     }
     request->job.rows = (size_t)self->iter_chunk_size;
-    return REQUEST_WAIT;
+    return cursor_send(request);
 }
 
 PyObject *

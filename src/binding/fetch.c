@@ -92,7 +92,7 @@ one_pack(RequestObject *request)
     }
     if (!is_served_here(self, 1)) {
         ask_for_chunk(self, request);
-        return REQUEST_WAIT;
+        return cursor_send(request);
     }
     request->result = take_one(self);
     if (request->result == NULL) {
@@ -176,7 +176,7 @@ next_pack(RequestObject *request)
         return REQUEST_FAILED;
     }
     ask_for_chunk((CursorObject *)request->target, request);
-    return REQUEST_WAIT;
+    return cursor_send(request);
 }
 
 PyObject *
@@ -295,7 +295,7 @@ many_pack(RequestObject *request)
     if (!request->inline_run) {
         csq_job_stream(&request->job);
     }
-    return REQUEST_WAIT;
+    return cursor_send(request);
 }
 
 /* The first news: from now on the rows are this request's. */

@@ -13,10 +13,10 @@
 static atomic_long countdown;
 static atomic_long live;
 
-void
+long
 csq_alloc_fail_at(long nth)
 {
-    atomic_store(&countdown, nth);
+    return atomic_exchange(&countdown, nth);
 }
 
 long

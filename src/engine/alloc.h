@@ -21,8 +21,9 @@ char *csq_memdup(const char *bytes, size_t size);
 void csq_free(void *block);
 
 #ifdef CSQ_FAULTS
-/* Lets the nth allocation from now on fail, once (1 is the next one; 0: none). */
-void csq_alloc_fail_at(long nth);
+/* Lets the nth allocation from now on fail, once (1 is the next one; 0: none).
+ * Gives how far away the one asked for before still was; 0 or less: it has failed. */
+long csq_alloc_fail_at(long nth);
 
 /* How many blocks are allocated and not yet freed. */
 long csq_alloc_live(void);

@@ -2,7 +2,11 @@
  * runs on the source's worker and takes the target's lock, which its worker holds
  * while it runs a job. It only tries to: two connections that back up into each
  * other would wait for each other for ever. Not getting the lock is "busy", and
- * who asked for the backup tries again, as for any other lock. */
+ * who asked for the backup tries again, as for any other lock.
+ *
+ * sqlite3_close_v2() keeps a source alive for its backups, but not a target. The
+ * db of a target therefore counts them, and the last one closes what was closed
+ * meanwhile. */
 
 #include "engine/backup.h"
 
@@ -26,12 +30,26 @@ lock_target(struct csq_db *target)
 
 /* Holding both locks. */
 static int
+finish(struct csq_backup *backup)
+{
+    int rc = sqlite3_backup_finish(backup->handle);
+
+    backup->handle = NULL;
+    csq_db_backup_ended(backup->target);
+    return rc;
+}
+
+/* Holding both locks. */
+static int
 step(struct csq_backup *backup, struct csq_db *source, struct csq_error *error)
 {
     sqlite3 *target = backup->target->handle;
     int rc;
 
     if (target == NULL) {
+        if (backup->handle != NULL) {
+            finish(backup);
+        }
         return csq_error_set(error, CSQ_CLOSED, "Cannot operate on a closed database.");
     }
     if (backup->handle == NULL) {
@@ -39,6 +57,7 @@ step(struct csq_backup *backup, struct csq_db *source, struct csq_error *error)
         if (backup->handle == NULL) {
             return csq_error_copy(error, target, sqlite3_errcode(target));
         }
+        backup->target->backups++;
     }
     rc = sqlite3_backup_step(backup->handle, backup->pages);
     backup->status = rc;
@@ -47,8 +66,7 @@ step(struct csq_backup *backup, struct csq_db *source, struct csq_error *error)
     if (rc == SQLITE_OK || rc == SQLITE_BUSY || rc == SQLITE_LOCKED) {
         return SQLITE_OK;
     }
-    rc = sqlite3_backup_finish(backup->handle);
-    backup->handle = NULL;
+    rc = finish(backup);
     csq_db_publish(backup->target);
     return rc == SQLITE_OK ? SQLITE_OK : csq_error_copy(error, target, rc);
 }
@@ -63,6 +81,7 @@ csq_backup_step(struct csq_backup *backup, struct csq_db *source, struct csq_err
         return SQLITE_OK;
     }
     if (source->handle == NULL) {
+        csq_backup_finish(backup);
         return csq_error_set(error, CSQ_CLOSED, "Cannot operate on a closed database.");
     }
     if (!lock_target(backup->target)) {
@@ -79,8 +98,7 @@ csq_backup_finish(struct csq_backup *backup)
 {
     if (backup->handle != NULL) {
         pthread_mutex_lock(&backup->target->lock);
-        sqlite3_backup_finish(backup->handle);
-        backup->handle = NULL;
+        finish(backup);
         pthread_mutex_unlock(&backup->target->lock);
     }
 }

@@ -20,18 +20,22 @@ csq_strip_init(struct csq_strip *strip)
     memset(strip, 0, sizeof *strip);
 }
 
-static void
+/* Gives how many bytes it held, as csq_strip.bytes counts them. */
+static size_t
 chunk_free(struct csq_chunk *chunk)
 {
+    size_t bytes = sizeof *chunk + chunk->capacity;
     struct csq_cell *cell;
 
     for (cell = chunk->cells; chunk->owned > 0; cell++) {
         if (cell->owned) {
+            bytes += cell->size;
             csq_free(cell->value.bytes);
             chunk->owned--;
         }
     }
     csq_free(chunk);
+    return bytes;
 }
 
 void
@@ -281,7 +285,6 @@ csq_strip_trim(struct csq_strip *strip, struct csq_reader *reader)
         struct csq_chunk *chunk = strip->first;
 
         strip->first = chunk->next;
-        strip->bytes -= sizeof *chunk + chunk->capacity;
-        chunk_free(chunk);
+        strip->bytes -= chunk_free(chunk);
     }
 }

@@ -124,7 +124,12 @@ csq_db_close(struct csq_db *db, struct csq_error *error)
     pthread_mutex_lock(&db->closing);
     db->handle = NULL;
     pthread_mutex_unlock(&db->closing);
-    rc = sqlite3_close_v2(handle);
+    rc = SQLITE_OK;
+    if (db->backups > 0) {
+        db->orphan = handle;
+    } else {
+        rc = sqlite3_close_v2(handle);
+    }
     for (int handler = 0; handler < CSQ_HANDLERS; handler++) {
         csq_db_keep(db, (enum csq_handler)handler, NULL, NULL);
     }
@@ -132,6 +137,16 @@ csq_db_close(struct csq_db *db, struct csq_error *error)
         return csq_error_copy(error, NULL, rc);
     }
     return rc;
+}
+
+void
+csq_db_backup_ended(struct csq_db *db)
+{
+    db->backups--;
+    if (db->backups == 0 && db->orphan != NULL) {
+        sqlite3_close_v2(db->orphan);
+        db->orphan = NULL;
+    }
 }
 
 int
@@ -201,6 +216,9 @@ csq_db_set_autocommit(struct csq_db *db, enum csq_autocommit autocommit, struct 
 void
 csq_db_set_progress(struct csq_db *db, int (*progress)(void *), void *argument, int steps)
 {
+    if (steps < 1) {
+        progress = NULL;
+    }
     db->progress = progress;
     db->progress_argument = argument;
     sqlite3_progress_handler(db->handle, progress == NULL ? STEPS_BETWEEN_LOOKS : steps, look,

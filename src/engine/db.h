@@ -34,6 +34,8 @@ enum csq_handler { CSQ_AUTHORIZER, CSQ_PROGRESS, CSQ_TRACE, CSQ_HANDLERS };
 
 struct csq_db {
     sqlite3 *handle;         /* NULL: not open */
+    int backups;             /* under way into it; guarded by `lock` */
+    sqlite3 *orphan;         /* the handle after close, while `backups` still use it */
     pthread_mutex_t lock;    /* held while a job runs */
     pthread_mutex_t closing; /* guards `handle` for csq_db_interrupt() */
     struct csq_cache cache;
@@ -80,8 +82,11 @@ int csq_db_rollback(struct csq_db *db, struct csq_error *error);
 int csq_db_set_autocommit(struct csq_db *db, enum csq_autocommit autocommit,
                           struct csq_error *error);
 
+/* Source's worker thread, holding `lock`. One of `backups` has let go of the handle. */
+void csq_db_backup_ended(struct csq_db *db);
+
 /* Sets the user's progress handler, called every `steps` virtual machine steps;
- * NULL: none. Cancellation goes on being looked for. */
+ * NULL, or less than one step: none. Cancellation goes on being looked for. */
 void csq_db_set_progress(struct csq_db *db, int (*progress)(void *), void *argument, int steps);
 
 /* Keeps the argument of a handler, NULL: none, and releases the one before. */

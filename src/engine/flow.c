@@ -76,7 +76,7 @@ void
 csq_flow_abandon(struct csq_flow *flow)
 {
     pthread_mutex_lock(&flow->lock);
-    flow->aborted = !flow->ended;
+    flow->aborted = flow->aborted || !flow->ended;
     pthread_cond_signal(&flow->moved);
     pthread_mutex_unlock(&flow->lock);
 }

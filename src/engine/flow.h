@@ -38,7 +38,8 @@ bool csq_flow_empty(struct csq_flow *flow);
 /* Either thread. Nothing more comes: takes answer so once they have it all. */
 void csq_flow_end(struct csq_flow *flow);
 
-/* Any thread. Wakes a waiting worker for good; puts and takes do nothing now. */
+/* Any thread. Wakes a waiting worker for good. What is put from now on is freed;
+ * what lies there can still be taken. */
 void csq_flow_abort(struct csq_flow *flow);
 
 /* Any thread. Aborts unless all has been put: the worker would wait for ever. */

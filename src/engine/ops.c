@@ -26,11 +26,13 @@ op_close(struct csq_db *db, struct csq_job *job)
 }
 
 /* Stopping a statement undoes it alone when it only reads, or when it is a
- * transaction of its own. Anywhere else SQLite would undo the transaction. */
+ * transaction of its own. Anywhere else SQLite would undo the transaction. SQLite
+ * calls a COMMIT read-only, too; but what returns no rows is not there to be read,
+ * and has to be done before the process ends. */
 static void
 set_stoppable(struct csq_db *db, const struct csq_stmt *stmt)
 {
-    db->reading = stmt->readonly;
+    db->reading = stmt->readonly && stmt->columns != NULL;
     db->stoppable = stmt->readonly || sqlite3_get_autocommit(db->handle);
 }
 

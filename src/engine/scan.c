@@ -1,7 +1,8 @@
 /* The part of SQLite's tokenizer that tells parameters from everything that
- * only looks like one. The rules are those of sqlite.org/lang_expr.html
- * ("Parameters") and lang_comment.html: a name is letters, digits, "_", "$"
- * and every byte above 0x7f; after "$" also "::" and one "(...)" at the end. */
+ * only looks like one. A name is letters, digits, "_", "$" and every byte above
+ * 0x7f, with "::" anywhere and one "(...)" at the end. sqlite.org/lang_expr.html
+ * says so of "$" alone and does not mention the prefix "#"; the tokenizer treats
+ * "$", "@", ":" and "#" alike. */
 
 #include "engine/scan.h"
 
@@ -51,24 +52,47 @@ skip_comment(const char *sql, const char *end)
     return sql;
 }
 
-/* Behind the name that begins at `sql`, which follows `prefix`. */
+/* Behind the word that begins at `sql`. */
 static const char *
-skip_name(const char *sql, const char *end, char prefix)
+skip_word(const char *sql, const char *end)
 {
-    while (sql < end) {
-        if (is_name(*sql)) {
-            sql++;
-        } else if (prefix == '$' && end - sql >= 2 && sql[0] == ':' && sql[1] == ':') {
-            sql += 2;
-        } else if (prefix == '$' && *sql == '(') {
-            const char *close = memchr(sql, ')', (size_t)(end - sql));
+    while (sql < end && is_name(*sql)) {
+        sql++;
+    }
+    return sql;
+}
 
-            return close == NULL ? end : close + 1;
+/* Behind the "(...)" that begins at `sql`, in which there are no blanks. Not
+ * closed, it is an error, and what is given then does not matter. */
+static const char *
+skip_suffix(const char *sql, const char *end)
+{
+    do {
+        sql++;
+    } while (sql < end && *sql != ')' && *sql != '\v' && !is_blank(*sql));
+    return sql < end && *sql == ')' ? sql + 1 : sql;
+}
+
+/* Behind the name that begins at `sql`, or `sql` itself when it has no letters. */
+static const char *
+skip_name(const char *sql, const char *end)
+{
+    const char *p = sql;
+    bool letters = false;
+
+    while (p < end) {
+        if (is_name(*p)) {
+            p = skip_word(p, end);
+            letters = true;
+        } else if (end - p >= 2 && p[0] == ':' && p[1] == ':') {
+            p += 2;
+        } else if (letters && *p == '(') {
+            return skip_suffix(p, end);
         } else {
             break;
         }
     }
-    return sql;
+    return letters ? p : sql;
 }
 
 /* Behind the number that begins at `sql`. */
@@ -95,8 +119,8 @@ csq_scan_parameter(const char **sql, const char *end, const char **name, size_t 
             p = skip_quoted(p, end, *p);
         } else if (*p == '[') {
             p = skip_quoted(p, end, ']');
-        } else if (*p == ':' || *p == '@' || *p == '$' || *p == '?') {
-            behind = *p == '?' ? skip_digits(p + 1, end) : skip_name(p + 1, end, *p);
+        } else if (*p == ':' || *p == '@' || *p == '#' || *p == '$' || *p == '?') {
+            behind = *p == '?' ? skip_digits(p + 1, end) : skip_name(p + 1, end);
             if (behind > p + 1) {
                 *name = p + 1;
                 *size = (size_t)(behind - p - 1);
@@ -105,7 +129,7 @@ csq_scan_parameter(const char **sql, const char *end, const char **name, size_t 
             }
             p++;
         } else if (is_name(*p)) {
-            p = skip_name(p, end, ' ');
+            p = skip_word(p, end);
         } else {
             p++;
         }

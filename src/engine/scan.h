@@ -11,8 +11,8 @@
 #include <stddef.h>
 
 /* Moves *sql (to `end`) behind the next named parameter and lends its name
- * without the prefix (":", "@", "$"; of "?12" the digits). Texts, quoted names and comments are
- * skipped. False: there is none. */
+ * without the prefix (":", "@", "$", "#"; of "?12" the digits). Texts, quoted names
+ * and comments are skipped. False: there is none. */
 bool csq_scan_parameter(const char **sql, const char *end, const char **name, size_t *size);
 
 /* Lends the first character of `sql` that is neither blank nor in a comment;

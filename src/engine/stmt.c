@@ -339,6 +339,17 @@ csq_stmt_refresh(struct csq_stmt *stmt)
     return true;
 }
 
+/* SQLite gives NULL for an empty blob and for one that it has no memory to write
+ * out (a zeroblob is a number until somebody asks for its bytes). */
+static bool
+put_blob(sqlite3_stmt *handle, int column, struct csq_strip *strip)
+{
+    const void *blob = sqlite3_column_blob(handle, column);
+    int size = sqlite3_column_bytes(handle, column);
+
+    return (blob != NULL || size == 0) && csq_strip_put_blob(strip, blob, (size_t)size);
+}
+
 static bool
 put_column(sqlite3_stmt *handle, int column, struct csq_strip *strip)
 {
@@ -353,26 +364,25 @@ put_column(sqlite3_stmt *handle, int column, struct csq_strip *strip)
         return text != NULL &&
                csq_strip_put_text(strip, text, (size_t)sqlite3_column_bytes(handle, column));
     }
-    case SQLITE_BLOB: {
-        const void *blob = sqlite3_column_blob(handle, column);
-
-        return csq_strip_put_blob(strip, blob, (size_t)sqlite3_column_bytes(handle, column));
-    }
+    case SQLITE_BLOB:
+        return put_blob(handle, column, strip);
     default:
         return csq_strip_put_null(strip);
     }
 }
 
-/* The bytes a converter takes: those of sqlite3_column_blob(), whatever the type. */
+/* The bytes a converter takes: those of sqlite3_column_blob(), whatever the type.
+ * Where there are none, as for an empty text, the sqlite3 module asks no converter. */
 static bool
 put_bytes_of(sqlite3_stmt *handle, int column, struct csq_strip *strip)
 {
     const void *bytes = sqlite3_column_blob(handle, column);
+    int size = sqlite3_column_bytes(handle, column);
 
     if (bytes == NULL) {
-        return csq_strip_put_null(strip);
+        return size == 0 && csq_strip_put_null(strip);
     }
-    return csq_strip_put_blob(strip, bytes, (size_t)sqlite3_column_bytes(handle, column));
+    return csq_strip_put_blob(strip, bytes, (size_t)size);
 }
 
 bool
