@@ -34,7 +34,7 @@ async def run(
     if source._foreign is not None:
         await _run_foreign(source, target, pages, progress, name, sleep)
         return
-    source._conn  # Raises ValueError when it is not open.
+    _ = source._conn  # Raises ValueError when it is not open.
     if progress is not None and not callable(progress):
         raise TypeError("progress argument must be a callable")
     if target is source:
@@ -96,16 +96,15 @@ async def _copy(
 ) -> None:
     """Copy step by step; both connections are free between two steps."""
     copy = source._backup(target, name)
-    try:
-        while True:
-            status, remaining, total = await copy.step(pages if pages > 0 else -1)
-            if progress is not None:
-                await source._execute(progress, status, remaining, total)
-            if status == _csqlite.SQLITE_DONE:
-                break
-            await asyncio.sleep(sleep)
-    finally:
-        await copy.step(0)
+    # A copy that is let go before it is done, by a cancellation for instance, is ended by
+    # the worker: there is nothing to await for it here.
+    while True:
+        status, remaining, total = await copy.step(pages if pages > 0 else -1)
+        if progress is not None:
+            await source._execute(progress, status, remaining, total)
+        if status == _csqlite.SQLITE_DONE:
+            break
+        await asyncio.sleep(sleep)
 
 
 async def _copy_to_stdlib(

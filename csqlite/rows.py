@@ -24,9 +24,10 @@ class RowCursor(sqlite3.Cursor):
 
 def row_cursor(names: tuple[str, ...]) -> RowCursor:
     """Return a cursor whose description has these column names."""
-    connection = sqlite3.connect(":memory:", check_same_thread=False)
-    connection.text_factory = str
+    connection = sqlite3.connect(":memory:")
     columns = ", ".join('NULL AS "{}"'.format(name.replace('"', '""')) for name in names)
     cursor = connection.cursor(RowCursor)
     sqlite3.Cursor.execute(cursor, f"SELECT {columns}")
+    # The description stays, and nothing else of the cursor is asked for.
+    connection.close()
     return cursor

@@ -9,11 +9,13 @@
 struct backup_rest {
     struct csq_backup backup;
     struct csq_job farewell;
-    struct csq_worker *target; /* held, so that the lock in it stays */
+    struct csq_worker *source; /* both are held, so that the locks in them stay */
+    struct csq_worker *target;
 };
 
 typedef struct {
-    PyObject_HEAD ConnectionObject *source;
+    PyObject_HEAD
+    ConnectionObject *source;
     ConnectionObject *target;
     PyObject *name; /* str, whose UTF-8 is lent to the backup */
     struct backup_rest *rest;
@@ -95,6 +97,7 @@ backup_make(ConnectionObject *self, PyObject *args)
         Py_DECREF(backup);
         return PyErr_NoMemory();
     }
+    backup->rest->source = csq_worker_get(backup->source->worker);
     backup->rest->target = csq_worker_get(backup->target->worker);
     backup->rest->backup.target = &backup->target->worker->db;
     backup->rest->backup.name = PyUnicode_AsUTF8(name);
@@ -104,16 +107,27 @@ backup_make(ConnectionObject *self, PyObject *args)
     return (PyObject *)backup;
 }
 
-/* Worker thread, or whoever is left when there is none. */
+/* Frees it; what is unfinished is finished first, which may wait. */
+static void
+free_rest(struct backup_rest *rest)
+{
+    csq_backup_finish(&rest->backup, &rest->source->db);
+    csq_worker_put(rest->source);
+    csq_worker_put(rest->target);
+    csq_job_clear(&rest->farewell);
+    csq_free(rest);
+}
+
+/* Worker thread. While the target is busy the worker goes on with other work, and
+ * comes back to this. */
 static void
 release_rest(struct csq_job *job)
 {
     struct backup_rest *rest = csq_item(job, struct backup_rest, farewell);
 
-    csq_backup_finish(&rest->backup);
-    csq_worker_put(rest->target);
-    csq_job_clear(&rest->farewell);
-    csq_free(rest);
+    if (rest->backup.handle == NULL || !csq_worker_push(rest->source, job)) {
+        free_rest(rest);
+    }
 }
 
 static void
@@ -129,8 +143,9 @@ drop_rest(BackupObject *self)
     rest->farewell.with.backup = &rest->backup;
     rest->farewell.release = release_rest;
     rest->backup.pages = 0;
-    if (rest->backup.handle == NULL || !csq_worker_push(self->source->worker, &rest->farewell)) {
-        release_rest(&rest->farewell);
+    if (rest->backup.handle == NULL || !csq_worker_push(rest->source, &rest->farewell)) {
+        Py_BEGIN_ALLOW_THREADS free_rest(rest);
+        Py_END_ALLOW_THREADS
     }
 }
 

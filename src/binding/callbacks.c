@@ -23,6 +23,9 @@ apply_request(ConnectionObject *self, const struct request_hooks *hooks, apply_f
     RequestObject *request = connection_request(self, hooks, CSQ_APPLY, NULL);
 
     if (request != NULL) {
+        if (self->gate != NULL) {
+            self->gate->used = true;
+        }
         request->job.with.host.run = apply;
         request->arguments[0] = Py_XNewRef(name);
         request->arguments[1] = callable == Py_None ? NULL : Py_XNewRef(callable);
@@ -49,7 +52,8 @@ callback_of(RequestObject *request, int *rc)
     *rc = SQLITE_OK;
     if (request->arguments[1] != NULL) {
         gate_enter(request->gate);
-        callback = callback_new(self->state, request->gate, request->arguments[1]);
+        callback =
+            callback_new(self->state, request->gate, &request->worker->db, request->arguments[1]);
         PyErr_Clear();
         gate_leave(request->gate);
         *rc = callback == NULL ? SQLITE_NOMEM : SQLITE_OK;

@@ -325,6 +325,11 @@ connection_run(ConnectionObject *self, PyObject *request)
         PyErr_SetString(PyExc_TypeError, "expected a csqlite request");
         return NULL;
     }
+    if (((RequestObject *)request)->owner != (PyObject *)self ||
+        ((RequestObject *)request)->stage != REQUEST_NEW) {
+        PyErr_SetString(PyExc_RuntimeError, "cannot reuse already awaited coroutine");
+        return NULL;
+    }
     if (self->check_same_thread && self->worker != NULL && !csq_worker_is_current(self->worker)) {
         PyErr_SetString(self->state->ProgrammingError,
                         "SQLite objects created in a thread can only be used in that same "

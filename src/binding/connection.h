@@ -19,7 +19,8 @@ enum connection_stage {
 };
 
 typedef struct {
-    PyObject_HEAD struct module_state *state;
+    PyObject_HEAD
+    struct module_state *state;
     struct csq_link all; /* in state->connections, once the worker is started */
     enum connection_stage stage;
     bool forked;               /* this process is a child: the worker is not in it */

@@ -423,7 +423,11 @@ convert_text(struct module_state *state, const struct csq_cell *cell, PyObject *
         return PyByteArray_FromStringAndSize(bytes, size);
     }
     if (factory != (PyObject *)&PyUnicode_Type) {
-        return PyObject_CallFunction(factory, "y#", bytes, size);
+        /* It may replace itself while it is called. */
+        Py_INCREF(factory);
+        text = PyObject_CallFunction(factory, "y#", bytes, size);
+        Py_DECREF(factory);
+        return text;
     }
     if (cell->ascii && size > 0) {
         text = PyUnicode_New(size, 127);

@@ -148,7 +148,7 @@ cursor_forget(CursorObject *self)
     csq_columns_put(self->columns);
     self->columns = NULL;
     self->rowcount = -1;
-    self->exhausted = true;
+    self->changes = -1;
     Py_CLEAR(self->description);
     Py_CLEAR(self->converters);
     Py_CLEAR(self->row_cursor);
@@ -161,7 +161,6 @@ cursor_take_result(CursorObject *self, RequestObject *request)
 
     cursor_forget(self);
     self->columns = csq_columns_get(job->columns);
-    self->exhausted = false;
     self->converters = rows_converters(self);
     return self->converters == NULL && PyErr_Occurred() ? -1 : 0;
 }

@@ -16,7 +16,8 @@ struct cursor_rest {
 };
 
 typedef struct {
-    PyObject_HEAD struct module_state *state;
+    PyObject_HEAD
+    struct module_state *state;
     ConnectionObject *connection; /* NULL: __init__ was not called */
     PyObject *foreign;            /* the cursor of a foreign DB-API connection, or NULL */
     struct cursor_rest *rest;     /* NULL until it first executes */
@@ -63,7 +64,7 @@ enum request_answer cursor_send(RequestObject *request);
  * rows. REQUEST_READY: nobody is; else the answer the hook must give. */
 enum request_answer cursor_wait(CursorObject *self, RequestObject *request);
 
-/* Forgets the result set. */
+/* Forgets the result set; what the worker has of it is another matter. */
 void cursor_forget(CursorObject *self);
 
 /* Takes in the result set that the job of `request` has begun: what stands in it

@@ -135,6 +135,7 @@ execute_unpack(RequestObject *request, int64_t deadline)
     if (answer != REQUEST_READY) {
         return answer;
     }
+    self->exhausted = job->exhausted || job->error.code != SQLITE_OK;
     if (job->up.rows == 0 && errors_check(self->state, request) < 0) {
         return fail(self);
     }
@@ -143,7 +144,6 @@ execute_unpack(RequestObject *request, int64_t deadline)
         return fail(self);
     }
     csq_strip_move(&self->strip, &job->up);
-    self->exhausted = job->exhausted;
     self->error = job->error;
     csq_error_init(&job->error);
     self->changes = job->changes;
@@ -260,10 +260,10 @@ insert_unpack(RequestObject *request, int64_t deadline)
     PyObject *values;
 
     (void)deadline;
+    self->exhausted = request->job.exhausted || request->job.error.code != SQLITE_OK;
     if (errors_check(self->state, request) < 0 || warn_of_names(request) < 0) {
         return REQUEST_FAILED;
     }
-    self->exhausted = request->job.exhausted;
     names = Py_BuildValue("(s)", "last_insert_rowid()");
     values = names == NULL ? NULL : Py_BuildValue("(L)", (long long)request->job.last_rowid);
     request->result = rows_make(self->state, self->row_factory, names, values);
@@ -473,10 +473,12 @@ many_unpack(RequestObject *request, int64_t deadline)
         return answer;
     }
     cursor_forget(self);
+    self->exhausted = true;
     if (errors_check(self->state, request) < 0 || raise_held(request) < 0 ||
         warn_of_names(request) < 0) {
         return REQUEST_FAILED;
     }
+    self->changes = job->changes;
     self->rowcount = job->changes;
     return give_cursor(request);
 }
@@ -566,6 +568,7 @@ script_unpack(RequestObject *request, int64_t deadline)
         return answer;
     }
     cursor_forget(self);
+    self->exhausted = true;
     return errors_check(self->state, request) < 0 ? REQUEST_FAILED : give_cursor(request);
 }
 

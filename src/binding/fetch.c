@@ -50,8 +50,9 @@ take_one(CursorObject *self)
 static bool
 is_served_here(const CursorObject *self, size_t rows)
 {
-    return self->connection->stage == CONNECTION_OPEN && self->under_way == 0 && !self->locked &&
-           self->decoder == NULL && (self->strip.rows >= rows || self->exhausted);
+    return self->connection->stage == CONNECTION_OPEN && !self->connection->forked &&
+           self->under_way == 0 && !self->locked && self->decoder == NULL &&
+           (self->strip.rows >= rows || self->exhausted);
 }
 
 /* Moves what a fetch of a chunk has brought to the cursor. 0, or -1 with its
@@ -70,6 +71,7 @@ take_chunk(CursorObject *self, RequestObject *request)
         return errors_check(self->state, request);
     }
     csq_strip_move(&self->strip, &job->up);
+    csq_error_clear(&self->error);
     self->error = job->error;
     csq_error_init(&job->error);
     return 0;
@@ -179,8 +181,9 @@ next_pack(RequestObject *request)
     return cursor_send(request);
 }
 
-PyObject *
-cursor_anext(CursorObject *self)
+/* The awaitable for the next row; NULL with an exception. */
+static PyObject *
+next_row(CursorObject *self)
 {
     static const struct request_hooks hooks = {
         .name = "Cursor.__anext__", .pack = next_pack, .unpack = next_unpack};
@@ -198,10 +201,23 @@ cursor_anext(CursorObject *self)
                                               (PyObject *)self);
     }
     row = take_one(self);
-    if (row == NULL && !PyErr_Occurred()) {
-        PyErr_SetNone(PyExc_StopAsyncIteration);
+    if (row == NULL) {
+        if (!PyErr_Occurred()) {
+            PyErr_SetNone(PyExc_StopAsyncIteration);
+        }
+        return NULL;
     }
     return ready_new(&self->state->bridge, row);
+}
+
+/* An exception is raised by awaiting, never here: anext(cursor, default) of CPython
+ * does not look whether it got an awaitable. */
+PyObject *
+cursor_anext(CursorObject *self)
+{
+    PyObject *awaitable = next_row(self);
+
+    return awaitable == NULL ? ready_new(&self->state->bridge, NULL) : awaitable;
 }
 
 /* -- many rows ---------------------------------------------------------------- */

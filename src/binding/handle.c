@@ -2,8 +2,12 @@
 
 #include "binding/handle.h"
 
+#include <unistd.h>
+
 typedef struct {
-    PyObject_HEAD struct csq_worker *worker;
+    PyObject_HEAD
+    struct csq_worker *worker;
+    pid_t process; /* where the thread is; a forked child has none */
 } HandleObject;
 
 PyObject *
@@ -13,8 +17,15 @@ handle_new(struct module_state *state, struct csq_worker *worker)
 
     if (handle != NULL) {
         handle->worker = csq_worker_get(worker);
+        handle->process = getpid();
     }
     return (PyObject *)handle;
+}
+
+static bool
+is_here(const HandleObject *self)
+{
+    return self->process == getpid();
 }
 
 PyDoc_STRVAR(is_alive_doc, "is_alive($self, /)\n--\n\n"
@@ -24,7 +35,7 @@ static PyObject *
 handle_is_alive(HandleObject *self, PyObject *unused)
 {
     (void)unused;
-    return PyBool_FromLong(csq_worker_is_running(self->worker));
+    return PyBool_FromLong(is_here(self) && csq_worker_is_running(self->worker));
 }
 
 PyDoc_STRVAR(ident_doc, "ident($self, /)\n--\n\n"
@@ -54,6 +65,9 @@ handle_join(HandleObject *self, PyObject *timeout)
         }
         seconds = seconds < 0 ? 0 : seconds;
     }
+    if (!is_here(self)) {
+        Py_RETURN_TRUE;
+    }
     if (csq_worker_is_current(self->worker)) {
         PyErr_SetString(PyExc_RuntimeError, "cannot join current thread");
         return NULL;
@@ -67,7 +81,9 @@ handle_dealloc(HandleObject *self)
 {
     PyTypeObject *type = Py_TYPE(self);
 
-    csq_worker_put(self->worker);
+    if (is_here(self)) {
+        csq_worker_put(self->worker);
+    }
     PyObject_Free(self);
     Py_DECREF(type);
 }

@@ -111,6 +111,10 @@ after_fork(PyObject *module, PyObject *unused)
          link = link->next) {
         csq_item(link, ConnectionObject, all)->forked = true;
     }
+    /* Nor are its reactors, whose locks a worker may have held. */
+    while (csq_list_shift(&state->bridge.reactors) != NULL) {
+    }
+    state->bridge.silent = 0;
     Py_RETURN_NONE;
 }
 

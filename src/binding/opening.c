@@ -206,6 +206,34 @@ take_options(ConnectionObject *self, struct csq_open *open, PyObject *options)
     return 0;
 }
 
+/* Closes what a foreign connector has opened when nobody waits for it any more. */
+static void
+close_unwanted(PyObject *foreign)
+{
+    PyObject *closed = PyObject_CallMethod(foreign, "close", NULL);
+
+    if (closed == NULL) {
+        PyErr_WriteUnraisable(foreign);
+    }
+    Py_XDECREF(closed);
+}
+
+/* Worker thread. Calls the connector. */
+static int
+run_connector(struct csq_job *job, sqlite3 *handle)
+{
+    RequestObject *request = csq_item(job, RequestObject, job);
+    int rc = run_callable(job, handle);
+
+    gate_enter(request->gate);
+    if (request->result != NULL && atomic_load(&job->cancelled)) {
+        close_unwanted(request->result);
+        Py_CLEAR(request->result);
+    }
+    gate_leave(request->gate);
+    return rc;
+}
+
 /* Decides how to open, and fills the job. arguments[1] keeps the options alive. */
 static int
 prepare_open(ConnectionObject *self, RequestObject *request)
@@ -222,7 +250,7 @@ prepare_open(ConnectionObject *self, RequestObject *request)
         Py_XDECREF(options);
         request->arguments[0] = Py_NewRef(self->connector);
         request->job.op = CSQ_CALL;
-        request->job.with.host.run = run_callable;
+        request->job.with.host.run = run_connector;
         return 0;
     }
     request->arguments[1] = options;
@@ -234,6 +262,10 @@ open_pack(RequestObject *request)
 {
     ConnectionObject *self = (ConnectionObject *)request->owner;
 
+    if (self->stage != CONNECTION_NEW) {
+        PyErr_SetString(PyExc_RuntimeError, "threads can only be started once");
+        return REQUEST_FAILED;
+    }
     /* The worker is started first: whoever sees an option refused may still wait
      * for the thread to end. */
     self->stage = CONNECTION_CLOSED;
@@ -263,13 +295,35 @@ open_unpack(RequestObject *request, int64_t deadline)
     if (request->job.op == CSQ_CALL) {
         self->foreign = request->result;
     }
-    request->result = Py_NewRef((PyObject *)self);
-    self->stage = CONNECTION_OPEN;
+    Py_INCREF(self);
+    request->result = (PyObject *)self;
+    /* stop() may have come meanwhile: then the worker is about to close it. */
+    if (self->stage == CONNECTION_OPENING) {
+        self->stage = CONNECTION_OPEN;
+    }
     return REQUEST_READY;
 }
 
+/* What has been opened by now is closed in its turn; what has not, by the worker. */
 static void
 open_abandon(RequestObject *request)
+{
+    ConnectionObject *self = (ConnectionObject *)request->owner;
+    PyObject *foreign = self->foreign != NULL ? self->foreign : request->result;
+
+    if (request->job.op == CSQ_CALL && foreign != NULL && foreign != request->owner) {
+        PyObject *close = PyObject_GetAttrString(foreign, "close");
+        PyObject *queued = close == NULL ? NULL : connection_enqueue(self, close);
+
+        PyErr_Clear();
+        Py_XDECREF(close);
+        Py_XDECREF(queued);
+    }
+    stop_worker(self);
+}
+
+static void
+close_abandon(RequestObject *request)
 {
     stop_worker((ConnectionObject *)request->owner);
 }
@@ -282,6 +336,10 @@ connection_open(ConnectionObject *self)
                                                .unpack = open_unpack,
                                                .abandon = open_abandon};
 
+    if (self->connector == NULL) {
+        PyErr_SetString(self->state->ProgrammingError, "Base Connection.__init__ not called.");
+        return NULL;
+    }
     if (self->stage != CONNECTION_NEW) {
         PyErr_SetString(PyExc_RuntimeError, "threads can only be started once");
         return NULL;
@@ -334,7 +392,7 @@ close_unpack(RequestObject *request, int64_t deadline)
 static const struct request_hooks close_hooks = {.name = "Connection.close",
                                                  .pack = close_pack,
                                                  .unpack = close_unpack,
-                                                 .abandon = open_abandon};
+                                                 .abandon = close_abandon};
 
 PyObject *
 connection_close(ConnectionObject *self, PyObject *unused)
@@ -350,6 +408,9 @@ connection_stop(ConnectionObject *self, PyObject *unused)
     PyObject *future;
 
     (void)unused;
+    if (self->stage == CONNECTION_OPENING) {
+        stop_worker(self);
+    }
     request = connection_request(self, &close_hooks, CSQ_CLOSE, NULL);
     if (request == NULL) {
         return NULL;

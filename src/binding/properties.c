@@ -48,25 +48,28 @@ get_isolation_level(ConnectionObject *self, void *closure)
     return PyUnicode_FromString(self->isolation_level);
 }
 
-/* Runs a request that nobody awaits: what setting a property means. Takes the
- * request. It is run at once where the sqlite3 module would do so, on the worker or
- * without check_same_thread, and in its turn everywhere else. */
+/* Runs a request that nobody awaits, which it takes: what setting a property means.
+ * At once where the sqlite3 module would do so (on the worker, or without
+ * check_same_thread) and nothing else runs; in its turn everywhere else. */
 static int
 run_unawaited(ConnectionObject *self, RequestObject *request)
 {
-    PyObject *done;
+    PyObject *done = NULL;
+    int rc = 0;
 
     if (request == NULL) {
         return -1;
     }
     if (!self->check_same_thread || csq_worker_is_current(self->worker)) {
-        done = request_run(request);
-    } else {
+        rc = request_try(request);
+    }
+    if (rc == 0) {
         done = request_start(request);
-        Py_DECREF(request);
+        rc = done == NULL ? -1 : 1;
     }
     Py_XDECREF(done);
-    return done == NULL ? -1 : 0;
+    Py_DECREF(request);
+    return rc < 0 ? -1 : 0;
 }
 
 static int

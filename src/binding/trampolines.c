@@ -7,7 +7,8 @@
 #include "binding/convert.h"
 
 struct callback *
-callback_new(struct module_state *state, struct gate *gate, PyObject *callable)
+callback_new(struct module_state *state, struct gate *gate, const struct csq_db *db,
+             PyObject *callable)
 {
     struct callback *callback = PyMem_RawMalloc(sizeof *callback);
 
@@ -16,19 +17,11 @@ callback_new(struct module_state *state, struct gate *gate, PyObject *callable)
         return NULL;
     }
     callback->gate = gate_get(gate);
+    callback->db = db;
     callback->state = state;
     callback->owner = Py_NewRef((PyObject *)state->connection_type);
     callback->callable = Py_NewRef(callable);
     return callback;
-}
-
-void
-callback_drop(struct callback *callback)
-{
-    Py_DECREF(callback->callable);
-    Py_DECREF(callback->owner);
-    gate_put(callback->gate);
-    PyMem_RawFree(callback);
 }
 
 void
@@ -40,11 +33,47 @@ callback_free(void *argument)
     if (callback == NULL) {
         return;
     }
-    gate = gate_get(callback->gate);
+    gate = callback->gate;
     gate_enter(gate);
-    callback_drop(callback);
+    Py_DECREF(callback->callable);
+    Py_DECREF(callback->owner);
     gate_leave(gate);
     gate_put(gate);
+    PyMem_RawFree(callback);
+}
+
+/* What a trampoline holds while it is in Python: a handler may remove itself, and
+ * then its callback is gone before the trampoline is. */
+struct visit {
+    struct gate *gate;
+    PyObject *callable;
+    PyObject *variables; /* the context that was entered; NULL: none */
+};
+
+static void
+enter(struct visit *visit, const struct callback *callback)
+{
+    visit->gate = gate_get(callback->gate);
+    gate_enter(visit->gate);
+    visit->callable = Py_NewRef(callback->callable);
+    visit->variables = Py_XNewRef(callback->db->context);
+    if (visit->variables != NULL && PyContext_Enter(visit->variables) < 0) {
+        /* A callback within a callback is in it already. */
+        PyErr_Clear();
+        Py_CLEAR(visit->variables);
+    }
+}
+
+static void
+leave(struct visit *visit)
+{
+    if (visit->variables != NULL && PyContext_Exit(visit->variables) < 0) {
+        PyErr_WriteUnraisable(visit->callable);
+    }
+    Py_XDECREF(visit->variables);
+    Py_DECREF(visit->callable);
+    gate_leave(visit->gate);
+    gate_put(visit->gate);
 }
 
 /* Turns the current exception into the error of a function call. */
@@ -79,12 +108,13 @@ void
 trampoline_function(sqlite3_context *context, int count, sqlite3_value **values)
 {
     struct callback *callback = sqlite3_user_data(context);
+    struct visit visit;
 
-    gate_enter(callback->gate);
-    if (call_for_result(context, callback->callable, convert_arguments(count, values)) < 0) {
+    enter(&visit, callback);
+    if (call_for_result(context, visit.callable, convert_arguments(count, values)) < 0) {
         fail_call(context, "user-defined function raised exception");
     }
-    gate_leave(callback->gate);
+    leave(&visit);
 }
 
 /* -- aggregates --------------------------------------------------------------- */
@@ -93,18 +123,19 @@ void
 trampoline_step(sqlite3_context *context, int count, sqlite3_value **values)
 {
     struct callback *callback = sqlite3_user_data(context);
+    struct visit visit;
     PyObject **instance = sqlite3_aggregate_context(context, sizeof(PyObject *));
     PyObject *arguments = NULL;
     PyObject *step = NULL;
     PyObject *result = NULL;
 
-    gate_enter(callback->gate);
+    enter(&visit, callback);
     if (instance == NULL) {
         sqlite3_result_error_nomem(context);
         goto done;
     }
     if (*instance == NULL) {
-        *instance = PyObject_CallNoArgs(callback->callable);
+        *instance = PyObject_CallNoArgs(visit.callable);
         if (*instance == NULL) {
             fail_call(context, "user-defined aggregate's '__init__' method raised error");
             goto done;
@@ -127,13 +158,14 @@ done:
     Py_XDECREF(arguments);
     Py_XDECREF(step);
     Py_XDECREF(result);
-    gate_leave(callback->gate);
+    leave(&visit);
 }
 
 void
 trampoline_final(sqlite3_context *context)
 {
     struct callback *callback = sqlite3_user_data(context);
+    struct visit visit;
     PyObject **instance = sqlite3_aggregate_context(context, 0);
     PyObject *finalize;
 
@@ -141,7 +173,7 @@ trampoline_final(sqlite3_context *context)
     if (instance == NULL || *instance == NULL) {
         return;
     }
-    gate_enter(callback->gate);
+    enter(&visit, callback);
     finalize = PyObject_GetAttrString(*instance, "finalize");
     if (finalize == NULL) {
         fail_call(context, PyErr_ExceptionMatches(PyExc_AttributeError)
@@ -154,7 +186,7 @@ trampoline_final(sqlite3_context *context)
         Py_DECREF(finalize);
     }
     Py_CLEAR(*instance);
-    gate_leave(callback->gate);
+    leave(&visit);
 }
 
 /* -- the rest ----------------------------------------------------------------- */
@@ -163,11 +195,12 @@ int
 trampoline_collation(void *argument, int size_a, const void *a, int size_b, const void *b)
 {
     struct callback *callback = argument;
+    struct visit visit;
     PyObject *result = NULL;
     int order = 0;
 
-    gate_enter(callback->gate);
-    result = PyObject_CallFunction(callback->callable, "s#s#", a, (Py_ssize_t)size_a, b,
+    enter(&visit, callback);
+    result = PyObject_CallFunction(visit.callable, "s#s#", a, (Py_ssize_t)size_a, b,
                                    (Py_ssize_t)size_b);
     if (result != NULL && PyLong_Check(result)) {
         int overflow;
@@ -178,7 +211,7 @@ trampoline_collation(void *argument, int size_a, const void *a, int size_b, cons
     /* There is no way to fail here: what cannot be compared is equal. */
     PyErr_Clear();
     Py_XDECREF(result);
-    gate_leave(callback->gate);
+    leave(&visit);
     return order;
 }
 
@@ -187,11 +220,12 @@ trampoline_authorizer(void *argument, int action, const char *a, const char *b,
                       const char *database, const char *trigger)
 {
     struct callback *callback = argument;
+    struct visit visit;
     PyObject *result;
     int answer = SQLITE_DENY;
 
-    gate_enter(callback->gate);
-    result = PyObject_CallFunction(callback->callable, "issss", action, a, b, database, trigger);
+    enter(&visit, callback);
+    result = PyObject_CallFunction(visit.callable, "issss", action, a, b, database, trigger);
     if (result != NULL && PyLong_Check(result)) {
         long value = PyLong_AsLong(result);
 
@@ -199,7 +233,7 @@ trampoline_authorizer(void *argument, int action, const char *a, const char *b,
     }
     PyErr_Clear();
     Py_XDECREF(result);
-    gate_leave(callback->gate);
+    leave(&visit);
     return answer;
 }
 
@@ -207,15 +241,16 @@ int
 trampoline_progress(void *argument)
 {
     struct callback *callback = argument;
+    struct visit visit;
     PyObject *result;
     int stop;
 
-    gate_enter(callback->gate);
-    result = PyObject_CallNoArgs(callback->callable);
+    enter(&visit, callback);
+    result = PyObject_CallNoArgs(visit.callable);
     stop = result == NULL ? 1 : PyObject_IsTrue(result);
     PyErr_Clear();
     Py_XDECREF(result);
-    gate_leave(callback->gate);
+    leave(&visit);
     return stop != 0;
 }
 
@@ -223,6 +258,7 @@ int
 trampoline_trace(unsigned event, void *argument, void *statement, void *sql)
 {
     struct callback *callback = argument;
+    struct visit visit;
     const char *text = sql;
     char *expanded = NULL;
     PyObject *result = NULL;
@@ -236,15 +272,15 @@ trampoline_trace(unsigned event, void *argument, void *statement, void *sql)
         expanded = sqlite3_expanded_sql(statement);
         text = expanded == NULL ? text : expanded;
     }
-    gate_enter(callback->gate);
+    enter(&visit, callback);
     string = PyUnicode_DecodeUTF8(text, (Py_ssize_t)strlen(text), "replace");
     if (string != NULL) {
-        result = PyObject_CallOneArg(callback->callable, string);
+        result = PyObject_CallOneArg(visit.callable, string);
         Py_DECREF(string);
     }
     PyErr_Clear();
     Py_XDECREF(result);
-    gate_leave(callback->gate);
+    leave(&visit);
     sqlite3_free(expanded);
     return 0;
 }

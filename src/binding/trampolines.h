@@ -10,22 +10,22 @@
 
 #include "binding/module.h"
 #include "bridge/gate.h"
+#include "engine/db.h"
 
 struct callback {
     struct gate *gate;
+    const struct csq_db *db; /* lent: it ends after its callbacks */
     struct module_state *state;
     PyObject *owner; /* the type of the connection: keeps the module's state alive */
     PyObject *callable;
 };
 
-/* Loop thread, GIL held. Gives a callback, or NULL with MemoryError. */
-struct callback *callback_new(struct module_state *state, struct gate *gate, PyObject *callable);
+/* GIL held. Gives a callback, or NULL with MemoryError. */
+struct callback *callback_new(struct module_state *state, struct gate *gate,
+                              const struct csq_db *db, PyObject *callable);
 
 /* GIL not held. Takes a callback, or NULL. */
 void callback_free(void *callback);
-
-/* Loop thread, GIL held. As callback_free(), for one that SQLite never got. */
-void callback_drop(struct callback *callback);
 
 /* What SQLite calls. The first argument or the user data is a struct callback *. */
 void trampoline_function(sqlite3_context *context, int count, sqlite3_value **values);

@@ -13,6 +13,7 @@ gate_new(void)
         return NULL;
     }
     atomic_init(&gate->references, 1);
+    atomic_init(&gate->lent, NULL);
     gate->interpreter = PyInterpreterState_Get();
     return gate;
 }
@@ -33,10 +34,24 @@ gate_get(struct gate *gate)
 }
 
 void
+gate_lend(struct gate *gate, PyThreadState *state)
+{
+    atomic_store(&gate->lender, pthread_self());
+    atomic_store(&gate->lent, state);
+}
+
+bool
+gate_is_lender(struct gate *gate)
+{
+    return atomic_load(&gate->lent) != NULL &&
+           pthread_equal(atomic_load(&gate->lender), pthread_self());
+}
+
+void
 gate_enter(struct gate *gate)
 {
-    if (gate->lent != NULL) {
-        PyEval_RestoreThread(gate->lent);
+    if (gate_is_lender(gate)) {
+        PyEval_RestoreThread(atomic_load(&gate->lent));
         return;
     }
     if (gate->own == NULL) {

@@ -11,13 +11,18 @@
 
 #include "bridge/compat.h"
 
+#include <pthread.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 
 struct gate {
     atomic_int references;
     PyInterpreterState *interpreter;
-    PyThreadState *own;  /* NULL until the worker first enters */
-    PyThreadState *lent; /* of a thread that runs a job in the worker's place */
+    bool used;                     /* there are or were callbacks; loop thread */
+    PyThreadState *own;            /* NULL until the worker first enters */
+    /* While a thread runs a job in the worker's place, holding the db's lock. */
+    _Atomic(PyThreadState *) lent;
+    _Atomic(pthread_t) lender;
 };
 
 /* Any thread, GIL held. Gives a gate, or NULL with MemoryError. */
@@ -28,6 +33,13 @@ void gate_put(struct gate *gate);
 
 /* Any thread. Gives another reference. */
 struct gate *gate_get(struct gate *gate);
+
+/* Any thread, holding the db's lock: lends its thread state for the job that it is
+ * about to run in the worker's place; NULL: takes it back. */
+void gate_lend(struct gate *gate, PyThreadState *state);
+
+/* Any thread. Whether it is the one whose thread state is lent. */
+bool gate_is_lender(struct gate *gate);
 
 /* Worker thread, GIL not held: takes the GIL. Each enter is followed by a leave. */
 void gate_enter(struct gate *gate);

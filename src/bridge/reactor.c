@@ -24,7 +24,8 @@ enum {
 };
 
 typedef struct {
-    PyObject_HEAD ReactorObject *reactor;
+    PyObject_HEAD
+    ReactorObject *reactor;
 } WakerObject;
 
 int64_t
@@ -66,7 +67,8 @@ advance_first(ReactorObject *reactor, struct csq_list *list, int64_t now)
     RequestObject *request = csq_item(csq_list_shift(list), RequestObject, news);
 
     Py_INCREF(request);
-    if (request_advance(request, now + SLICE_NANOSECONDS) == REQUEST_AGAIN) {
+    if (request_advance(request, now + SLICE_NANOSECONDS) == REQUEST_AGAIN &&
+        request->news.next == &request->news) {
         csq_list_append(&reactor->large, &request->news);
     }
     Py_DECREF(request);
@@ -90,6 +92,13 @@ resume_soon(ReactorObject *reactor)
     return 0;
 }
 
+int
+reactor_deliver(ReactorObject *reactor, struct csq_link *news)
+{
+    csq_list_append(&reactor->fresh, news);
+    return resume_soon(reactor);
+}
+
 /* What the loop calls when the descriptor is readable, and for what was left. */
 static PyObject *
 turn(ReactorObject *reactor)
@@ -111,6 +120,9 @@ turn(ReactorObject *reactor)
             return NULL;
         }
     }
+    if (reactor->bridge->silent > 0) {
+        reactor_sweep(reactor->bridge);
+    }
     Py_RETURN_NONE;
 }
 
@@ -123,6 +135,8 @@ silence(ReactorObject *reactor)
     struct csq_link *link;
 
     reactor->waker = NULL;
+    reactor->silent = true;
+    reactor->bridge->silent++;
     for (link = reactor->under_way.head.next; link != &reactor->under_way.head;
          link = link->next) {
         RequestObject *request = csq_item(link, RequestObject, under_way);
@@ -155,7 +169,9 @@ find_mail(struct bridge *bridge)
     for (link = bridge->reactors.head.next; link != &bridge->reactors.head; link = link->next) {
         ReactorObject *reactor = csq_item(link, ReactorObject, all);
 
-        if (reactor->waker == NULL && !csq_mailbox_empty(&reactor->mailbox)) {
+        if (reactor->silent &&
+            !(csq_mailbox_empty(&reactor->mailbox) && csq_list_empty(&reactor->fresh) &&
+              csq_list_empty(&reactor->large))) {
             Py_INCREF(reactor);
             return reactor;
         }
@@ -291,6 +307,9 @@ reactor_dealloc(ReactorObject *self)
 
     PyObject_GC_UnTrack(self);
     csq_link_remove(&self->all);
+    if (self->silent) {
+        self->bridge->silent--;
+    }
     reactor_clear(self);
     csq_mailbox_destroy(&self->mailbox);
     type->tp_free(self);

@@ -14,6 +14,7 @@
 /* What the bridge needs of a module's state: one per interpreter. */
 struct bridge {
     struct csq_list reactors; /* all that live, by ReactorObject.all */
+    int silent;               /* how many of them have no loop any more */
     PyTypeObject *reactor_type;
     PyTypeObject *waker_type;
     PyTypeObject *request_type;
@@ -29,7 +30,8 @@ struct bridge {
 };
 
 typedef struct {
-    PyObject_HEAD struct bridge *bridge;
+    PyObject_HEAD
+    struct bridge *bridge;
     struct csq_link all;         /* in bridge->reactors */
     PyObject *loop;
     PyObject *create_future;     /* the loop's bound method */
@@ -39,6 +41,7 @@ typedef struct {
     struct csq_list fresh;       /* requests with news, by news */
     struct csq_list large;       /* requests with more news than one slice, by news */
     bool resumed;                /* a call_soon() for what is left is under way */
+    bool silent;                 /* the loop is closed */
 } ReactorObject;
 
 /* Makes the types and strings. 0, or -1 with an exception. */
@@ -52,6 +55,10 @@ ReactorObject *reactor_get(struct bridge *bridge);
 
 /* Gives a new future of the loop. */
 PyObject *reactor_future(ReactorObject *reactor);
+
+/* Lets the request with the link `news` be taken in soon, as if by mail. 0, or -1
+ * with an exception. */
+int reactor_deliver(ReactorObject *reactor, struct csq_link *news);
 
 /* Drops the finished jobs of loops that are closed. Any thread, GIL held. */
 void reactor_sweep(struct bridge *bridge);

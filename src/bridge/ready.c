@@ -4,23 +4,24 @@
 #include "bridge/ready.h"
 
 typedef struct {
-    PyObject_HEAD PyObject *result; /* NULL: it was awaited */
+    PyObject_HEAD
+    PyObject *result;    /* NULL: it was awaited, or it raises */
+    PyObject *exception; /* NULL: it was awaited, or it has a result */
 } ReadyObject;
 
 PyObject *
 ready_new(struct bridge *bridge, PyObject *result)
 {
-    ReadyObject *ready;
+    PyObject *exception = result == NULL ? compat_take_exception() : NULL;
+    ReadyObject *ready = PyObject_New(ReadyObject, bridge->ready_type);
 
-    if (result == NULL) {
-        return NULL;
-    }
-    ready = PyObject_New(ReadyObject, bridge->ready_type);
     if (ready == NULL) {
-        Py_DECREF(result);
+        Py_XDECREF(result);
+        Py_XDECREF(exception);
         return NULL;
     }
     ready->result = result;
+    ready->exception = exception;
     return (PyObject *)ready;
 }
 
@@ -30,6 +31,13 @@ ready_send(ReadyObject *self, PyObject *value, PyObject **result)
     (void)value;
     *result = self->result;
     self->result = NULL;
+    if (self->exception != NULL) {
+        PyObject *exception = self->exception;
+
+        self->exception = NULL;
+        compat_give_exception(exception);
+        return PYGEN_ERROR;
+    }
     if (*result == NULL) {
         PyErr_SetString(PyExc_RuntimeError, "cannot reuse already awaited coroutine");
         return PYGEN_ERROR;
@@ -68,6 +76,7 @@ ready_dealloc(ReadyObject *self)
     PyTypeObject *type = Py_TYPE(self);
 
     Py_XDECREF(self->result);
+    Py_XDECREF(self->exception);
     PyObject_Free(self);
     Py_DECREF(type);
 }

@@ -8,7 +8,8 @@
 #include "bridge/compat.h"
 #include "bridge/reactor.h"
 
-/* Gives an awaitable with `result`, which it takes; NULL stays NULL. */
+/* Gives an awaitable with `result`, which it takes; when that is NULL, one that
+ * raises the current exception, which it takes too. NULL with MemoryError. */
 PyObject *ready_new(struct bridge *bridge, PyObject *result);
 
 /* Registers the type. 0, or -1 with an exception. */

@@ -8,6 +8,8 @@
 
 #include "bridge/request.h"
 
+#include <time.h>
+
 #include "bridge/ready.h"
 
 static void request_settle(RequestObject *request);
@@ -58,6 +60,13 @@ push(RequestObject *request)
     if (request->future == NULL) {
         return -1;
     }
+    if (request->gate->used) {
+        request->variables = PyContext_CopyCurrent();
+        if (request->variables == NULL) {
+            return -1;
+        }
+        request->job.context = request->variables;
+    }
     request->job.mailbox = &request->reactor->mailbox;
     request->pushed = true;
     request->stage = REQUEST_PENDING;
@@ -66,12 +75,27 @@ push(RequestObject *request)
         ++*request->counter;
     }
     Py_INCREF(request);
-    if (!csq_worker_push(request->worker, &request->job)) {
-        csq_error_set(&request->job.error, CSQ_CLOSED, "Cannot operate on a closed database.");
-        request->job.done = true;
-        request_advance(request, INT64_MAX);
+    if (csq_worker_push(request->worker, &request->job)) {
+        return 0;
     }
-    return 0;
+    csq_error_set(&request->job.error, CSQ_CLOSED, "Cannot operate on a closed database.");
+    request->job.done = true;
+    return reactor_deliver(request->reactor, &request->news);
+}
+
+/* There is no loop to wait in: what packing began is undone. The exception stays. */
+static void
+give_up(RequestObject *request)
+{
+    PyObject *exception = compat_take_exception();
+
+    request->stage = REQUEST_DONE;
+    if (request->hooks->abandon != NULL) {
+        request->hooks->abandon(request);
+    }
+    if (exception != NULL) {
+        compat_give_exception(exception);
+    }
 }
 
 /* The job is done: what was held for the worker's sake is let go. */
@@ -149,6 +173,23 @@ request_settle(RequestObject *request)
 
 /* -- the coroutine ------------------------------------------------------------ */
 
+/* Raises `exception`, which it takes. A StopIteration would look like a result, so
+ * as with any coroutine it becomes a RuntimeError. */
+static void
+raise_from(PyObject *exception)
+{
+    PyObject *error;
+
+    if (!PyObject_TypeCheck(exception, (PyTypeObject *)PyExc_StopIteration)) {
+        compat_give_exception(exception);
+        return;
+    }
+    PyErr_SetString(PyExc_RuntimeError, "coroutine raised StopIteration");
+    error = compat_take_exception();
+    PyException_SetCause(error, exception);
+    compat_give_exception(error);
+}
+
 /* Ends the request with what came of it. */
 static PySendResult
 finish(RequestObject *request, PyObject **result)
@@ -158,8 +199,8 @@ finish(RequestObject *request, PyObject **result)
     request->stage = REQUEST_DONE;
     if (exception != NULL) {
         request->exception = NULL;
-        compat_give_exception(exception);
         *result = NULL;
+        raise_from(exception);
         return PYGEN_ERROR;
     }
     if (request->entered) {
@@ -181,12 +222,14 @@ start(RequestObject *request, PyObject **result)
     if (answer == REQUEST_READY) {
         return finish(request, result);
     }
-    if (answer == REQUEST_FAILED || push(request) < 0) {
+    if (answer == REQUEST_FAILED) {
         *result = NULL;
         return PYGEN_ERROR;
     }
-    if (request->stage == REQUEST_SETTLED) {
-        return finish(request, result);
+    if (push(request) < 0) {
+        give_up(request);
+        *result = NULL;
+        return PYGEN_ERROR;
     }
     if (PyObject_SetAttr(request->future, request->bridge->str_blocking, Py_True) < 0) {
         *result = NULL;
@@ -367,7 +410,11 @@ request_start(RequestObject *request)
     request->stage = REQUEST_DONE;
     answer = request->hooks->pack(request);
     if (answer == REQUEST_WAIT) {
-        return push(request) < 0 ? NULL : Py_NewRef(request->future);
+        if (push(request) < 0) {
+            give_up(request);
+            return NULL;
+        }
+        return Py_NewRef(request->future);
     }
     if (answer == REQUEST_READY) {
         request->reactor = reactor_get(request->bridge);
@@ -380,26 +427,70 @@ request_start(RequestObject *request)
     return NULL;
 }
 
-/* Runs the job here, the GIL released. On the worker's own thread this is within
- * another job, which holds the lock. */
-static void
-run_here(RequestObject *request)
+/* Whether this thread is in the middle of a job already: it is the worker, or
+ * runs one in its place. The lock is its own then. */
+static bool
+is_within_job(RequestObject *request)
 {
-    struct csq_worker *worker = request->worker;
-    bool own = csq_worker_is_current(worker);
-    PyThreadState *state = PyEval_SaveThread();
+    return csq_worker_is_current(request->worker) || gate_is_lender(request->gate);
+}
 
-    if (!own) {
-        pthread_mutex_lock(&worker->db.lock);
-        request->gate->lent = state;
+/* Takes the lock that is held while a job runs; at most the connection's timeout is
+ * waited for, because the job may itself be waiting for this thread's event loop. */
+static bool
+lock_db(struct csq_db *db, bool wait)
+{
+    const struct timespec pause = {0, 1000 * 1000};
+
+    for (int milliseconds = wait ? db->timeout : 0; milliseconds > 0; milliseconds--) {
+        if (pthread_mutex_trylock(&db->lock) == 0) {
+            return true;
+        }
+        nanosleep(&pause, NULL);
     }
-    csq_op_run(&worker->db, &request->job);
-    if (!own) {
-        request->gate->lent = NULL;
-        pthread_mutex_unlock(&worker->db.lock);
+    return pthread_mutex_trylock(&db->lock) == 0;
+}
+
+/* Runs the job here, the GIL released. False: another job did not end in time. */
+static bool
+run_here(RequestObject *request, bool wait)
+{
+    struct csq_db *db = &request->worker->db;
+    bool within = is_within_job(request);
+    PyThreadState *state = PyEval_SaveThread();
+    bool locked = within || lock_db(db, wait);
+
+    if (locked && !within) {
+        gate_lend(request->gate, state);
+    }
+    if (locked) {
+        csq_op_run(db, &request->job);
+    }
+    if (locked && !within) {
+        gate_lend(request->gate, NULL);
+        pthread_mutex_unlock(&db->lock);
     }
     PyEval_RestoreThread(state);
-    request->job.done = true;
+    return locked;
+}
+
+int
+request_try(RequestObject *request)
+{
+    enum request_answer answer;
+
+    request->inline_run = true;
+    answer = request->hooks->pack(request);
+    if (answer == REQUEST_WAIT) {
+        if (!run_here(request, false)) {
+            request->inline_run = false;
+            return 0;
+        }
+        request->job.done = true;
+        answer = request->hooks->unpack(request, INT64_MAX);
+    }
+    request->stage = REQUEST_DONE;
+    return answer == REQUEST_FAILED ? -1 : 1;
 }
 
 PyObject *
@@ -412,7 +503,11 @@ request_run(RequestObject *request)
     request->stage = REQUEST_DONE;
     answer = request->hooks->pack(request);
     if (answer == REQUEST_WAIT) {
-        run_here(request);
+        if (!run_here(request, true)) {
+            csq_error_set(&request->job.error, SQLITE_BUSY,
+                          "the connection is busy with another statement");
+        }
+        request->job.done = true;
         do {
             answer = request->hooks->unpack(request, INT64_MAX);
         } while (answer == REQUEST_AGAIN);
@@ -454,6 +549,7 @@ request_traverse(RequestObject *self, visitproc visit, void *arg)
     Py_VISIT(self->result);
     Py_VISIT(self->exception);
     Py_VISIT(self->held);
+    Py_VISIT(self->variables);
     Py_VISIT(self->context);
     Py_VISIT(self->future);
     Py_VISIT(self->answer);
@@ -473,6 +569,7 @@ request_clear(RequestObject *self)
     Py_CLEAR(self->result);
     Py_CLEAR(self->exception);
     Py_CLEAR(self->held);
+    Py_CLEAR(self->variables);
     Py_CLEAR(self->context);
     Py_CLEAR(self->future);
     Py_CLEAR(self->answer);

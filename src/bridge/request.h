@@ -51,7 +51,8 @@ enum request_stage {
 };
 
 struct RequestObject {
-    PyObject_HEAD struct csq_job job;
+    PyObject_HEAD
+    struct csq_job job;
     struct bridge *bridge;
     const struct request_hooks *hooks;
     enum request_stage stage;
@@ -71,6 +72,7 @@ struct RequestObject {
     PyObject *result;
     PyObject *exception;
     PyObject *held; /* an exception met while packing, raised if nothing else fails */
+    PyObject *variables; /* the awaiting task's context, for callbacks; or NULL */
     PyObject *context; /* what `async with` was entered with */
     PyObject *future;
     PyObject *answer; /* what the future is settled with; NULL: None */
@@ -90,6 +92,10 @@ PyObject *request_start(RequestObject *request);
 /* Runs it in the calling thread and gives its result: the synchronous view.
  * Takes the request. Any thread; the worker's own, or the db's lock is waited for. */
 PyObject *request_run(RequestObject *request);
+
+/* Runs it in the calling thread if nothing else runs on the connection now. 1: it
+ * ran; 0: it is as it was; -1 with an exception. */
+int request_try(RequestObject *request);
 
 /* Keeps the current exception as what the request ends with. */
 void request_fail(RequestObject *request);

@@ -28,14 +28,17 @@ lock_target(struct csq_db *target)
     return false;
 }
 
-/* Holding both locks. */
+/* Holding both locks. Harmless when it is finished. */
 static int
 finish(struct csq_backup *backup)
 {
-    int rc = sqlite3_backup_finish(backup->handle);
+    int rc = SQLITE_OK;
 
-    backup->handle = NULL;
-    csq_db_backup_ended(backup->target);
+    if (backup->handle != NULL) {
+        rc = sqlite3_backup_finish(backup->handle);
+        backup->handle = NULL;
+        csq_db_backup_ended(backup->target);
+    }
     return rc;
 }
 
@@ -46,10 +49,8 @@ step(struct csq_backup *backup, struct csq_db *source, struct csq_error *error)
     sqlite3 *target = backup->target->handle;
     int rc;
 
-    if (target == NULL) {
-        if (backup->handle != NULL) {
-            finish(backup);
-        }
+    if (target == NULL || source->handle == NULL) {
+        finish(backup);
         return csq_error_set(error, CSQ_CLOSED, "Cannot operate on a closed database.");
     }
     if (backup->handle == NULL) {
@@ -74,31 +75,42 @@ step(struct csq_backup *backup, struct csq_db *source, struct csq_error *error)
 int
 csq_backup_step(struct csq_backup *backup, struct csq_db *source, struct csq_error *error)
 {
-    int rc;
+    int rc = SQLITE_OK;
 
-    if (backup->pages == 0) {
-        csq_backup_finish(backup);
+    backup->status = SQLITE_OK;
+    if (backup->pages == 0 && backup->handle == NULL) {
         return SQLITE_OK;
-    }
-    if (source->handle == NULL) {
-        csq_backup_finish(backup);
-        return csq_error_set(error, CSQ_CLOSED, "Cannot operate on a closed database.");
     }
     if (!lock_target(backup->target)) {
         backup->status = SQLITE_BUSY;
         return SQLITE_OK;
     }
-    rc = step(backup, source, error);
+    if (backup->pages == 0) {
+        finish(backup);
+    } else if (source->handle == NULL) {
+        if (backup->handle != NULL) {
+            finish(backup);
+        }
+        rc = csq_error_set(error, CSQ_CLOSED, "Cannot operate on a closed database.");
+    } else {
+        rc = step(backup, source, error);
+    }
     pthread_mutex_unlock(&backup->target->lock);
     return rc;
 }
 
 void
-csq_backup_finish(struct csq_backup *backup)
+csq_backup_finish(struct csq_backup *backup, struct csq_db *source)
 {
+    /* In the order of their addresses, as two of these may meet. */
+    struct csq_db *first = source < backup->target ? source : backup->target;
+    struct csq_db *second = first == source ? backup->target : source;
+
     if (backup->handle != NULL) {
-        pthread_mutex_lock(&backup->target->lock);
+        pthread_mutex_lock(&first->lock);
+        pthread_mutex_lock(&second->lock);
         finish(backup);
-        pthread_mutex_unlock(&backup->target->lock);
+        pthread_mutex_unlock(&second->lock);
+        pthread_mutex_unlock(&first->lock);
     }
 }

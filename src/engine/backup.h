@@ -21,11 +21,13 @@ struct csq_backup {
     int total;              /* out: pages */
 };
 
-/* Copies the next pages. After SQLITE_DONE and after a failure the backup is
- * finished. Returns SQLITE_OK (see `status`) or the code in `error`. */
+/* Copies the next pages, or, with `pages` 0, ends the backup where it stands. After
+ * SQLITE_DONE and after a failure it is finished. Returns SQLITE_OK (see `status`:
+ * with SQLITE_BUSY nothing was done) or the code in `error`. */
 int csq_backup_step(struct csq_backup *backup, struct csq_db *source, struct csq_error *error);
 
-/* Ends the backup wherever it stands; harmless when it is finished. */
-void csq_backup_finish(struct csq_backup *backup);
+/* Any thread that holds neither lock. Ends the backup wherever it stands; waits for
+ * what runs on both. Harmless when it is finished. */
+void csq_backup_finish(struct csq_backup *backup, struct csq_db *source);
 
 #endif

@@ -17,6 +17,7 @@ struct csq_cursor {
     struct csq_stmt *stmt;       /* NULL: none */
     struct csq_dump *dump;       /* NULL: none */
     struct csq_strip parameters; /* bound to stmt */
+    bool stepping;               /* SQLite is in the middle of it */
 };
 
 /* Any thread. Nothing is open in it. */

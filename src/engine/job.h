@@ -57,14 +57,15 @@ struct csq_job {
     struct csq_cursor *cursor;
     const char *sql; /* sql_size bytes, then a 0 */
     size_t sql_size;
-    const char *begin;      /* what to run before DML outside a transaction; NULL: nothing */
-    struct csq_strip down;  /* parameters of CSQ_EXECUTE */
-    size_t rows;            /* step at most so many rows; SIZE_MAX: all */
-    bool whole;             /* … however long it takes; else no more than a chunk */
-    bool refuse_names;      /* values in order for named placeholders are an error */
-    bool texts;             /* typed columns also as the bytes that converters take */
-    bool streaming;         /* `flow` is in use */
-    struct csq_flow flow;   /* CSQ_EXECUTEMANY: parameters; with all rows wanted: rows */
+    void *context; /* lent: what callbacks are to find in csq_db.context; NULL: nothing */
+    const char *begin; /* what to run before DML outside a transaction; NULL: nothing */
+    struct csq_strip down; /* parameters of CSQ_EXECUTE */
+    size_t rows; /* step at most so many rows; SIZE_MAX: all */
+    bool whole; /* … however long it takes; else no more than a chunk */
+    bool refuse_names; /* values in order for named placeholders are an error */
+    bool texts; /* typed columns also as the bytes that converters take */
+    bool streaming; /* `flow` is in use */
+    struct csq_flow flow; /* CSQ_EXECUTEMANY: parameters; with all rows wanted: rows */
     union {
         struct csq_open open;
         struct csq_backup *backup; /* lent */
@@ -79,12 +80,12 @@ struct csq_job {
     /* What came of it. */
     struct csq_error error;
     struct csq_columns *columns; /* gives; NULL: no result set */
-    struct csq_strip up;         /* rows (with `flow`: the last ones) */
-    bool exhausted;              /* there are no more rows */
-    int first_name;              /* values in order were bound, and this is the number of the
+    struct csq_strip up; /* rows (with `flow`: the last ones) */
+    bool exhausted; /* there are no more rows */
+    int first_name; /* values in order were bound, and this is the number of the
                                     first named placeholder; 0: there is none */
-    int64_t changes;             /* rows changed by DML, -1 for anything else */
-    int64_t last_rowid;          /* sqlite3_last_insert_rowid() */
+    int64_t changes; /* rows changed by DML, -1 for anything else */
+    int64_t last_rowid; /* sqlite3_last_insert_rowid() */
 };
 
 /* Any thread. Makes an empty job: no mailbox, nothing lent. */

@@ -217,7 +217,9 @@ op_executemany(struct csq_db *db, struct csq_job *job)
     if (rc == SQLITE_OK) {
         job->changes = stmt->dml ? 0 : -1;
         set_stoppable(db, stmt);
+        job->cursor->stepping = true;
         rc = execute_flow(db, job, stmt);
+        job->cursor->stepping = false;
     }
     csq_stmt_put(&db->cache, stmt);
     if (rc == CSQ_CANCELLED && began) {
@@ -364,6 +366,15 @@ op_call(struct csq_db *db, struct csq_job *job)
     return job->with.host.run(job, NULL);
 }
 
+/* A callback can reach its own cursor, or close the connection under a statement
+ * that is being stepped. SQLite would not survive either. */
+static bool
+is_recursive(const struct csq_db *db, const struct csq_job *job)
+{
+    return (job->cursor != NULL && job->cursor->stepping) ||
+           (job->op == CSQ_CLOSE && db->statements > 0);
+}
+
 void
 csq_op_run(struct csq_db *db, struct csq_job *job)
 {
@@ -376,15 +387,32 @@ csq_op_run(struct csq_db *db, struct csq_job *job)
         [CSQ_DUMP] = op_dump,         [CSQ_BACKUP] = op_backup,
         [CSQ_APPLY] = op_apply,       [CSQ_CALL] = op_call,
     };
-    const atomic_int *outer = db->stop;
+    const atomic_int *stop = db->stop;
+    const bool stoppable = db->stoppable;
+    const bool reading = db->reading;
+    const int waited = db->waited;
+    void *const context = db->context;
 
+    if (is_recursive(db, job)) {
+        csq_error_set(&job->error, CSQ_USAGE, "Recursive use of cursors not allowed.");
+        return;
+    }
+    /* A callback of a statement may run another one: what holds for the outer
+     * statement holds again when the inner one is done. */
+    db->statements += job->op == CSQ_CALL ? 0 : 1;
     db->stop = &job->cancelled;
+    db->context = job->context;
     db->stoppable = false;
     db->reading = false;
     ops[job->op](db, job);
     if (job->cursor != NULL && atomic_load(&job->cancelled)) {
         csq_cursor_reset(job->cursor, &db->cache);
     }
-    db->stop = outer;
+    db->stop = stop;
+    db->stoppable = stoppable;
+    db->reading = reading;
+    db->waited = waited;
+    db->context = context;
+    db->statements -= job->op == CSQ_CALL ? 0 : 1;
     csq_db_publish(db);
 }

@@ -339,15 +339,22 @@ csq_stmt_refresh(struct csq_stmt *stmt)
     return true;
 }
 
-/* SQLite gives NULL for an empty blob and for one that it has no memory to write
- * out (a zeroblob is a number until somebody asks for its bytes). */
+/* Whether a blob is empty for which SQLite has just given NULL. It gives NULL also for
+ * one that it has no memory to write out: a zeroblob is a number until somebody asks
+ * for its bytes. */
+static bool
+is_empty(sqlite3_stmt *handle)
+{
+    return sqlite3_errcode(sqlite3_db_handle(handle)) != SQLITE_NOMEM;
+}
+
 static bool
 put_blob(sqlite3_stmt *handle, int column, struct csq_strip *strip)
 {
     const void *blob = sqlite3_column_blob(handle, column);
-    int size = sqlite3_column_bytes(handle, column);
 
-    return (blob != NULL || size == 0) && csq_strip_put_blob(strip, blob, (size_t)size);
+    return (blob != NULL || is_empty(handle)) &&
+           csq_strip_put_blob(strip, blob, (size_t)sqlite3_column_bytes(handle, column));
 }
 
 static bool
@@ -377,12 +384,11 @@ static bool
 put_bytes_of(sqlite3_stmt *handle, int column, struct csq_strip *strip)
 {
     const void *bytes = sqlite3_column_blob(handle, column);
-    int size = sqlite3_column_bytes(handle, column);
 
     if (bytes == NULL) {
-        return size == 0 && csq_strip_put_null(strip);
+        return is_empty(handle) && csq_strip_put_null(strip);
     }
-    return csq_strip_put_blob(strip, bytes, (size_t)size);
+    return csq_strip_put_blob(strip, bytes, (size_t)sqlite3_column_bytes(handle, column));
 }
 
 bool
