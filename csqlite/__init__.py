@@ -13,39 +13,39 @@ difference from aiosqlite and `sqlite3`.
 
 import sqlite3 as _sqlite3
 from sqlite3 import (
-    PARSE_COLNAMES,
-    PARSE_DECLTYPES,
-    Binary,
+    PARSE_COLNAMES as PARSE_COLNAMES,
+    PARSE_DECLTYPES as PARSE_DECLTYPES,
+    Binary as Binary,
     DatabaseError,
-    DataError,
-    Date,
-    DateFromTicks,
+    DataError as DataError,
+    Date as Date,
+    DateFromTicks as DateFromTicks,
     Error,
     IntegrityError,
-    InterfaceError,
-    InternalError,
+    InterfaceError as InterfaceError,
+    InternalError as InternalError,
     NotSupportedError,
     OperationalError,
     ProgrammingError,
     Row,
-    Time,
-    TimeFromTicks,
-    Timestamp,
-    TimestampFromTicks,
+    Time as Time,
+    TimeFromTicks as TimeFromTicks,
+    TimestampFromTicks as TimestampFromTicks,
     Warning,
-    adapt,
-    adapters,
-    apilevel,
-    complete_statement,
-    converters,
-    enable_callback_tracebacks,
+    adapt as adapt,
+    adapters as adapters,
+    apilevel as apilevel,
+    complete_statement as complete_statement,
+    converters as converters,
+    enable_callback_tracebacks as enable_callback_tracebacks,
     paramstyle,
     register_adapter,
     register_converter,
-    threadsafety,
+    threadsafety as threadsafety,
 )
+from sqlite3.dbapi2 import Timestamp as Timestamp
 
-from . import _csqlite, context, core, cursor
+from . import _csqlite, context as context, core as core, cursor as cursor
 from .__version__ import __version__
 from .core import Connection, Cursor, connect
 

@@ -9,14 +9,19 @@ import logging
 import os
 import sqlite3
 from collections.abc import AsyncIterator
-from typing import Any, Callable, Optional
-from typing import Literal as _Literal
+from typing import TYPE_CHECKING, Any, Callable, Literal as _Literal, Optional, TypeVar, Union
 from warnings import warn
 
 from . import _csqlite, backup, foreign, worker
 from .cursor import Cursor
 
+if TYPE_CHECKING:
+    from _typeshed import StrOrBytesPath
+    from typing_extensions import Self
+
 __all__ = ["Connection", "Cursor", "connect"]
+
+_T = TypeVar("_T")
 
 AuthorizerCallback = Callable[[int, str, str, str, str], int]
 
@@ -43,13 +48,13 @@ _DEFAULTS = {
 }
 
 
-def set_result(fut: asyncio.Future, result: Any) -> None:
+def set_result(fut: "asyncio.Future[_T]", result: _T) -> None:
     """Set the result of a future that has none yet."""
     if not fut.done():
         fut.set_result(result)
 
 
-def set_exception(fut: asyncio.Future, e: BaseException) -> None:
+def set_exception(fut: "asyncio.Future[Any]", e: BaseException) -> None:
     """Set the exception of a future that has none yet."""
     if not fut.done():
         fut.set_exception(e)
@@ -66,7 +71,7 @@ class _Connector:
     does. csqlite itself asks for `native_options()` instead.
     """
 
-    def __init__(self, database: Any, options: dict[str, Any]) -> None:
+    def __init__(self, database: "StrOrBytesPath", options: dict[str, Any]) -> None:
         self.database = database
         self.options = options
 
@@ -145,12 +150,12 @@ class Connection(_csqlite.Connection):
     the extension's but for those below.
     """
 
-    async def __aenter__(self) -> "Connection":
+    async def __aenter__(self) -> "Self":
         return await self
 
     async def backup(
         self,
-        target: Any,
+        target: Union[_csqlite.Connection, sqlite3.Connection],
         *,
         pages: int = 0,
         progress: Optional[Callable[[int, int, int], object]] = None,
@@ -214,7 +219,7 @@ class Connection(_csqlite.Connection):
 
 
 def connect(
-    database: Any,
+    database: "StrOrBytesPath",
     *,
     iter_chunk_size: int = 64,
     loop: Optional[asyncio.AbstractEventLoop] = None,

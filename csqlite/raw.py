@@ -7,22 +7,25 @@ makes, and runs it where it is called: on the worker, or, with check_same_thread
 any thread.
 """
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, Optional
+from collections.abc import Awaitable, Iterator
+from typing import TYPE_CHECKING, Any, Optional, TypeVar, cast
 
 from .cursor import Cursor
 
 if TYPE_CHECKING:
+    from ._csqlite import _IsolationLevel
     from .core import Connection
+
+_T = TypeVar("_T")
 
 
 class RawCursor:
     """A cursor as sqlite3's, over one of csqlite's."""
 
-    def __init__(self, owner: Any, factory: Any = None) -> None:
+    def __init__(self, owner: "Cursor[Any]", factory: Any = None) -> None:
         self._owner = owner
 
-    def _run(self, request: Any) -> Any:
+    def _run(self, request: Awaitable[_T]) -> _T:
         return self._owner._conn._run(request)
 
     def execute(self, sql: str, parameters: Any = ()) -> "RawCursor":
@@ -74,7 +77,7 @@ class RawCursor:
     @property
     def connection(self) -> "RawConnection":
         """The connection it belongs to."""
-        return self._owner.connection
+        return cast("RawConnection", self._owner.connection)
 
     @property
     def description(self) -> Any:
@@ -188,12 +191,12 @@ class RawConnection:
         self._owner.autocommit = value
 
     @property
-    def isolation_level(self) -> Optional[str]:
+    def isolation_level(self) -> "_IsolationLevel":
         """How the implicit BEGIN is qualified, or None."""
         return self._owner.isolation_level
 
     @isolation_level.setter
-    def isolation_level(self, value: Optional[str]) -> None:
+    def isolation_level(self, value: "_IsolationLevel") -> None:
         self._owner.isolation_level = value
 
     @property

@@ -1,5 +1,6 @@
 """What aiosqlite's users see of its thread and its queue, over csqlite's native worker."""
 
+import contextlib
 import threading
 import weakref
 from typing import TYPE_CHECKING, Any, Callable, Optional
@@ -9,6 +10,7 @@ from . import core
 if TYPE_CHECKING:
     import asyncio
 
+    from ._csqlite import _Handle
     from .core import Connection
 
 
@@ -24,7 +26,7 @@ class WorkerThread(threading.Thread):
         self._connection = weakref.ref(connection)
         self._handle = connection._handle()
 
-    def _worker(self) -> Any:
+    def _worker(self) -> "Optional[_Handle]":
         """Return the native worker's handle, None while it is not started."""
         connection = self._connection()
         if self._handle is None and connection is not None:
@@ -100,8 +102,6 @@ def _call_for(future: "Optional[asyncio.Future[Any]]", function: Callable[[], An
         settle = core.set_exception
     if future is None:
         return
-    try:
+    # Where the loop is closed, nobody waits for the answer any more.
+    with contextlib.suppress(RuntimeError):
         future.get_loop().call_soon_threadsafe(settle, future, outcome)
-    except RuntimeError:
-        # The loop is closed: nobody waits for the answer any more.
-        pass

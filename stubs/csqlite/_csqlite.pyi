@@ -1,4 +1,4 @@
-# The extension's classes. `csqlite.Connection` (core.pyi) is a subclass of the Connection here;
+# The extension as it is. `csqlite.Connection` (core.pyi) is a subclass of the Connection here;
 # programs import names from `csqlite`, not from this module.
 #
 # The row type. Every Connection and Cursor is generic over the type of its rows, and row_factory
@@ -11,12 +11,11 @@
 #     db: csqlite.Connection[tuple[int, str]] = csqlite.connect(path)
 #     async with db: ...                         (or: await db)
 
-from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Iterable
-from contextlib import AbstractAsyncContextManager
-from sqlite3 import Connection as _SqliteConnection
+from asyncio import AbstractEventLoop, Future
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterable
 from sqlite3 import Row
-from types import TracebackType
-from typing import Any, Generic, Literal, Protocol, type_check_only
+from types import GenericAlias, TracebackType
+from typing import Any, Final, Generic, Literal, Protocol, final, type_check_only
 
 from _typeshed import MaybeNone, ReadableBuffer
 from typing_extensions import ParamSpec, Self, TypeAlias, TypeVar, disjoint_base
@@ -51,16 +50,23 @@ class _Aggregate(Protocol):
     def step(self, *args: Any, **kwargs: Any) -> object: ...
     def finalize(self) -> _SqliteData: ...
 
-# What the async methods return: nothing runs until it is awaited or entered.
-@disjoint_base
-class Request(Coroutine[Any, Any, _T_co], AbstractAsyncContextManager[_T_co, None]):
+# What the async methods return: nothing runs until it is awaited or entered. It is not a subclass
+# of Result but registered with it, so isinstance() and issubclass() answer as if it were. The
+# methods promise a Result only: overrides may return one of their own.
+@final
+class Request(Result[_T_co]):
+    __name__: str
+    __qualname__: str
+    def __class_getitem__(cls, item: Any, /) -> GenericAlias: ...
+    def __iter__(self) -> Self: ...
+    def __next__(self) -> Any: ...
     def __await__(self) -> Generator[Any, None, _T_co]: ...
     def send(self, value: Any, /) -> Any: ...
     def throw(
         self,
-        typ: type[BaseException] | BaseException,
-        val: object = None,
-        tb: TracebackType | None = None,
+        type: type[BaseException] | BaseException,
+        value: object = None,
+        traceback: TracebackType | None = None,
         /,
     ) -> Any: ...
     def close(self) -> None: ...
@@ -73,8 +79,40 @@ class Request(Coroutine[Any, Any, _T_co], AbstractAsyncContextManager[_T_co, Non
         /,
     ) -> None: ...
 
+# A connection's worker, seen from worker.py.
+@type_check_only
+@final
+class _Handle:
+    def is_alive(self) -> bool: ...
+    def ident(self) -> int: ...
+    # Gives whether the worker has ended.
+    def join(self, timeout: float | None, /) -> bool: ...
+
+# An online backup under way, seen from backup.py.
+@type_check_only
+@final
+class _Backup:
+    # Gives a result code, the pages that remain, and all pages.
+    def step(self, pages: int, /) -> Request[tuple[int, int, int]]: ...
+
 @disjoint_base
 class Connection(Generic[_RowT]):
+    def __class_getitem__(cls, item: Any, /) -> GenericAlias: ...
+    # The connector's result is Any: a connection of sqlite3, or of any driver made like it.
+    def __init__(
+        self,
+        connector: Callable[[], Any],
+        iter_chunk_size: int,
+        loop: AbstractEventLoop | None = None,
+    ) -> None: ...
+    def __await__(self) -> Generator[Any, None, Self]: ...
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        tb: TracebackType | None,
+        /,
+    ) -> None: ...
     def cursor(self) -> Result[Cursor[_RowT]]: ...
     def execute(self, sql: str, parameters: _Parameters | None = None) -> Result[Cursor[_RowT]]: ...
     def executemany(self, sql: str, parameters: Iterable[_Parameters]) -> Result[Cursor[_RowT]]: ...
@@ -97,7 +135,7 @@ class Connection(Generic[_RowT]):
         deterministic: bool = False,
     ) -> None: ...
     async def create_aggregate(
-        self, name: str, num_params: int, aggregate_class: Callable[[], _Aggregate] | None
+        self, name: str, n_arg: int, aggregate_class: Callable[[], _Aggregate] | None
     ) -> None: ...
     async def create_collation(
         self, name: str, callback: Callable[[str, str], int] | None
@@ -108,17 +146,8 @@ class Connection(Generic[_RowT]):
     ) -> None: ...
     async def set_trace_callback(self, handler: Callable[[str], object] | None) -> None: ...
     async def enable_load_extension(self, value: bool) -> None: ...
-    async def load_extension(self, path: str) -> None: ...
-    def iterdump(self) -> AsyncIterator[str]: ...
-    async def backup(
-        self,
-        target: Connection[Any] | _SqliteConnection,
-        *,
-        pages: int = 0,
-        progress: Callable[[int, int, int], object] | None = None,
-        name: str = "main",
-        sleep: float = 0.25,
-    ) -> None: ...
+    async def load_extension(self, path: str, *, entrypoint: str | None = None) -> None: ...
+    def stop(self) -> Future[Any] | None: ...
     @property
     def in_transaction(self) -> bool: ...
     @property
@@ -141,21 +170,53 @@ class Connection(Generic[_RowT]):
     def text_factory(self) -> Callable[[bytes], Any]: ...
     @text_factory.setter
     def text_factory(self, factory: Callable[[bytes], Any]) -> None: ...
+    # Private in name, used by ORMs and pools.
+    _iter_chunk_size: int
+    @property
+    def _running(self) -> bool: ...
+    # Which object is below depends on how the connection was made: csqlite's own view of itself,
+    # which looks like a sqlite3.Connection (raw.py), or what the connector returned.
+    @property
+    def _connection(self) -> Any | None: ...
+    @property
+    def _conn(self) -> Any: ...
+    @property
+    def _connector(self) -> Callable[[], Any]: ...
+    async def _connect(self) -> Self: ...
+    async def _execute(
+        self, fn: Callable[_P, _T], /, *args: _P.args, **kwargs: _P.kwargs
+    ) -> _T: ...
+    # For the modules of csqlite alone.
+    @property
+    def _foreign(self) -> Any | None: ...
+    @property
+    def _idle(self) -> bool: ...
+    def _enqueue(self, callable: Callable[[], object], /) -> None: ...
+    def _dump(self, filter: str | None, /) -> Request[Cursor[tuple[str]]]: ...
+    def _backup(self, target: Connection[Any], name: str, /) -> _Backup: ...
+    def _handle(self) -> _Handle | None: ...
+    def _interrupt(self) -> None: ...
+    # It takes a Request only. The methods that make one promise no more than this.
+    def _run(self, request: Awaitable[_T], /) -> _T: ...
 
 @disjoint_base
 class Cursor(Generic[_RowT]):
+    def __class_getitem__(cls, item: Any, /) -> GenericAlias: ...
     iter_chunk_size: int
     arraysize: int
     # `cursor` is what the cursor() of the connection below gave: an object of sqlite3, of another
-    # DB-API driver, or csqlite's.
-    def __init__(self, conn: Connection[_RowT], cursor: Any) -> None: ...
+    # DB-API driver, or csqlite's. Without it the cursor is a new one of csqlite's own.
+    def __init__(self, conn: Connection[_RowT], cursor: Any = None) -> None: ...
+    # The cursor itself, or what _fetch_chunked() gives: a subclass may have its own fetchmany().
     def __aiter__(self) -> AsyncIterator[_RowT]: ...
+    async def __anext__(self) -> _RowT: ...
     async def __aenter__(self) -> Self: ...
     async def __aexit__(
         self,
         exc_type: type[BaseException] | None,
-        exc_val: BaseException | None,
-        exc_tb: TracebackType | None,
+        exc: BaseException | None,
+        tb: TracebackType | None,
+        /,
     ) -> None: ...
     # These three return the cursor itself. Not Self, because subclasses override them with a
     # plain `-> Cursor`.
@@ -188,5 +249,127 @@ class Cursor(Generic[_RowT]):
     def _conn(self) -> Connection[_RowT]: ...
     @property
     def _cursor(self) -> Any: ...
-    async def _execute(self, fn: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T: ...
+    async def _execute(
+        self, fn: Callable[_P, _T], /, *args: _P.args, **kwargs: _P.kwargs
+    ) -> _T: ...
     def _fetch_chunked(self) -> AsyncIterator[_RowT]: ...
+
+def _at_exit() -> None: ...
+def _after_fork() -> None: ...
+
+# Of the SQLite that csqlite itself uses.
+sqlite_version: Final[str]
+
+SQLITE_OPEN_READWRITE: Final = 2
+SQLITE_OPEN_CREATE: Final = 4
+SQLITE_OPEN_URI: Final = 64
+
+# Every result code, also those that the running Python's sqlite3 module has no name for.
+SQLITE_OK: Final = 0
+SQLITE_OK_LOAD_PERMANENTLY: Final = 256
+SQLITE_OK_SYMLINK: Final = 512
+SQLITE_ERROR: Final = 1
+SQLITE_ERROR_MISSING_COLLSEQ: Final = 257
+SQLITE_ERROR_RETRY: Final = 513
+SQLITE_ERROR_SNAPSHOT: Final = 769
+SQLITE_ERROR_RESERVESIZE: Final = 1025
+SQLITE_ERROR_KEY: Final = 1281
+SQLITE_ERROR_UNABLE: Final = 1537
+SQLITE_INTERNAL: Final = 2
+SQLITE_PERM: Final = 3
+SQLITE_ABORT: Final = 4
+SQLITE_ABORT_ROLLBACK: Final = 516
+SQLITE_BUSY: Final = 5
+SQLITE_LOCKED: Final = 6
+SQLITE_NOMEM: Final = 7
+SQLITE_READONLY: Final = 8
+SQLITE_READONLY_RECOVERY: Final = 264
+SQLITE_READONLY_CANTLOCK: Final = 520
+SQLITE_READONLY_ROLLBACK: Final = 776
+SQLITE_READONLY_DBMOVED: Final = 1032
+SQLITE_READONLY_CANTINIT: Final = 1288
+SQLITE_READONLY_DIRECTORY: Final = 1544
+SQLITE_INTERRUPT: Final = 9
+SQLITE_IOERR: Final = 10
+SQLITE_IOERR_READ: Final = 266
+SQLITE_IOERR_SHORT_READ: Final = 522
+SQLITE_IOERR_WRITE: Final = 778
+SQLITE_IOERR_FSYNC: Final = 1034
+SQLITE_IOERR_DIR_FSYNC: Final = 1290
+SQLITE_IOERR_TRUNCATE: Final = 1546
+SQLITE_IOERR_FSTAT: Final = 1802
+SQLITE_IOERR_UNLOCK: Final = 2058
+SQLITE_IOERR_RDLOCK: Final = 2314
+SQLITE_IOERR_DELETE: Final = 2570
+SQLITE_IOERR_BLOCKED: Final = 2826
+SQLITE_IOERR_NOMEM: Final = 3082
+SQLITE_IOERR_ACCESS: Final = 3338
+SQLITE_IOERR_CHECKRESERVEDLOCK: Final = 3594
+SQLITE_IOERR_LOCK: Final = 3850
+SQLITE_IOERR_CLOSE: Final = 4106
+SQLITE_IOERR_DIR_CLOSE: Final = 4362
+SQLITE_IOERR_SHMOPEN: Final = 4618
+SQLITE_IOERR_SHMSIZE: Final = 4874
+SQLITE_IOERR_SHMLOCK: Final = 5130
+SQLITE_IOERR_SHMMAP: Final = 5386
+SQLITE_IOERR_SEEK: Final = 5642
+SQLITE_IOERR_DELETE_NOENT: Final = 5898
+SQLITE_IOERR_MMAP: Final = 6154
+SQLITE_IOERR_GETTEMPPATH: Final = 6410
+SQLITE_IOERR_CONVPATH: Final = 6666
+SQLITE_IOERR_VNODE: Final = 6922
+SQLITE_IOERR_AUTH: Final = 7178
+SQLITE_IOERR_BEGIN_ATOMIC: Final = 7434
+SQLITE_IOERR_COMMIT_ATOMIC: Final = 7690
+SQLITE_IOERR_ROLLBACK_ATOMIC: Final = 7946
+SQLITE_IOERR_DATA: Final = 8202
+SQLITE_IOERR_CORRUPTFS: Final = 8458
+SQLITE_IOERR_IN_PAGE: Final = 8714
+SQLITE_IOERR_BADKEY: Final = 8970
+SQLITE_IOERR_CODEC: Final = 9226
+SQLITE_CORRUPT: Final = 11
+SQLITE_CORRUPT_VTAB: Final = 267
+SQLITE_CORRUPT_SEQUENCE: Final = 523
+SQLITE_CORRUPT_INDEX: Final = 779
+SQLITE_NOTFOUND: Final = 12
+SQLITE_FULL: Final = 13
+SQLITE_CANTOPEN: Final = 14
+SQLITE_CANTOPEN_NOTEMPDIR: Final = 270
+SQLITE_CANTOPEN_ISDIR: Final = 526
+SQLITE_CANTOPEN_FULLPATH: Final = 782
+SQLITE_CANTOPEN_CONVPATH: Final = 1038
+SQLITE_CANTOPEN_DIRTYWAL: Final = 1294
+SQLITE_CANTOPEN_SYMLINK: Final = 1550
+SQLITE_PROTOCOL: Final = 15
+SQLITE_EMPTY: Final = 16
+SQLITE_SCHEMA: Final = 17
+SQLITE_TOOBIG: Final = 18
+SQLITE_CONSTRAINT: Final = 19
+SQLITE_CONSTRAINT_CHECK: Final = 275
+SQLITE_CONSTRAINT_COMMITHOOK: Final = 531
+SQLITE_CONSTRAINT_FOREIGNKEY: Final = 787
+SQLITE_CONSTRAINT_FUNCTION: Final = 1043
+SQLITE_CONSTRAINT_NOTNULL: Final = 1299
+SQLITE_CONSTRAINT_PRIMARYKEY: Final = 1555
+SQLITE_CONSTRAINT_TRIGGER: Final = 1811
+SQLITE_CONSTRAINT_UNIQUE: Final = 2067
+SQLITE_CONSTRAINT_VTAB: Final = 2323
+SQLITE_CONSTRAINT_ROWID: Final = 2579
+SQLITE_CONSTRAINT_PINNED: Final = 2835
+SQLITE_CONSTRAINT_DATATYPE: Final = 3091
+SQLITE_MISMATCH: Final = 20
+SQLITE_MISUSE: Final = 21
+SQLITE_NOLFS: Final = 22
+SQLITE_AUTH: Final = 23
+SQLITE_AUTH_USER: Final = 279
+SQLITE_FORMAT: Final = 24
+SQLITE_RANGE: Final = 25
+SQLITE_NOTADB: Final = 26
+SQLITE_NOTICE: Final = 27
+SQLITE_NOTICE_RECOVER_WAL: Final = 283
+SQLITE_NOTICE_RECOVER_ROLLBACK: Final = 539
+SQLITE_NOTICE_RBU: Final = 795
+SQLITE_WARNING: Final = 28
+SQLITE_WARNING_AUTOINDEX: Final = 284
+SQLITE_ROW: Final = 100
+SQLITE_DONE: Final = 101

@@ -1,20 +1,18 @@
 import asyncio
 import logging
 import sqlite3 as sqlite3
-from collections.abc import Callable, Generator
+from collections.abc import AsyncIterator, Callable
 from threading import Thread
-from types import TracebackType
 from typing import Any, Literal, Protocol, type_check_only
 
 from _typeshed import StrOrBytesPath
-from typing_extensions import ParamSpec, Self, TypeAlias, TypeVar
+from typing_extensions import Self, TypeAlias, TypeVar
 
 from . import _csqlite
 from .cursor import Cursor as Cursor
 
 __all__ = ["Connection", "Cursor", "connect"]
 
-_P = ParamSpec("_P")
 _T = TypeVar("_T")
 _RowT = TypeVar("_RowT", default=sqlite3.Row)
 
@@ -38,37 +36,23 @@ def set_exception(fut: asyncio.Future[Any], e: BaseException) -> None: ...
 def _connection_worker_thread(tx: Any) -> None: ...
 
 class Connection(_csqlite.Connection[_RowT]):
-    # The connector's result is Any: a connection of sqlite3, or of any driver made like it.
-    def __init__(
-        self,
-        connector: Callable[[], Any],
-        iter_chunk_size: int,
-        loop: asyncio.AbstractEventLoop | None = None,
-    ) -> None: ...
-    def __await__(self) -> Generator[Any, None, Self]: ...
     async def __aenter__(self) -> Self: ...
-    async def __aexit__(
+    async def backup(
         self,
-        exc_type: type[BaseException] | None,
-        exc_val: BaseException | None,
-        exc_tb: TracebackType | None,
+        target: _csqlite.Connection[Any] | sqlite3.Connection,
+        *,
+        pages: int = 0,
+        progress: Callable[[int, int, int], object] | None = None,
+        name: str = "main",
+        sleep: float = 0.250,
     ) -> None: ...
-    def stop(self) -> asyncio.Future[Any] | None: ...
-    # Private in name, used by ORMs and pools.
-    _running: bool
-    _iter_chunk_size: int
-    _thread: Thread
-    _tx: _TxQueue
-    # Which object is below depends on how the connection was made: csqlite's own handle, which
-    # looks like a sqlite3.Connection, or what the connector returned.
+    # `filter` is a LIKE pattern for the names of objects.
+    def iterdump(self, *, filter: str | None = None) -> AsyncIterator[str]: ...
+    # Private in name, used by ORMs and pools; more of it is in _csqlite.pyi.
     @property
-    def _connection(self) -> Any | None: ...
+    def _thread(self) -> Thread: ...
     @property
-    def _conn(self) -> Any: ...
-    @property
-    def _connector(self) -> Callable[[], Any]: ...
-    async def _connect(self) -> Self: ...
-    async def _execute(self, fn: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T: ...
+    def _tx(self) -> _TxQueue: ...
     # These two run on the connection's thread, through _execute.
     def _execute_insert(self, sql: str, parameters: Any) -> _RowT | None: ...
     def _execute_fetchall(self, sql: str, parameters: Any) -> list[_RowT]: ...

@@ -1,1 +1,3 @@
 from ._csqlite import Cursor as Cursor
+
+__all__ = ["Cursor"]
