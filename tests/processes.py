@@ -1,0 +1,59 @@
+"""Running small programs, and counting what this process holds."""
+
+import os
+import re
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+
+# The second line of a warning is the source line it stands for.
+WARNING = re.compile(r"^(.*ResourceWarning: .*|  .*)$")
+
+
+def run_program(source, directory, *, options=("-W", "default"), seconds=30):
+    """Run `source` in an interpreter of its own; the result has returncode, stdout and stderr.
+
+    An interpreter that does not end in time fails the test with TimeoutExpired.
+    """
+    return subprocess.run(
+        [sys.executable, "-X", "faulthandler", *options, "-c", textwrap.dedent(source)],
+        cwd=directory,
+        capture_output=True,
+        text=True,
+        timeout=seconds,
+        check=False,
+    )
+
+
+def unexpected(stderr):
+    """Return the lines of `stderr` that are not ResourceWarnings."""
+    return [line for line in stderr.splitlines() if not WARNING.match(line)]
+
+
+def threads():
+    """Return how many threads of this process Python's threading has not made (Linux)."""
+    return len(os.listdir("/proc/self/task")) - threading.active_count()
+
+
+def comes_to(count, wanted, seconds=10):
+    """Call `count` until it gives `wanted`, or for `seconds`; return what it gave last.
+
+    A thread that has ended for its joiner is listed a moment longer.
+    """
+    end = time.monotonic() + seconds
+    while count() != wanted and time.monotonic() < end:
+        time.sleep(0.001)
+    return count()
+
+
+def descriptors():
+    """Return how many file descriptors this process has open (Linux)."""
+    return len(os.listdir("/proc/self/fd"))
+
+
+def resident():
+    """Return how many bytes of this process are in memory (Linux)."""
+    with open("/proc/self/statm") as statm:
+        return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
