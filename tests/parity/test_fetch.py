@@ -95,7 +95,6 @@ async def test_async_for_over_a_cursor_that_never_executed(db):
     assert [row async for row in cursor] == []
 
 
-
 async def test_iterator_of_a_cursor_takes_one_row_at_a_time(db):
     cursor = await db.execute(NUMBERS.format(2))
     rows = cursor.__aiter__()
