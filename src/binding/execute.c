@@ -1,8 +1,8 @@
-/* Executing: on a cursor, or on a connection, which makes the cursor itself.
- *
- * Parameters are packed when the request is first awaited, and what cannot be
- * packed is raised in its turn (convert.h). The rows of executemany() are packed
- * in slices, each while the worker executes the one before. */
+/* Executing one statement, or a script: on a cursor, or on a connection, which makes
+ * the cursor itself. Parameters are packed when the request is first awaited, and
+ * what cannot be packed is raised in its turn (convert.h). */
+
+#include "binding/execute.h"
 
 #include "binding/args.h"
 #include "binding/convert.h"
@@ -11,18 +11,12 @@
 #include "binding/rows.h"
 #include "engine/scan.h"
 
-enum {
-    SLICE_BYTES = 128 * 1024, /* of rows packed at once … */
-    SLICE_NANOSECONDS = 500 * 1000,
-    ROWS_BETWEEN_LOOKS = 8,
-};
-
 /* -- what all have in common -------------------------------------------------- */
 
 /* Lends the job the SQL in arguments[0] and what the connection says about how
  * to run it. */
-static int
-prepare_job(RequestObject *request, const char *method)
+int
+execute_prepare(RequestObject *request, const char *method)
 {
     CursorObject *self = (CursorObject *)request->target;
     struct csq_job *job = &request->job;
@@ -46,7 +40,7 @@ pack_one(RequestObject *request)
 {
     CursorObject *self = (CursorObject *)request->target;
 
-    if (prepare_job(request, "execute") < 0) {
+    if (execute_prepare(request, "execute") < 0) {
         return -1;
     }
     convert_begin(self->state);
@@ -56,8 +50,8 @@ pack_one(RequestObject *request)
 
 /* Warns, where the running Python's sqlite3 module does, of a sequence bound to
  * named placeholders. 0, or -1 when the warning is an error. */
-static int
-warn_of_names(RequestObject *request)
+int
+execute_warn(RequestObject *request)
 {
 #if PY_VERSION_HEX >= 0x030C0000
     const char *sql = request->job.sql;
@@ -93,8 +87,8 @@ take_last_rowid(CursorObject *self, const struct csq_job *job)
 }
 
 /* What the request ends with: its cursor. */
-static enum request_answer
-give_cursor(RequestObject *request)
+enum request_answer
+execute_give_cursor(RequestObject *request)
 {
     request->result = Py_NewRef(request->target);
     return REQUEST_READY;
@@ -139,7 +133,7 @@ execute_unpack(RequestObject *request, int64_t deadline)
     if (job->up.rows == 0 && errors_check(self->state, request) < 0) {
         return fail(self);
     }
-    if (cursor_take_result(self, request) < 0 || warn_of_names(request) < 0 ||
+    if (cursor_take_result(self, request) < 0 || execute_warn(request) < 0 ||
         take_last_rowid(self, job) < 0) {
         return fail(self);
     }
@@ -151,19 +145,19 @@ execute_unpack(RequestObject *request, int64_t deadline)
     if (self->strip.rows > 0 && job->changes > 0) {
         self->rowcount = 0; /* RETURNING: known when the last row is taken */
     }
-    return give_cursor(request);
+    return execute_give_cursor(request);
 }
 
-static PyObject *
-leave_cursor(PyObject *cursor)
+PyObject *
+execute_leave(PyObject *cursor)
 {
     return PyObject_CallMethod(cursor, "close", NULL);
 }
 
 /* A request for `op` on `cursor`, which it takes, with borrowed arguments. */
-static PyObject *
-request_on(CursorObject *cursor, const struct request_hooks *hooks, enum csq_op op,
-           PyObject *first, PyObject *second)
+PyObject *
+execute_request(CursorObject *cursor, const struct request_hooks *hooks, enum csq_op op,
+                PyObject *first, PyObject *second)
 {
     RequestObject *request = NULL;
 
@@ -199,15 +193,15 @@ cursor_execute(CursorObject *self, PyObject *const *args, Py_ssize_t nargs, PyOb
     if (args_parse(&spec, args, nargs, kwnames, values) < 0) {
         return NULL;
     }
-    return request_on((CursorObject *)Py_NewRef((PyObject *)self), &hooks, CSQ_EXECUTE, values[0],
-                      values[1]);
+    return execute_request((CursorObject *)Py_NewRef((PyObject *)self), &hooks, CSQ_EXECUTE,
+                           values[0], values[1]);
 }
 
 /* For the connection's methods, whose cursor is their own: it is as if it were made
  * when the request is awaited. aiosqlite complains of a connection that is not open
  * before a cursor could. */
-static int
-use_connection(RequestObject *request)
+int
+execute_use(RequestObject *request)
 {
     cursor_inherit((CursorObject *)request->target);
     return connection_use(request, CONNECTION_DIRECT);
@@ -216,7 +210,7 @@ use_connection(RequestObject *request)
 static enum request_answer
 connection_execute_pack(RequestObject *request)
 {
-    return use_connection(request) < 0 ? REQUEST_FAILED : execute_pack(request);
+    return execute_use(request) < 0 ? REQUEST_FAILED : execute_pack(request);
 }
 
 PyObject *
@@ -227,7 +221,7 @@ connection_execute(ConnectionObject *self, PyObject *const *args, Py_ssize_t nar
     static const struct request_hooks hooks = {.name = "Connection.execute",
                                                .pack = connection_execute_pack,
                                                .unpack = execute_unpack,
-                                               .leave = leave_cursor};
+                                               .leave = execute_leave};
     PyObject *values[2];
 
     if (self->foreign != NULL) {
@@ -236,7 +230,7 @@ connection_execute(ConnectionObject *self, PyObject *const *args, Py_ssize_t nar
     if (args_parse(&spec, args, nargs, kwnames, values) < 0) {
         return NULL;
     }
-    return request_on(cursor_new(self), &hooks, CSQ_EXECUTE, values[0], values[1]);
+    return execute_request(cursor_new(self), &hooks, CSQ_EXECUTE, values[0], values[1]);
 }
 
 /* -- execute_insert ----------------------------------------------------------- */
@@ -261,7 +255,7 @@ insert_unpack(RequestObject *request, int64_t deadline)
 
     (void)deadline;
     self->exhausted = request->job.exhausted || request->job.error.code != SQLITE_OK;
-    if (errors_check(self->state, request) < 0 || warn_of_names(request) < 0) {
+    if (errors_check(self->state, request) < 0 || execute_warn(request) < 0) {
         return REQUEST_FAILED;
     }
     names = Py_BuildValue("(s)", "last_insert_rowid()");
@@ -286,7 +280,7 @@ connection_execute_insert(ConnectionObject *self, PyObject *const *args, Py_ssiz
     if (args_parse(&spec, args, nargs, kwnames, values) < 0) {
         return NULL;
     }
-    return request_on(cursor_new(self), &hooks, CSQ_EXECUTE, values[0], values[1]);
+    return execute_request(cursor_new(self), &hooks, CSQ_EXECUTE, values[0], values[1]);
 }
 
 /* -- execute_fetchall --------------------------------------------------------- */
@@ -327,7 +321,7 @@ fetchall_unpack(RequestObject *request, int64_t deadline)
         }
     }
     if (self->columns == NULL && job->columns != NULL &&
-        (cursor_take_result(self, request) < 0 || warn_of_names(request) < 0)) {
+        (cursor_take_result(self, request) < 0 || execute_warn(request) < 0)) {
         return REQUEST_FAILED;
     }
     if (rows_fill(self, &request->strip, &request->reader, request->rows, PY_SSIZE_T_MAX,
@@ -361,172 +355,7 @@ connection_execute_fetchall(ConnectionObject *self, PyObject *const *args, Py_ss
     if (args_parse(&spec, args, nargs, kwnames, values) < 0) {
         return NULL;
     }
-    return request_on(cursor_new(self), &hooks, CSQ_EXECUTE, values[0], values[1]);
-}
-
-/* -- executemany -------------------------------------------------------------- */
-
-/* Packs rows from the iterator in `context` until the slice is full. Exceptions,
- * of the iterator or of a value, are held and end it: rows before still count. */
-static int
-pack_slice(RequestObject *request, struct csq_strip *slice, int64_t deadline, bool *more)
-{
-    CursorObject *self = (CursorObject *)request->target;
-
-    *more = true;
-    while (slice->bytes < SLICE_BYTES || request->inline_run) {
-        PyObject *row = PyIter_Next(request->arguments[2]);
-        int rc;
-
-        if (row == NULL) {
-            request->held = compat_take_exception();
-            *more = false;
-            break;
-        }
-        rc = convert_parameters(self->state, slice, request->arguments[0], row, &request->held);
-        Py_DECREF(row);
-        if (rc < 0) {
-            return -1;
-        }
-        if (request->held != NULL) {
-            *more = false;
-            break;
-        }
-        if (slice->rows % ROWS_BETWEEN_LOOKS == 0 && reactor_now() >= deadline) {
-            break;
-        }
-    }
-    return 0;
-}
-
-/* Packs the next slice and lets the worker have it. */
-static int
-feed(RequestObject *request, int64_t deadline)
-{
-    struct csq_strip slice;
-    bool more;
-
-    csq_strip_init(&slice);
-    convert_begin(((CursorObject *)request->target)->state);
-    if (pack_slice(request, &slice, deadline, &more) < 0) {
-        csq_strip_clear(&slice);
-        return -1;
-    }
-    csq_flow_put(&request->job.flow, &slice);
-    if (!more) {
-        csq_flow_end(&request->job.flow);
-        Py_CLEAR(request->arguments[2]);
-    }
-    return 0;
-}
-
-static enum request_answer
-many_pack(RequestObject *request)
-{
-    int64_t deadline = request->inline_run ? INT64_MAX : reactor_now() + SLICE_NANOSECONDS;
-
-    if (cursor_use(request, CONNECTION_DEFERRED) < 0 || prepare_job(request, "executemany") < 0) {
-        return REQUEST_FAILED;
-    }
-    request->arguments[2] =
-        PyObject_GetIter(request->arguments[1] == NULL ? Py_None : request->arguments[1]);
-    if (request->arguments[2] == NULL) {
-        return REQUEST_FAILED;
-    }
-    csq_job_stream(&request->job);
-    /* An iterator is not touched before the statement is known to be good. */
-    if (request->arguments[2] == request->arguments[1] && !request->inline_run) {
-        return cursor_send(request);
-    }
-    return feed(request, deadline) < 0 ? REQUEST_FAILED : cursor_send(request);
-}
-
-/* The exception that ended the iteration, when the rows before it went well. */
-static int
-raise_held(RequestObject *request)
-{
-    PyObject *held = request->held;
-
-    if (held == NULL) {
-        return 0;
-    }
-    request->held = NULL;
-    compat_give_exception(held);
-    return -1;
-}
-
-static enum request_answer
-many_unpack(RequestObject *request, int64_t deadline)
-{
-    CursorObject *self = (CursorObject *)request->target;
-    struct csq_job *job = &request->job;
-    enum request_answer answer;
-
-    if (!job->done) {
-        if (request->arguments[2] != NULL && feed(request, deadline) < 0) {
-            return REQUEST_FAILED;
-        }
-        return REQUEST_WAIT;
-    }
-    answer = cursor_wait(self, request);
-    if (answer != REQUEST_READY) {
-        return answer;
-    }
-    cursor_forget(self);
-    self->exhausted = true;
-    if (errors_check(self->state, request) < 0 || raise_held(request) < 0 ||
-        warn_of_names(request) < 0) {
-        return REQUEST_FAILED;
-    }
-    self->changes = job->changes;
-    self->rowcount = job->changes;
-    return give_cursor(request);
-}
-
-static const char *const executemany_names[] = {"sql", "parameters"};
-
-PyObject *
-cursor_executemany(CursorObject *self, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
-{
-    static const struct args_spec spec = {"executemany", 2, 2, 2, executemany_names};
-    static const struct request_hooks hooks = {
-        .name = "Cursor.executemany", .pack = many_pack, .unpack = many_unpack};
-    PyObject *values[2];
-
-    if (self->foreign != NULL) {
-        return args_forward("cursor_executemany", (PyObject *)self, args, nargs, kwnames);
-    }
-    if (args_parse(&spec, args, nargs, kwnames, values) < 0) {
-        return NULL;
-    }
-    return request_on((CursorObject *)Py_NewRef((PyObject *)self), &hooks, CSQ_EXECUTEMANY,
-                      values[0], values[1]);
-}
-
-static enum request_answer
-connection_many_pack(RequestObject *request)
-{
-    return use_connection(request) < 0 ? REQUEST_FAILED : many_pack(request);
-}
-
-PyObject *
-connection_executemany(ConnectionObject *self, PyObject *const *args, Py_ssize_t nargs,
-                       PyObject *kwnames)
-{
-    static const struct args_spec spec = {"executemany", 2, 2, 2, executemany_names};
-    static const struct request_hooks hooks = {.name = "Connection.executemany",
-                                               .pack = connection_many_pack,
-                                               .unpack = many_unpack,
-                                               .leave = leave_cursor};
-    PyObject *values[2];
-
-    if (self->foreign != NULL) {
-        return args_forward("executemany", (PyObject *)self, args, nargs, kwnames);
-    }
-    if (args_parse(&spec, args, nargs, kwnames, values) < 0) {
-        return NULL;
-    }
-    return request_on(cursor_new(self), &hooks, CSQ_EXECUTEMANY, values[0], values[1]);
+    return execute_request(cursor_new(self), &hooks, CSQ_EXECUTE, values[0], values[1]);
 }
 
 /* -- executescript ------------------------------------------------------------ */
@@ -569,7 +398,7 @@ script_unpack(RequestObject *request, int64_t deadline)
     }
     cursor_forget(self);
     self->exhausted = true;
-    return errors_check(self->state, request) < 0 ? REQUEST_FAILED : give_cursor(request);
+    return errors_check(self->state, request) < 0 ? REQUEST_FAILED : execute_give_cursor(request);
 }
 
 static const char *const executescript_names[] = {"sql_script"};
@@ -589,14 +418,14 @@ cursor_executescript(CursorObject *self, PyObject *const *args, Py_ssize_t nargs
     if (args_parse(&spec, args, nargs, kwnames, &script) < 0) {
         return NULL;
     }
-    return request_on((CursorObject *)Py_NewRef((PyObject *)self), &hooks, CSQ_SCRIPT, script,
-                      NULL);
+    return execute_request((CursorObject *)Py_NewRef((PyObject *)self), &hooks, CSQ_SCRIPT,
+                           script, NULL);
 }
 
 static enum request_answer
 connection_script_pack(RequestObject *request)
 {
-    return use_connection(request) < 0 ? REQUEST_FAILED : script_pack(request);
+    return execute_use(request) < 0 ? REQUEST_FAILED : script_pack(request);
 }
 
 PyObject *
@@ -607,7 +436,7 @@ connection_executescript(ConnectionObject *self, PyObject *const *args, Py_ssize
     static const struct request_hooks hooks = {.name = "Connection.executescript",
                                                .pack = connection_script_pack,
                                                .unpack = script_unpack,
-                                               .leave = leave_cursor};
+                                               .leave = execute_leave};
     PyObject *script;
 
     if (self->foreign != NULL) {
@@ -616,7 +445,7 @@ connection_executescript(ConnectionObject *self, PyObject *const *args, Py_ssize
     if (args_parse(&spec, args, nargs, kwnames, &script) < 0) {
         return NULL;
     }
-    return request_on(cursor_new(self), &hooks, CSQ_SCRIPT, script, NULL);
+    return execute_request(cursor_new(self), &hooks, CSQ_SCRIPT, script, NULL);
 }
 
 /* -- dump --------------------------------------------------------------------- */
@@ -645,7 +474,7 @@ connection_dump(ConnectionObject *self, PyObject *filter)
     static const struct request_hooks hooks = {.name = "Connection.iterdump",
                                                .pack = dump_pack,
                                                .unpack = execute_unpack,
-                                               .leave = leave_cursor};
+                                               .leave = execute_leave};
 
-    return request_on(cursor_new(self), &hooks, CSQ_DUMP, Py_None, filter);
+    return execute_request(cursor_new(self), &hooks, CSQ_DUMP, Py_None, filter);
 }

@@ -84,6 +84,12 @@ take_values(CursorObject *cursor, struct csq_strip *strip, struct csq_reader *re
         }
     }
     strip->rows--;
+    if (row != NULL && cursor->converters == NULL &&
+        cursor->connection->text_factory == (PyObject *)&PyUnicode_Type) {
+        /* Numbers, str and bytes refer to nothing: the garbage collector, which would
+         * find this out later, need not look at all the rows of a large result. */
+        PyObject_GC_UnTrack(row);
+    }
     return row;
 }
 

@@ -1,0 +1,31 @@
+/* What executing has in common, one statement or many. Loop thread, GIL held. */
+
+#ifndef CSQ_EXECUTE_H
+#define CSQ_EXECUTE_H
+
+#include "binding/cursor.h"
+
+/* Gives a request for `op` on `cursor`, which it takes (NULL: an exception is set),
+ * with new references to the arguments. */
+PyObject *execute_request(CursorObject *cursor, const struct request_hooks *hooks, enum csq_op op,
+                          PyObject *first, PyObject *second);
+
+/* In a pack hook of a connection's method, whose cursor is the request's own: as if
+ * the cursor were made now. 0, or -1 with an exception. */
+int execute_use(RequestObject *request);
+
+/* In a pack hook: lends the job the SQL in arguments[0] and what the connection says
+ * about how to run it. `method` is for the message. 0, or -1 with an exception. */
+int execute_prepare(RequestObject *request, const char *method);
+
+/* In an unpack hook: warns, where the running Python's sqlite3 module does, of a
+ * sequence bound to named placeholders. 0, or -1 when the warning is an error. */
+int execute_warn(RequestObject *request);
+
+/* In an unpack hook: lets the request end with its cursor. */
+enum request_answer execute_give_cursor(RequestObject *request);
+
+/* The `leave` hook of a method that gives a cursor. */
+PyObject *execute_leave(PyObject *cursor);
+
+#endif

@@ -1,0 +1,179 @@
+/* executemany(): rows of parameters are packed in slices, each while the worker
+ * executes the one before, so that neither a long list nor a slow generator holds up
+ * the event loop. */
+
+#include "binding/execute.h"
+
+#include "binding/args.h"
+#include "binding/convert.h"
+#include "binding/errors.h"
+
+enum {
+    SLICE_BYTES = 128 * 1024, /* of rows packed at once … */
+    SLICE_NANOSECONDS = 500 * 1000,
+    ROWS_BETWEEN_LOOKS = 8,
+};
+
+/* Packs rows from the iterator in `context` until the slice is full. Exceptions,
+ * of the iterator or of a value, are held and end it: rows before still count. */
+static int
+pack_slice(RequestObject *request, struct csq_strip *slice, int64_t deadline, bool *more)
+{
+    CursorObject *self = (CursorObject *)request->target;
+
+    *more = true;
+    while (slice->bytes < SLICE_BYTES || request->inline_run) {
+        PyObject *row = PyIter_Next(request->arguments[2]);
+        int rc;
+
+        if (row == NULL) {
+            request->held = compat_take_exception();
+            *more = false;
+            break;
+        }
+        rc = convert_parameters(self->state, slice, request->arguments[0], row, &request->held);
+        Py_DECREF(row);
+        if (rc < 0) {
+            return -1;
+        }
+        if (request->held != NULL) {
+            *more = false;
+            break;
+        }
+        if (slice->rows % ROWS_BETWEEN_LOOKS == 0 && reactor_now() >= deadline) {
+            break;
+        }
+    }
+    return 0;
+}
+
+/* Packs the next slice and lets the worker have it. */
+static int
+feed(RequestObject *request, int64_t deadline)
+{
+    struct csq_strip slice;
+    bool more;
+
+    csq_strip_init(&slice);
+    convert_begin(((CursorObject *)request->target)->state);
+    if (pack_slice(request, &slice, deadline, &more) < 0) {
+        csq_strip_clear(&slice);
+        return -1;
+    }
+    csq_flow_put(&request->job.flow, &slice);
+    if (!more) {
+        csq_flow_end(&request->job.flow);
+        Py_CLEAR(request->arguments[2]);
+    }
+    return 0;
+}
+
+static enum request_answer
+many_pack(RequestObject *request)
+{
+    int64_t deadline = request->inline_run ? INT64_MAX : reactor_now() + SLICE_NANOSECONDS;
+
+    if (cursor_use(request, CONNECTION_DEFERRED) < 0 ||
+        execute_prepare(request, "executemany") < 0) {
+        return REQUEST_FAILED;
+    }
+    request->arguments[2] =
+        PyObject_GetIter(request->arguments[1] == NULL ? Py_None : request->arguments[1]);
+    if (request->arguments[2] == NULL) {
+        return REQUEST_FAILED;
+    }
+    csq_job_stream(&request->job);
+    /* An iterator is not touched before the statement is known to be good. */
+    if (request->arguments[2] == request->arguments[1] && !request->inline_run) {
+        return cursor_send(request);
+    }
+    return feed(request, deadline) < 0 ? REQUEST_FAILED : cursor_send(request);
+}
+
+/* The exception that ended the iteration, when the rows before it went well. */
+static int
+raise_held(RequestObject *request)
+{
+    PyObject *held = request->held;
+
+    if (held == NULL) {
+        return 0;
+    }
+    request->held = NULL;
+    compat_give_exception(held);
+    return -1;
+}
+
+static enum request_answer
+many_unpack(RequestObject *request, int64_t deadline)
+{
+    CursorObject *self = (CursorObject *)request->target;
+    struct csq_job *job = &request->job;
+    enum request_answer answer;
+
+    if (!job->done) {
+        if (request->arguments[2] != NULL && feed(request, deadline) < 0) {
+            return REQUEST_FAILED;
+        }
+        return REQUEST_WAIT;
+    }
+    answer = cursor_wait(self, request);
+    if (answer != REQUEST_READY) {
+        return answer;
+    }
+    cursor_forget(self);
+    self->exhausted = true;
+    if (errors_check(self->state, request) < 0 || raise_held(request) < 0 ||
+        execute_warn(request) < 0) {
+        return REQUEST_FAILED;
+    }
+    self->changes = job->changes;
+    self->rowcount = job->changes;
+    return execute_give_cursor(request);
+}
+
+static const char *const executemany_names[] = {"sql", "parameters"};
+
+PyObject *
+cursor_executemany(CursorObject *self, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
+{
+    static const struct args_spec spec = {"executemany", 2, 2, 2, executemany_names};
+    static const struct request_hooks hooks = {
+        .name = "Cursor.executemany", .pack = many_pack, .unpack = many_unpack};
+    PyObject *values[2];
+
+    if (self->foreign != NULL) {
+        return args_forward("cursor_executemany", (PyObject *)self, args, nargs, kwnames);
+    }
+    if (args_parse(&spec, args, nargs, kwnames, values) < 0) {
+        return NULL;
+    }
+    return execute_request((CursorObject *)Py_NewRef((PyObject *)self), &hooks, CSQ_EXECUTEMANY,
+                           values[0], values[1]);
+}
+
+static enum request_answer
+connection_many_pack(RequestObject *request)
+{
+    return execute_use(request) < 0 ? REQUEST_FAILED : many_pack(request);
+}
+
+PyObject *
+connection_executemany(ConnectionObject *self, PyObject *const *args, Py_ssize_t nargs,
+                       PyObject *kwnames)
+{
+    static const struct args_spec spec = {"executemany", 2, 2, 2, executemany_names};
+    static const struct request_hooks hooks = {.name = "Connection.executemany",
+                                               .pack = connection_many_pack,
+                                               .unpack = many_unpack,
+                                               .leave = execute_leave};
+    PyObject *values[2];
+
+    if (self->foreign != NULL) {
+        return args_forward("executemany", (PyObject *)self, args, nargs, kwnames);
+    }
+    if (args_parse(&spec, args, nargs, kwnames, values) < 0) {
+        return NULL;
+    }
+    return execute_request(cursor_new(self), &hooks, CSQ_EXECUTEMANY, values[0], values[1]);
+}
