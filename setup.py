@@ -81,8 +81,10 @@ class BuildExtension(build_ext):
         sqlite = sqlite_build.choose()
         compiling, linking = switches()
         arguments = [*COMPILE_ARGS, *compiling, *sqlite.cflags]
-        ext.extra_objects = [*self.compile_all(ext, arguments), *sqlite.link_args()]
-        ext.extra_link_args = ["-pthread", *linking, *only_the_module_exported()]
+        # Libraries stand among the arguments: setuptools looks for the age of an object.
+        ext.extra_objects = self.compile_all(ext, arguments)
+        ext.extra_link_args = ["-pthread", *linking, *sqlite.link_args()]
+        ext.extra_link_args += only_the_module_exported()
         # The version script is the one input of the linker that is not an object.
         ext.depends = [*ext.extra_objects[: len(ext.sources)], "setup.py", "tools/exports.map"]
         # What remains for setuptools is to link: the sources are objects by now. It
