@@ -37,15 +37,27 @@ def threads():
     return len(os.listdir("/proc/self/task")) - threading.active_count()
 
 
-def comes_to(count, wanted, seconds=10):
+def least(count, seconds=0.1):
+    """Return the least that `count` gives within a moment: without what is just ending."""
+    end = time.monotonic() + seconds
+    lowest = count()
+    while time.monotonic() < end:
+        time.sleep(0.005)
+        lowest = min(lowest, count())
+    return lowest
+
+
+def comes_to(count, wanted, seconds=3):
     """Call `count` until it gives `wanted`, or for `seconds`; return what it gave last.
 
     A thread that has ended for its joiner is listed a moment longer.
     """
     end = time.monotonic() + seconds
-    while count() != wanted and time.monotonic() < end:
-        time.sleep(0.001)
-    return count()
+    found = count()
+    while found != wanted and time.monotonic() < end:
+        time.sleep(0.005)
+        found = count()
+    return found
 
 
 def descriptors():

@@ -1,0 +1,325 @@
+/* No memory, at every place where memory is asked for: first the engine's own, then
+ * SQLite's. One scenario uses most of what there is; the nth allocation in it fails, for
+ * every n. Nothing crashes, nothing leaks, no job is lost, and what fails says so. */
+
+#include <sched.h>
+#include <stdatomic.h>
+#include <string.h>
+
+#include "engine/alloc.h"
+#include "engine/harness.h"
+#include "engine/office.h"
+
+#define COUNT_TO(n) "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<" #n ")"
+
+enum { MOST = 20000, ENOUGH = 40 };
+
+/* SQLite's allocator with a countdown, as csq_malloc() has one. */
+static sqlite3_mem_methods real_memory;
+static atomic_long countdown;
+
+static bool
+denied(void)
+{
+    return atomic_load(&countdown) > 0 && atomic_fetch_sub(&countdown, 1) == 1;
+}
+
+static void *
+failing_malloc(int size)
+{
+    return denied() ? NULL : real_memory.xMalloc(size);
+}
+
+static void *
+failing_realloc(void *block, int size)
+{
+    return denied() ? NULL : real_memory.xRealloc(block, size);
+}
+
+static void
+install_memory(void)
+{
+    sqlite3_mem_methods memory;
+
+    sqlite3_config(SQLITE_CONFIG_GETMALLOC, &real_memory);
+    memory = real_memory;
+    memory.xMalloc = failing_malloc;
+    memory.xRealloc = failing_realloc;
+    sqlite3_config(SQLITE_CONFIG_MALLOC, &memory);
+}
+
+/* What a scenario works with. `failed` once a job has. */
+struct scene {
+    struct office office;
+    struct csq_cursor cursor;
+    bool failed;
+};
+
+static void
+finish(struct scene *scene, struct csq_job *job)
+{
+    int code = job->error.code;
+
+    if (code != SQLITE_OK) {
+        scene->failed = true;
+        /* The rest are what SQLite makes of it: what a rollback, or a table that could
+         * not be created, leaves behind. */
+        if (!(code == SQLITE_NOMEM || code == SQLITE_ERROR || code == SQLITE_IOERR ||
+              code == SQLITE_CANTOPEN || code == CSQ_CLOSED || code == CSQ_CANCELLED ||
+              code == CSQ_PACKED)) {
+            CHECK(!"a failure is told as what it is");
+        }
+    }
+    csq_job_clear(job);
+}
+
+/* Pushes `job`, unless the worker has ended, and waits for it. */
+static void
+submit(struct scene *scene, struct csq_job *job)
+{
+    if (csq_worker_push(scene->office.worker, job)) {
+        office_wait(&scene->office, job);
+    } else {
+        csq_error_set(&job->error, CSQ_CLOSED, "closed");
+    }
+}
+
+static void
+make(struct scene *scene, struct csq_job *job, enum csq_op op, const char *sql)
+{
+    csq_job_init(job, op);
+    job->mailbox = &scene->office.mailbox;
+    job->cursor = &scene->cursor;
+    job->sql = sql;
+    job->sql_size = sql == NULL ? 0 : strlen(sql);
+    job->rows = SIZE_MAX;
+    job->texts = true;
+}
+
+static void
+execute(struct scene *scene, const char *sql, const char *text)
+{
+    struct csq_job job;
+    struct csq_cell *head;
+
+    make(scene, &job, CSQ_EXECUTE, sql);
+    job.begin = "BEGIN ";
+    head = csq_strip_put_head(&job.down);
+    if (head != NULL && text != NULL) {
+        csq_head_set(head, 1, true);
+        if (!csq_strip_put_text(&job.down, "text", 4) ||
+            !csq_strip_put_text(&job.down, text, strlen(text))) {
+            head->type = CSQ_POISON; /* as the binding does */
+        }
+    }
+    if (head == NULL) {
+        csq_error_copy(&job.error, NULL, SQLITE_NOMEM);
+    } else {
+        submit(scene, &job);
+    }
+    finish(scene, &job);
+}
+
+static void
+simple(struct scene *scene, enum csq_op op, const char *sql)
+{
+    struct csq_job job;
+
+    make(scene, &job, op, sql);
+    submit(scene, &job);
+    finish(scene, &job);
+}
+
+static void
+execute_many(struct scene *scene)
+{
+    struct csq_job job;
+    struct csq_strip rows;
+
+    make(scene, &job, CSQ_EXECUTEMANY, "INSERT INTO t VALUES(?, 'x', 1)");
+    job.begin = "BEGIN ";
+    csq_job_stream(&job);
+    csq_strip_init(&rows);
+    for (int i = 0; i < ENOUGH; i++) {
+        struct csq_cell *head = csq_strip_put_head(&rows);
+
+        if (head != NULL) {
+            csq_head_set(head, 1, false);
+            if (!csq_strip_put_integer(&rows, i)) {
+                head->type = CSQ_POISON;
+            }
+            rows.rows++;
+        }
+    }
+    csq_flow_put(&job.flow, &rows);
+    csq_flow_end(&job.flow);
+    submit(scene, &job);
+    finish(scene, &job);
+}
+
+/* All rows of a result that is handed over while it is stepped. */
+static void
+stream(struct scene *scene)
+{
+    struct csq_job job;
+    struct csq_strip strip;
+
+    csq_strip_init(&strip);
+    make(scene, &job, CSQ_EXECUTE, COUNT_TO(60) "SELECT i, zeroblob(20000) FROM n");
+    job.whole = true;
+    csq_job_stream(&job);
+    if (csq_strip_put_head(&job.down) == NULL) {
+        csq_error_copy(&job.error, NULL, SQLITE_NOMEM);
+    } else if (csq_worker_push(scene->office.worker, &job)) {
+        while (!job.done) {
+            office_next(&scene->office);
+            csq_flow_take(&job.flow, &strip);
+            csq_strip_clear(&strip);
+        }
+    } else {
+        csq_error_set(&job.error, CSQ_CLOSED, "closed");
+    }
+    finish(scene, &job);
+}
+
+static void
+back_up(struct scene *scene)
+{
+    const struct csq_open open = office_defaults(NULL);
+    struct csq_backup backup = {.name = "main", .pages = 1};
+    struct csq_db target;
+    struct csq_error error;
+    struct csq_job job;
+
+    csq_db_init(&target);
+    csq_error_init(&error);
+    backup.target = &target;
+    if (csq_db_open(&target, &open, &error) == SQLITE_OK) {
+        for (int i = 0; i < 3; i++) {
+            make(scene, &job, CSQ_BACKUP, NULL);
+            job.cursor = NULL;
+            job.with.backup = &backup;
+            submit(scene, &job);
+            finish(scene, &job);
+        }
+        csq_backup_finish(&backup, &scene->office.worker->db);
+    } else {
+        scene->failed = true;
+    }
+    CHECK(csq_db_close(&target, NULL) == SQLITE_OK);
+    csq_db_destroy(&target);
+    csq_error_clear(&error);
+}
+
+/* Everything but the closing. */
+static void
+act(struct scene *scene)
+{
+    struct csq_job job;
+
+    make(scene, &job, CSQ_OPEN, NULL);
+    job.cursor = NULL;
+    job.with.open = office_defaults(NULL);
+    submit(scene, &job);
+    finish(scene, &job);
+    simple(scene, CSQ_SCRIPT, "CREATE TABLE t(a INT, b TEXT, c BLOB); CREATE INDEX i ON t(b);");
+    execute(scene, "INSERT INTO t(b) VALUES(:text)", "parameter");
+    execute_many(scene);
+    simple(scene, CSQ_COMMIT, NULL);
+    execute(scene, "SELECT a, b AS \"b [x]\", c FROM t WHERE b <> :text", "other");
+    simple(scene, CSQ_FETCH, NULL);
+    execute(scene, "SELECT nonsense", NULL);
+    scene->failed = false; /* that one has to */
+    stream(scene);
+    simple(scene, CSQ_DUMP, NULL);
+    simple(scene, CSQ_FETCH, NULL);
+    back_up(scene);
+    execute(scene, "DELETE FROM t", NULL);
+    simple(scene, CSQ_ROLLBACK, NULL);
+    execute(scene, "SELECT * FROM t", NULL);
+}
+
+/* Acts it once. Gives whether something failed. */
+static bool
+run_scene(void)
+{
+    struct scene scene = {.failed = false};
+
+    scene.office.worker = csq_worker_new();
+    if (scene.office.worker == NULL) {
+        return true;
+    }
+    csq_cursor_init(&scene.cursor);
+    CHECK(csq_mailbox_init(&scene.office.mailbox) == 0);
+    if (CHECK(csq_worker_start(scene.office.worker) == 0)) {
+        act(&scene);
+        csq_worker_stop(scene.office.worker);
+        CHECK(csq_worker_join(scene.office.worker, -1));
+    }
+    CHECK(scene.cursor.stmt == NULL && scene.cursor.dump == NULL);
+    CHECK(csq_mailbox_empty(&scene.office.mailbox));
+    csq_mailbox_destroy(&scene.office.mailbox);
+    csq_worker_put(scene.office.worker);
+    return scene.failed;
+}
+
+/* The thread puts its reference a little after it is said to have ended. A leak
+ * is a test that hangs here, which the harness ends. */
+static void
+await_nothing(void)
+{
+    while (csq_alloc_live() != 0) {
+        sched_yield();
+    }
+}
+
+static void
+test_engine_memory(void)
+{
+    bool over = false;
+    long failures = 0;
+
+    for (long nth = 1; !over && nth < MOST; nth++) {
+        bool failed;
+
+        csq_alloc_fail_at(nth);
+        failed = run_scene();
+        over = csq_alloc_fail_at(0) > 0;
+        failures += failed;
+        await_nothing();
+        CHECK(!over || !failed);
+    }
+    CHECK(over && failures > ENOUGH);
+}
+
+static void
+test_sqlite_memory(void)
+{
+    bool over = false;
+    long failures = 0;
+
+    for (long nth = 1; !over && nth < MOST; nth++) {
+        bool failed;
+
+        atomic_store(&countdown, nth);
+        failed = run_scene();
+        over = atomic_exchange(&countdown, 0) > 0;
+        failures += failed;
+        await_nothing();
+        CHECK(!over || !failed);
+    }
+    CHECK(over && failures > ENOUGH);
+}
+
+int
+main(int argc, char **argv)
+{
+    static const struct harness_test tests[] = {
+        {"engine_memory", test_engine_memory},
+        {"sqlite_memory", test_sqlite_memory},
+    };
+
+    install_memory();
+    sqlite3_initialize();
+    return harness_main(argc, argv, tests, sizeof tests / sizeof *tests);
+}

@@ -1,0 +1,198 @@
+/* engine/mailbox: every job arrives and none twice, the last post is the one that is
+ * final, and a burst costs one wake-up. */
+
+#include <poll.h>
+#include <stdatomic.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "engine/harness.h"
+#include "engine/mailbox.h"
+
+enum { THREADS = 4, EACH = 2000, NEWS = 3 };
+
+static bool
+is_ringing(const struct csq_mailbox *mailbox)
+{
+    struct pollfd wake = {.fd = mailbox->wake_read, .events = POLLIN};
+
+    return poll(&wake, 1, 0) == 1;
+}
+
+/* How often it has been rung: an eventfd says so, of a pipe it is counted. */
+static uint64_t
+rings(struct csq_mailbox *mailbox)
+{
+    uint64_t news[16];
+    ssize_t got = read(mailbox->wake_read, news, sizeof news);
+
+    if (got < (ssize_t)sizeof *news) {
+        return 0;
+    }
+    return mailbox->wake_read == mailbox->wake_write ? news[0] : (uint64_t)got / sizeof *news;
+}
+
+static void
+make_job(struct csq_job *job, struct csq_mailbox *mailbox)
+{
+    csq_job_init(job, CSQ_CALL);
+    job->mailbox = mailbox;
+}
+
+static void
+test_burst(void)
+{
+    struct csq_mailbox mailbox;
+    struct csq_job jobs[10];
+
+    CHECK(csq_mailbox_init(&mailbox) == 0);
+    CHECK(!is_ringing(&mailbox) && csq_mailbox_empty(&mailbox));
+    for (int i = 0; i < 10; i++) {
+        make_job(&jobs[i], &mailbox);
+        csq_mailbox_post(&jobs[i], true);
+        CHECK(is_ringing(&mailbox));
+    }
+    CHECK(rings(&mailbox) == 1);
+    for (int i = 0; i < 10; i++) {
+        CHECK(!csq_mailbox_empty(&mailbox));
+        CHECK(csq_mailbox_take(&mailbox) == &jobs[i]);
+        CHECK(jobs[i].done);
+    }
+    CHECK(csq_mailbox_empty(&mailbox));
+    CHECK(csq_mailbox_take(&mailbox) == NULL);
+    csq_mailbox_destroy(&mailbox);
+}
+
+/* The descriptor is quiet once nothing has been found, and not before. */
+static void
+test_quiet(void)
+{
+    struct csq_mailbox mailbox;
+    struct csq_job job;
+
+    CHECK(csq_mailbox_init(&mailbox) == 0);
+    make_job(&job, &mailbox);
+    for (int i = 0; i < 3; i++) {
+        csq_mailbox_post(&job, false);
+        CHECK(csq_mailbox_take(&mailbox) == &job);
+        CHECK(is_ringing(&mailbox));
+    }
+    CHECK(csq_mailbox_take(&mailbox) == NULL);
+    CHECK(!is_ringing(&mailbox));
+    csq_mailbox_post(&job, true);
+    CHECK(is_ringing(&mailbox));
+    CHECK(csq_mailbox_take(&mailbox) == &job);
+    csq_mailbox_destroy(&mailbox);
+}
+
+static void
+test_news(void)
+{
+    struct csq_mailbox mailbox;
+    struct csq_job job;
+
+    CHECK(csq_mailbox_init(&mailbox) == 0);
+    make_job(&job, &mailbox);
+    csq_mailbox_post(&job, false);
+    csq_mailbox_post(&job, false); /* lies there already */
+    CHECK(csq_mailbox_take(&mailbox) == &job && !job.done);
+    CHECK(csq_mailbox_take(&mailbox) == NULL);
+    csq_mailbox_post(&job, false);
+    csq_mailbox_post(&job, true); /* news that nobody has taken become the last */
+    CHECK(csq_mailbox_take(&mailbox) == &job && job.done);
+    CHECK(csq_mailbox_take(&mailbox) == NULL);
+    csq_mailbox_destroy(&mailbox);
+}
+
+/* A wake-up that finds the descriptor full has been heard already. */
+static void
+test_full(void)
+{
+    struct csq_mailbox mailbox;
+    struct csq_job job;
+    const uint64_t most = UINT64_MAX - 1;
+
+    CHECK(csq_mailbox_init(&mailbox) == 0);
+    while (write(mailbox.wake_write, &most, sizeof most) == (ssize_t)sizeof most) {
+    }
+    make_job(&job, &mailbox);
+    csq_mailbox_post(&job, true);
+    CHECK(csq_mailbox_take(&mailbox) == &job);
+    CHECK(csq_mailbox_take(&mailbox) == NULL);
+    CHECK(!is_ringing(&mailbox));
+    csq_mailbox_destroy(&mailbox);
+}
+
+struct street {
+    struct csq_mailbox mailbox;
+    pthread_barrier_t start;
+    atomic_int threads;
+    struct csq_job jobs[THREADS][EACH];
+};
+
+static void *
+post_jobs(void *argument)
+{
+    struct street *street = argument;
+    int thread = atomic_fetch_add(&street->threads, 1);
+
+    pthread_barrier_wait(&street->start);
+    for (int i = 0; i < EACH; i++) {
+        struct csq_job *job = &street->jobs[thread][i];
+
+        make_job(job, &street->mailbox);
+        for (int news = 0; news < NEWS; news++) {
+            csq_mailbox_post(job, false);
+        }
+        csq_mailbox_post(job, true);
+    }
+    return NULL;
+}
+
+static void
+test_threads(void)
+{
+    struct street *street = calloc(1, sizeof *street);
+    pthread_t threads[THREADS];
+    long finished = 0;
+    long times = 0;
+
+    CHECK(csq_mailbox_init(&street->mailbox) == 0);
+    pthread_barrier_init(&street->start, NULL, THREADS + 1);
+    for (int i = 0; i < THREADS; i++) {
+        pthread_create(&threads[i], NULL, post_jobs, street);
+    }
+    pthread_barrier_wait(&street->start);
+    while (finished < THREADS * EACH) {
+        struct pollfd wake = {.fd = street->mailbox.wake_read, .events = POLLIN};
+        struct csq_job *job;
+
+        poll(&wake, 1, -1);
+        while ((job = csq_mailbox_take(&street->mailbox)) != NULL) {
+            times++;
+            finished += job->done;
+        }
+    }
+    CHECK(finished == THREADS * EACH);
+    CHECK(times <= (NEWS + 1L) * THREADS * EACH);
+    for (int i = 0; i < THREADS; i++) {
+        pthread_join(threads[i], NULL);
+    }
+    CHECK(csq_mailbox_take(&street->mailbox) == NULL);
+    CHECK(!is_ringing(&street->mailbox));
+    csq_mailbox_destroy(&street->mailbox);
+    pthread_barrier_destroy(&street->start);
+    free(street);
+}
+
+int
+main(int argc, char **argv)
+{
+    static const struct harness_test tests[] = {
+        {"burst", test_burst}, {"quiet", test_quiet},     {"news", test_news},
+        {"full", test_full},   {"threads", test_threads},
+    };
+
+    return harness_main(argc, argv, tests, sizeof tests / sizeof *tests);
+}
