@@ -174,7 +174,8 @@ end_transaction(struct csq_db *db, const char *sql, struct csq_error *error)
 {
     int rc = SQLITE_OK;
 
-    if (!sqlite3_get_autocommit(db->handle)) {
+    /* With CSQ_MANUAL there is one, or somebody has ended it by hand and is told so. */
+    if (db->autocommit == CSQ_MANUAL || !sqlite3_get_autocommit(db->handle)) {
         rc = csq_db_run(db, sql, error);
     }
     if (rc == SQLITE_OK && db->autocommit == CSQ_MANUAL) {
