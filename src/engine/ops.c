@@ -51,6 +51,20 @@ begin(struct csq_db *db, struct csq_job *job, const struct csq_stmt *stmt, bool 
     return SQLITE_OK;
 }
 
+/* A transaction that only a cancelled job has begun, and that nobody was told of, is
+ * not left behind. A job that fails by itself leaves it, as in the sqlite3 module. */
+static void
+undo_begin(struct csq_db *db, const struct csq_job *job, bool began)
+{
+    struct csq_error ignored;
+
+    if (began && atomic_load(&job->cancelled) && !sqlite3_get_autocommit(db->handle)) {
+        csq_error_init(&ignored);
+        csq_db_run(db, "ROLLBACK", &ignored);
+        csq_error_clear(&ignored);
+    }
+}
+
 /* Runs the statement that `job->cursor` holds, parameters bound. */
 static int
 run_statement(struct csq_db *db, struct csq_job *job)
@@ -122,6 +136,7 @@ op_execute(struct csq_db *db, struct csq_job *job)
     }
     if (rc != SQLITE_OK) {
         csq_cursor_reset(cursor, &db->cache);
+        undo_begin(db, job, began);
     }
     job->last_rowid = sqlite3_last_insert_rowid(db->handle);
     return rc;
@@ -222,12 +237,8 @@ op_executemany(struct csq_db *db, struct csq_job *job)
         job->cursor->stepping = false;
     }
     csq_stmt_put(&db->cache, stmt);
-    if (rc == CSQ_CANCELLED && began) {
-        struct csq_error ignored;
-
-        csq_error_init(&ignored);
-        csq_db_run(db, "ROLLBACK", &ignored);
-        csq_error_clear(&ignored);
+    if (rc != SQLITE_OK) {
+        undo_begin(db, job, began);
     }
     return rc;
 }
