@@ -2,6 +2,7 @@
 
 import os
 import re
+import signal
 import subprocess
 import sys
 import textwrap
@@ -24,6 +25,8 @@ def run_program(source, directory, *, options=("-W", "default"), seconds=30):
         text=True,
         timeout=seconds,
         check=False,
+        # Ctrl-C is ignored in what a shell has put into the background, and in its children.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
 
 
@@ -34,7 +37,9 @@ def unexpected(stderr):
 
 def threads():
     """Return how many threads of this process Python's threading has not made (Linux)."""
-    return len(os.listdir("/proc/self/task")) - threading.active_count()
+    # A dummy stands for a thread that threading has not made, also when that is long gone.
+    made = [t for t in threading.enumerate() if not isinstance(t, threading._DummyThread)]
+    return len(os.listdir("/proc/self/task")) - len(made)
 
 
 def least(count, seconds=0.1):

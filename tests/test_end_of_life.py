@@ -571,8 +571,11 @@ def test_connection_whose_loop_is_closed_is_forgotten_while_another_loop_lives_o
     try:
         other = living.run_until_complete(open_memory())
         loop, db = in_loop(open_memory)
-        loop.run_until_complete(send([db.execute_fetchall("select 1") for _ in range(10)]))
+        release = threading.Event()
+        loop.run_until_complete(db.create_function("block", 0, lambda: release.wait(SECONDS)))
+        loop.run_until_complete(send([db.execute_fetchall("select block()")]))
         loop.close()
+        release.set()
         thread = db._thread
         with pytest.warns(ResourceWarning, match="was deleted before being closed"):
             del db, loop
@@ -814,7 +817,7 @@ counts = []
 stop = threading.Event()
 thread = threading.Thread(target=work, args=(stop,))
 thread.start()
-codes = {in_child(lambda: 0, sys.exit) for _ in range(30)}
+codes = {in_child(lambda: 0, sys.exit) for _ in range(15)}
 stop.set()
 thread.join()
 print(codes, counts[0] > 0)

@@ -1,5 +1,5 @@
 /* The thread. It ends after the job that closes the database, or that failed to
- * open it: the queue is closed first, so a job is either run (and, with no
+ * open it: the queue is closed with it, so a job is either run (and, with no
  * database, told so) or refused, never lost.
  *
  * All signals are blocked in it: they are the main thread's. */
@@ -96,39 +96,53 @@ give_back(struct csq_job *job)
     }
 }
 
-/* Runs what stands in `jobs`, in order. False: the database is closed now. */
+/* Whether the thread ends with this job: the database is closed, or never opened. */
 static bool
+is_last(const struct csq_job *job)
+{
+    return job->op == CSQ_CLOSE || (job->op == CSQ_OPEN && job->error.code != SQLITE_OK);
+}
+
+/* Runs what stands in `jobs`, in order. Gives the job that is the last one, to be
+ * given back when the thread has nothing more to do; NULL: there will be more. */
+static struct csq_job *
 run_list(struct csq_worker *worker, struct csq_list *jobs)
 {
-    bool open = true;
+    struct csq_job *last = NULL;
     struct csq_link *link;
 
     while ((link = csq_list_shift(jobs)) != NULL) {
         struct csq_job *job = csq_item(link, struct csq_job, link);
 
         run(worker, job);
-        if (job->op == CSQ_CLOSE || (job->op == CSQ_OPEN && job->error.code != SQLITE_OK)) {
+        if (last == NULL && is_last(job)) {
             csq_queue_close(&worker->queue, jobs);
-            open = false;
+            last = job;
+        } else {
+            give_back(job);
         }
-        give_back(job);
     }
-    return open;
+    return last;
 }
 
 static void *
 work(void *argument)
 {
     struct csq_worker *worker = argument;
+    struct csq_job *last;
     struct csq_list jobs;
 
     csq_list_init(&jobs);
     do {
         csq_queue_take(&worker->queue, &jobs);
-    } while (run_list(worker, &jobs));
+        last = run_list(worker, &jobs);
+    } while (last == NULL);
+    /* Whoever hears that the connection is closed may end the interpreter at once,
+     * and finds nothing of this thread in it. */
     if (worker->at_end != NULL) {
         worker->at_end(worker->at_end_argument);
     }
+    give_back(last);
     pthread_mutex_lock(&worker->lock);
     worker->running = false;
     pthread_cond_broadcast(&worker->ended);
