@@ -8,15 +8,23 @@ any thread.
 """
 
 from collections.abc import Awaitable, Iterator
-from typing import TYPE_CHECKING, Any, Optional, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Optional, TypeVar
 
 from .cursor import Cursor
 
 if TYPE_CHECKING:
-    from ._csqlite import _IsolationLevel
     from .core import Connection
 
 _T = TypeVar("_T")
+
+
+def _owners(name: str, doc: str) -> property:
+    """Return a property that is the owner's of that name, which may refuse to be set."""
+    return property(
+        lambda self: getattr(self._owner, name),
+        lambda self, value: setattr(self._owner, name, value),
+        doc=doc,
+    )
 
 
 class RawCursor:
@@ -74,43 +82,12 @@ class RawCursor:
             raise StopIteration
         return row
 
-    @property
-    def connection(self) -> "RawConnection":
-        """The connection it belongs to."""
-        return cast("RawConnection", self._owner.connection)
-
-    @property
-    def description(self) -> Any:
-        """One 7-tuple a column, or None."""
-        return self._owner.description
-
-    @property
-    def rowcount(self) -> int:
-        """Rows changed by DML, else -1."""
-        return self._owner.rowcount
-
-    @property
-    def lastrowid(self) -> Optional[int]:
-        """last_insert_rowid() after the last execute()."""
-        return self._owner.lastrowid
-
-    @property
-    def arraysize(self) -> int:
-        """How many rows fetchmany() gives by default."""
-        return self._owner.arraysize
-
-    @arraysize.setter
-    def arraysize(self, value: int) -> None:
-        self._owner.arraysize = value
-
-    @property
-    def row_factory(self) -> Any:
-        """What makes rows of tuples, or None."""
-        return self._owner.row_factory
-
-    @row_factory.setter
-    def row_factory(self, factory: Any) -> None:
-        self._owner.row_factory = factory
+    connection = _owners("connection", "The connection it belongs to.")
+    description = _owners("description", "One 7-tuple a column, or None.")
+    rowcount = _owners("rowcount", "Rows changed by DML, else -1.")
+    lastrowid = _owners("lastrowid", "last_insert_rowid() after the last execute().")
+    arraysize = _owners("arraysize", "How many rows fetchmany() gives by default.")
+    row_factory = _owners("row_factory", "What makes rows of tuples, or None.")
 
 
 class RawConnection:
@@ -171,51 +148,12 @@ class RawConnection:
         else:
             self.rollback()
 
-    @property
-    def in_transaction(self) -> bool:
-        """Whether a transaction is open."""
-        return self._owner.in_transaction
-
-    @property
-    def total_changes(self) -> int:
-        """Rows changed since the connection was opened."""
-        return self._owner.total_changes
-
-    @property
-    def autocommit(self) -> Any:
-        """How transactions are controlled: see connect()."""
-        return self._owner.autocommit
-
-    @autocommit.setter
-    def autocommit(self, value: Any) -> None:
-        self._owner.autocommit = value
-
-    @property
-    def isolation_level(self) -> "_IsolationLevel":
-        """How the implicit BEGIN is qualified, or None."""
-        return self._owner.isolation_level
-
-    @isolation_level.setter
-    def isolation_level(self, value: "_IsolationLevel") -> None:
-        self._owner.isolation_level = value
-
-    @property
-    def row_factory(self) -> Any:
-        """What makes rows of tuples, or None."""
-        return self._owner.row_factory
-
-    @row_factory.setter
-    def row_factory(self, factory: Any) -> None:
-        self._owner.row_factory = factory
-
-    @property
-    def text_factory(self) -> Any:
-        """What makes TEXT values of bytes."""
-        return self._owner.text_factory
-
-    @text_factory.setter
-    def text_factory(self, factory: Any) -> None:
-        self._owner.text_factory = factory
+    in_transaction = _owners("in_transaction", "Whether a transaction is open.")
+    total_changes = _owners("total_changes", "Rows changed since it was opened.")
+    autocommit = _owners("autocommit", "How transactions are controlled: see connect().")
+    isolation_level = _owners("isolation_level", "How the implicit BEGIN is qualified, or None.")
+    row_factory = _owners("row_factory", "What makes rows of tuples, or None.")
+    text_factory = _owners("text_factory", "What makes TEXT values of bytes.")
 
 
 # Methods whose request gives what sqlite3's method of that name returns.

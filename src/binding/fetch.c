@@ -77,37 +77,40 @@ take_chunk(CursorObject *self, RequestObject *request)
     return 0;
 }
 
-static void
-ask_for_chunk(CursorObject *self, RequestObject *request)
+/* Lets the request end with the next row that is here; without one, with None, or
+ * with StopAsyncIteration when it iterates (`number` is set). */
+static enum request_answer
+give_row(CursorObject *self, RequestObject *request)
 {
-    request->job.rows = self->iter_chunk_size > 0 ? (size_t)self->iter_chunk_size : 1;
-    request->job.texts = self->connection->detect_types != 0;
+    request->result = take_one(self);
+    if (request->result == NULL && !PyErr_Occurred()) {
+        if (request->number) {
+            PyErr_SetNone(PyExc_StopAsyncIteration);
+        } else {
+            request->result = Py_NewRef(Py_None);
+        }
+    }
+    return request->result == NULL ? REQUEST_FAILED : REQUEST_READY;
 }
 
 static enum request_answer
-one_pack(RequestObject *request)
+row_pack(RequestObject *request)
 {
     CursorObject *self = (CursorObject *)request->target;
 
     if (cursor_use(request, CONNECTION_DEFERRED) < 0) {
         return REQUEST_FAILED;
     }
-    if (!is_served_here(self, 1)) {
-        ask_for_chunk(self, request);
-        return cursor_send(request);
+    if (is_served_here(self, 1)) {
+        return give_row(self, request);
     }
-    request->result = take_one(self);
-    if (request->result == NULL) {
-        if (PyErr_Occurred()) {
-            return REQUEST_FAILED;
-        }
-        request->result = Py_NewRef(Py_None);
-    }
-    return REQUEST_READY;
+    request->job.rows = self->iter_chunk_size > 0 ? (size_t)self->iter_chunk_size : 1;
+    request->job.texts = self->connection->detect_types != 0;
+    return cursor_send(request);
 }
 
 static enum request_answer
-one_unpack(RequestObject *request, int64_t deadline)
+row_unpack(RequestObject *request, int64_t deadline)
 {
     CursorObject *self = (CursorObject *)request->target;
     enum request_answer answer = cursor_wait(self, request);
@@ -116,24 +119,14 @@ one_unpack(RequestObject *request, int64_t deadline)
     if (answer != REQUEST_READY) {
         return answer;
     }
-    if (take_chunk(self, request) < 0) {
-        return REQUEST_FAILED;
-    }
-    request->result = take_one(self);
-    if (request->result == NULL) {
-        if (PyErr_Occurred()) {
-            return REQUEST_FAILED;
-        }
-        request->result = Py_NewRef(Py_None);
-    }
-    return REQUEST_READY;
+    return take_chunk(self, request) < 0 ? REQUEST_FAILED : give_row(self, request);
 }
 
 PyObject *
 cursor_fetchone(CursorObject *self, PyObject *unused)
 {
     static const struct request_hooks hooks = {
-        .name = "Cursor.fetchone", .pack = one_pack, .unpack = one_unpack};
+        .name = "Cursor.fetchone", .pack = row_pack, .unpack = row_unpack};
 
     (void)unused;
     if (self->foreign != NULL) {
@@ -148,45 +141,13 @@ cursor_fetchone(CursorObject *self, PyObject *unused)
 
 /* -- async for ---------------------------------------------------------------- */
 
-static enum request_answer
-next_unpack(RequestObject *request, int64_t deadline)
-{
-    CursorObject *self = (CursorObject *)request->target;
-    enum request_answer answer = cursor_wait(self, request);
-
-    (void)deadline;
-    if (answer != REQUEST_READY) {
-        return answer;
-    }
-    if (take_chunk(self, request) < 0) {
-        return REQUEST_FAILED;
-    }
-    request->result = take_one(self);
-    if (request->result == NULL) {
-        if (!PyErr_Occurred()) {
-            PyErr_SetNone(PyExc_StopAsyncIteration);
-        }
-        return REQUEST_FAILED;
-    }
-    return REQUEST_READY;
-}
-
-static enum request_answer
-next_pack(RequestObject *request)
-{
-    if (cursor_use(request, CONNECTION_DEFERRED) < 0) {
-        return REQUEST_FAILED;
-    }
-    ask_for_chunk((CursorObject *)request->target, request);
-    return cursor_send(request);
-}
-
 /* The awaitable for the next row; NULL with an exception. */
 static PyObject *
 next_row(CursorObject *self)
 {
     static const struct request_hooks hooks = {
-        .name = "Cursor.__anext__", .pack = next_pack, .unpack = next_unpack};
+        .name = "Cursor.__anext__", .pack = row_pack, .unpack = row_unpack};
+    RequestObject *request;
     PyObject *row;
 
     if (self->foreign != NULL) {
@@ -197,8 +158,11 @@ next_row(CursorObject *self)
         return NULL;
     }
     if (self->closed || !is_served_here(self, 1)) {
-        return (PyObject *)connection_request(self->connection, &hooks, CSQ_FETCH,
-                                              (PyObject *)self);
+        request = connection_request(self->connection, &hooks, CSQ_FETCH, (PyObject *)self);
+        if (request != NULL) {
+            request->number = 1;
+        }
+        return (PyObject *)request;
     }
     row = take_one(self);
     if (row == NULL) {
