@@ -11,7 +11,7 @@ import os
 import sqlite3
 import tempfile
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any, Callable, Optional
 
 from . import _csqlite, core
@@ -96,15 +96,20 @@ async def _copy(
 ) -> None:
     """Copy step by step; both connections are free between two steps."""
     copy = source._backup(target, name)
-    # A copy that is let go before it is done, by a cancellation for instance, is ended by
-    # the worker: there is nothing to await for it here.
-    while True:
-        status, remaining, total = await copy.step(pages if pages > 0 else -1)
-        if progress is not None:
-            await source._execute(progress, status, remaining, total)
-        if status == _csqlite.SQLITE_DONE:
-            break
-        await asyncio.sleep(sleep)
+    try:
+        while True:
+            status, remaining, total = await copy.step(pages if pages > 0 else -1)
+            if progress is not None:
+                await source._execute(progress, status, remaining, total)
+            if status == _csqlite.SQLITE_DONE:
+                break
+            await asyncio.sleep(sleep)
+    finally:
+        # Whoever hears of the end may look into the target at once. A connection that is
+        # closed by now has ended the backup itself.
+        with suppress(ValueError):
+            while (await copy.step(0))[0] == _csqlite.SQLITE_BUSY:
+                await asyncio.sleep(0.001)
 
 
 async def _copy_to_stdlib(

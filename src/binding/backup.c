@@ -26,7 +26,8 @@ step_pack(RequestObject *request)
 {
     BackupObject *self = (BackupObject *)request->target;
 
-    if (connection_use(request, CONNECTION_DEFERRED) < 0 || connection_check(self->target) < 0) {
+    if (connection_use(request, CONNECTION_DEFERRED) < 0 ||
+        (request->number != 0 && connection_check(self->target) < 0)) {
         return REQUEST_FAILED;
     }
     self->rest->backup.pages = (int)request->number;

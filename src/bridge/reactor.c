@@ -19,8 +19,8 @@
 #include "bridge/request.h"
 
 enum {
-    SLICE_NANOSECONDS = 200 * 1000, /* for one request with news */
-    TURN_NANOSECONDS = 400 * 1000,  /* for all of them, before the loop goes on */
+    SLICE_NANOSECONDS = 100 * 1000, /* for one request with news */
+    TURN_NANOSECONDS = 150 * 1000,  /* for all of them, before the loop goes on */
 };
 
 typedef struct {
