@@ -44,7 +44,7 @@ struct csq_db {
     bool stoppable;            /* stopping the running statement undoes nothing but it */
     bool reading;              /* the running statement only reads */
     void *context;             /* of the running job, for callbacks; NULL: none */
-    int statements;            /* jobs that run, each in a callback of the one before */
+    int running;               /* jobs that run, each in a callback of the one before */
     atomic_bool quitting;      /* the process ends: what only reads ends too */
     int timeout;               /* milliseconds */
     int waited;                /* milliseconds of the current wait for a lock */

@@ -383,7 +383,7 @@ static bool
 is_recursive(const struct csq_db *db, const struct csq_job *job)
 {
     return (job->cursor != NULL && job->cursor->stepping) ||
-           (job->op == CSQ_CLOSE && db->statements > 0);
+           (job->op == CSQ_CLOSE && db->running > 0);
 }
 
 void
@@ -410,7 +410,7 @@ csq_op_run(struct csq_db *db, struct csq_job *job)
     }
     /* A callback of a statement may run another one: what holds for the outer
      * statement holds again when the inner one is done. */
-    db->statements += job->op == CSQ_CALL ? 0 : 1;
+    db->running += job->op == CSQ_CALL ? 0 : 1;
     db->stop = &job->cancelled;
     db->context = job->context;
     db->stoppable = false;
@@ -424,6 +424,6 @@ csq_op_run(struct csq_db *db, struct csq_job *job)
     db->reading = reading;
     db->waited = waited;
     db->context = context;
-    db->statements -= job->op == CSQ_CALL ? 0 : 1;
+    db->running -= job->op == CSQ_CALL ? 0 : 1;
     csq_db_publish(db);
 }
