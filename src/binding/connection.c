@@ -463,7 +463,7 @@ connection_dealloc(ConnectionObject *self)
      * do not exist here. */
     if (!self->forked) {
         if (self->worker != NULL) {
-            csq_worker_put(self->worker);
+            module_see_off(self->state, self->worker);
         }
         gate_put(self->gate);
     }

@@ -45,10 +45,27 @@ module_import(const char *module, const char *name)
     return attribute;
 }
 
+void
+module_see_off(struct module_state *state, struct csq_worker *worker)
+{
+    struct csq_link *link = state->leaving.head.next;
+
+    csq_list_append(&state->leaving, &worker->kept);
+    while (link != &state->leaving.head) {
+        struct csq_worker *other = csq_item(link, struct csq_worker, kept);
+
+        link = link->next;
+        if (!csq_worker_is_running(other)) {
+            csq_link_remove(&other->kept);
+            csq_worker_put(other);
+        }
+    }
+}
+
 /* -- the end of the process, and its children --------------------------------- */
 
-/* Gives the workers of all connections, each with a reference, and their number;
- * NULL: no memory, or none. */
+/* Gives all workers that may run, each with a reference, and their number; NULL: no
+ * memory, or none. */
 static struct csq_worker **
 workers_of(struct module_state *state, size_t *count)
 {
@@ -61,6 +78,9 @@ workers_of(struct module_state *state, size_t *count)
          link = link->next) {
         most++;
     }
+    for (link = state->leaving.head.next; link != &state->leaving.head; link = link->next) {
+        most++;
+    }
     workers = PyMem_Calloc(most + 1, sizeof *workers);
     for (link = state->connections.head.next; workers != NULL && link != &state->connections.head;
          link = link->next) {
@@ -69,6 +89,9 @@ workers_of(struct module_state *state, size_t *count)
         if (!connection->forked) {
             workers[(*count)++] = csq_worker_get(connection->worker);
         }
+    }
+    while (workers != NULL && (link = csq_list_shift(&state->leaving)) != NULL) {
+        workers[(*count)++] = csq_item(link, struct csq_worker, kept);
     }
     return workers;
 }
@@ -110,6 +133,8 @@ after_fork(PyObject *module, PyObject *unused)
     for (link = state->connections.head.next; link != &state->connections.head;
          link = link->next) {
         csq_item(link, ConnectionObject, all)->forked = true;
+    }
+    while (csq_list_shift(&state->leaving) != NULL) {
     }
     /* Nor are its reactors, whose locks a worker may have held. */
     while (csq_list_shift(&state->bridge.reactors) != NULL) {
@@ -209,6 +234,7 @@ module_exec(PyObject *module)
 {
     struct module_state *state = PyModule_GetState(module);
 
+    csq_list_init(&state->leaving);
     csq_list_init(&state->connections);
     if (bridge_init(&state->bridge, module) < 0 || take_sqlite3(state) < 0) {
         return -1;

@@ -6,9 +6,12 @@
 #include "bridge/compat.h"
 #include "bridge/reactor.h"
 #include "engine/list.h"
+#include "engine/worker.h"
 
 struct module_state {
     struct bridge bridge;
+    struct csq_list leaving; /* workers whose connection is gone, by csq_worker.kept; each
+                                with a reference, until it has ended */
     struct csq_list connections; /* those whose worker was started, by ConnectionObject.all */
     PyTypeObject *connection_type;
     PyTypeObject *cursor_type;
@@ -35,6 +38,10 @@ struct module_state {
     PyObject *str_conform; /* "__conform__" */
     PyObject *str_upper;
 };
+
+/* Takes a reference to a worker that was told to stop: the end of the interpreter
+ * waits for it. GIL held. */
+void module_see_off(struct module_state *state, struct csq_worker *worker);
 
 /* The state of the module that defines `type`, or NULL with TypeError. */
 struct module_state *module_state_of_type(PyTypeObject *type);

@@ -22,6 +22,7 @@ csq_worker_new(void)
     if (worker == NULL) {
         return NULL;
     }
+    csq_link_init(&worker->kept);
     atomic_init(&worker->references, 1);
     csq_queue_init(&worker->queue);
     csq_db_init(&worker->db);

@@ -16,6 +16,7 @@
 #include "engine/queue.h"
 
 struct csq_worker {
+    struct csq_link kept; /* for whoever holds it; the worker does not look at it */
     atomic_int references;
     struct csq_queue queue;
     struct csq_db db;
