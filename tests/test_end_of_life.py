@@ -352,7 +352,13 @@ asyncio.run(main())
 def test_keyboard_interrupt_while_a_query_is_awaited(tmp_path):
     program = """
 import signal
+async def awake():
+    # A signal that comes between the last bytecode and epoll_wait() is seen by the next one.
+    while True:
+        await asyncio.sleep(0.01)
+
 async def main():
+    waking = asyncio.ensure_future(awake())
     global db
     db = await open_table()
     await db.execute("insert into t values (1)")
@@ -376,7 +382,13 @@ except KeyboardInterrupt:
 def test_keyboard_interrupt_that_nobody_catches(tmp_path):
     program = """
 import signal
+async def awake():
+    # A signal that comes between the last bytecode and epoll_wait() is seen by the next one.
+    while True:
+        await asyncio.sleep(0.01)
+
 async def main():
+    waking = asyncio.ensure_future(awake())
     global db
     db = await open_table()
     await db.create_function("started", 0, lambda: os.kill(os.getpid(), signal.SIGINT) or 0)
