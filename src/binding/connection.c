@@ -428,12 +428,7 @@ connection_finalize(ConnectionObject *self)
             PyErr_WriteUnraisable((PyObject *)self);
         }
         if (foreign != NULL) {
-            PyObject *close = PyObject_GetAttrString(foreign, "close");
-            PyObject *queued = close == NULL ? NULL : connection_enqueue(self, close);
-
-            PyErr_Clear();
-            Py_XDECREF(close);
-            Py_XDECREF(queued);
+            connection_close_foreign(self, foreign);
         }
     }
     if (!self->forked && self->worker != NULL) {

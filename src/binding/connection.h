@@ -80,4 +80,7 @@ PyObject *connection_stop(ConnectionObject *self, PyObject *unused);
 PyObject *connection_call(ConnectionObject *self, PyObject *args, PyObject *kwargs);
 PyObject *connection_enqueue(ConnectionObject *self, PyObject *callable);
 
+/* Lets the worker close a foreign DB-API connection in its turn; nobody is told. */
+void connection_close_foreign(ConnectionObject *self, PyObject *foreign);
+
 #endif

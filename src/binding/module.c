@@ -185,8 +185,6 @@ take_sqlite3(struct module_state *state)
         PyObject **where;
         const char *name;
     } names[] = {
-        {&state->Warning, "Warning"},
-        {&state->Error, "Error"},
         {&state->InterfaceError, "InterfaceError"},
         {&state->DatabaseError, "DatabaseError"},
         {&state->DataError, "DataError"},
@@ -194,7 +192,6 @@ take_sqlite3(struct module_state *state)
         {&state->IntegrityError, "IntegrityError"},
         {&state->InternalError, "InternalError"},
         {&state->ProgrammingError, "ProgrammingError"},
-        {&state->NotSupportedError, "NotSupportedError"},
         {&state->adapters, "adapters"},
         {&state->converters, "converters"},
         {&state->prepare_protocol, "PrepareProtocol"},
@@ -280,8 +277,6 @@ module_clear(PyObject *module)
     Py_CLEAR(state->cursor_type);
     Py_CLEAR(state->backup_type);
     Py_CLEAR(state->handle_type);
-    Py_CLEAR(state->Warning);
-    Py_CLEAR(state->Error);
     Py_CLEAR(state->InterfaceError);
     Py_CLEAR(state->DatabaseError);
     Py_CLEAR(state->DataError);
@@ -289,7 +284,6 @@ module_clear(PyObject *module)
     Py_CLEAR(state->IntegrityError);
     Py_CLEAR(state->InternalError);
     Py_CLEAR(state->ProgrammingError);
-    Py_CLEAR(state->NotSupportedError);
     Py_CLEAR(state->adapters);
     Py_CLEAR(state->converters);
     Py_CLEAR(state->prepare_protocol);

@@ -19,8 +19,6 @@ struct module_state {
     PyTypeObject *handle_type;
 
     /* Of the sqlite3 module: its exceptions are ours, its registries are asked. */
-    PyObject *Warning;
-    PyObject *Error;
     PyObject *InterfaceError;
     PyObject *DatabaseError;
     PyObject *DataError;
@@ -28,7 +26,6 @@ struct module_state {
     PyObject *IntegrityError;
     PyObject *InternalError;
     PyObject *ProgrammingError;
-    PyObject *NotSupportedError;
     PyObject *adapters;
     PyObject *converters;
     PyObject *prepare_protocol;

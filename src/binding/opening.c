@@ -304,6 +304,17 @@ open_unpack(RequestObject *request, int64_t deadline)
     return REQUEST_READY;
 }
 
+void
+connection_close_foreign(ConnectionObject *self, PyObject *foreign)
+{
+    PyObject *close = PyObject_GetAttrString(foreign, "close");
+    PyObject *queued = close == NULL ? NULL : connection_enqueue(self, close);
+
+    PyErr_Clear();
+    Py_XDECREF(close);
+    Py_XDECREF(queued);
+}
+
 /* What has been opened by now is closed in its turn; what has not, by the worker. */
 static void
 open_abandon(RequestObject *request)
@@ -312,12 +323,7 @@ open_abandon(RequestObject *request)
     PyObject *foreign = self->foreign != NULL ? self->foreign : request->result;
 
     if (request->job.op == CSQ_CALL && foreign != NULL && foreign != request->owner) {
-        PyObject *close = PyObject_GetAttrString(foreign, "close");
-        PyObject *queued = close == NULL ? NULL : connection_enqueue(self, close);
-
-        PyErr_Clear();
-        Py_XDECREF(close);
-        Py_XDECREF(queued);
+        connection_close_foreign(self, foreign);
     }
     stop_worker(self);
 }

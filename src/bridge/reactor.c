@@ -406,7 +406,6 @@ intern_strings(struct bridge *bridge)
         {&bridge->str_call_soon, "call_soon"},
         {&bridge->str_create_future, "create_future"},
         {&bridge->str_done, "done"},
-        {&bridge->str_is_closed, "is_closed"},
         {&bridge->str_set_result, "set_result"},
     };
 
@@ -471,6 +470,5 @@ bridge_clear(struct bridge *bridge)
     Py_CLEAR(bridge->str_call_soon);
     Py_CLEAR(bridge->str_create_future);
     Py_CLEAR(bridge->str_done);
-    Py_CLEAR(bridge->str_is_closed);
     Py_CLEAR(bridge->str_set_result);
 }

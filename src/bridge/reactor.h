@@ -25,7 +25,6 @@ struct bridge {
     PyObject *str_call_soon;
     PyObject *str_create_future;
     PyObject *str_done;
-    PyObject *str_is_closed;
     PyObject *str_set_result;
 };
 
