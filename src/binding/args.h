@@ -5,6 +5,9 @@
 
 #include "bridge/compat.h"
 
+/* The flags of a method that parses its arguments with args_parse(). */
+#define ARGS_FASTCALL (METH_FASTCALL | METH_KEYWORDS)
+
 /* What a method takes. */
 struct args_spec {
     const char *method;       /* for messages */

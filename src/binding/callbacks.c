@@ -165,15 +165,15 @@ creating(ConnectionObject *self, const struct request_hooks *hooks, apply_functi
     return request;
 }
 
-const char callbacks_create_function_doc[] =
+static const char create_function_doc[] =
     "create_function($self, name, num_params, func, deterministic=False)\n--\n\n"
     "Let SQL call `func`, a callable, as name(...) with num_params arguments (-1: any).\n\n"
     "It is called on the worker. None removes the function. An exception in it makes the\n"
     "statement fail with OperationalError. sqlite3_create_function_v2().";
 
-PyObject *
-callbacks_create_function(ConnectionObject *self, PyObject *const *args, Py_ssize_t nargs,
-                          PyObject *kwnames)
+static PyObject *
+connection_create_function(ConnectionObject *self, PyObject *const *args, Py_ssize_t nargs,
+                           PyObject *kwnames)
 {
     static const char *const names[] = {"name", "num_params", "func", "deterministic"};
     static const struct args_spec spec = {"create_function", 4, 3, 4, names};
@@ -194,15 +194,15 @@ callbacks_create_function(ConnectionObject *self, PyObject *const *args, Py_ssiz
                              : creating(self, &hooks, create_function, values, deterministic);
 }
 
-const char callbacks_create_aggregate_doc[] =
+static const char create_aggregate_doc[] =
     "create_aggregate($self, name, n_arg, aggregate_class)\n--\n\n"
     "Let SQL use an aggregate: a class with step(*values) and finalize().\n\n"
     "Both are called on the worker. None removes the aggregate. As sqlite3's\n"
     "Connection.create_aggregate(); aiosqlite has no such method.";
 
-PyObject *
-callbacks_create_aggregate(ConnectionObject *self, PyObject *const *args, Py_ssize_t nargs,
-                           PyObject *kwnames)
+static PyObject *
+connection_create_aggregate(ConnectionObject *self, PyObject *const *args, Py_ssize_t nargs,
+                            PyObject *kwnames)
 {
     static const char *const names[] = {"name", "n_arg", "aggregate_class"};
     static const struct args_spec spec = {"create_aggregate", 3, 3, 3, names};
@@ -241,15 +241,15 @@ create_collation(struct csq_job *job, sqlite3 *handle)
     return rc == SQLITE_OK ? rc : csq_error_copy(&job->error, handle, rc);
 }
 
-const char callbacks_create_collation_doc[] =
+static const char create_collation_doc[] =
     "create_collation($self, name, callback)\n--\n\n"
     "Let SQL order text by callback(a, b), which gives a negative, zero or positive int.\n\n"
     "It is called on the worker. None removes the collation. As sqlite3's\n"
     "Connection.create_collation(); aiosqlite has no such method.";
 
-PyObject *
-callbacks_create_collation(ConnectionObject *self, PyObject *const *args, Py_ssize_t nargs,
-                           PyObject *kwnames)
+static PyObject *
+connection_create_collation(ConnectionObject *self, PyObject *const *args, Py_ssize_t nargs,
+                            PyObject *kwnames)
 {
     static const char *const names[] = {"name", "callback"};
     static const struct args_spec spec = {"create_collation", 2, 2, 2, names};
@@ -330,15 +330,15 @@ set_trace(struct csq_job *job, sqlite3 *handle)
     return rc == SQLITE_OK ? rc : csq_error_copy(&job->error, handle, rc);
 }
 
-const char callbacks_set_authorizer_doc[] =
+static const char set_authorizer_doc[] =
     "set_authorizer($self, authorizer_callback)\n--\n\n"
     "Ask authorizer_callback(action, arg1, arg2, database, trigger) for each access.\n\n"
     "It gives SQLITE_OK, SQLITE_DENY or SQLITE_IGNORE, on the worker, while statements are\n"
     "prepared. An exception denies. None removes it (on every Python version).";
 
-PyObject *
-callbacks_set_authorizer(ConnectionObject *self, PyObject *const *args, Py_ssize_t nargs,
-                         PyObject *kwnames)
+static PyObject *
+connection_set_authorizer(ConnectionObject *self, PyObject *const *args, Py_ssize_t nargs,
+                          PyObject *kwnames)
 {
     static const char *const names[] = {"authorizer_callback"};
     static const struct args_spec spec = {"set_authorizer", 1, 1, 1, names};
@@ -356,15 +356,15 @@ callbacks_set_authorizer(ConnectionObject *self, PyObject *const *args, Py_ssize
     return apply_request(self, &hooks, set_authorizer, NULL, callable, 0);
 }
 
-const char callbacks_set_progress_handler_doc[] =
+static const char set_progress_handler_doc[] =
     "set_progress_handler($self, handler, n)\n--\n\n"
     "Call handler() every `n` steps of SQLite's virtual machine, on the worker.\n\n"
     "When it gives a true value, or raises, the statement is stopped: OperationalError\n"
     "(\"interrupted\"). None removes it.";
 
-PyObject *
-callbacks_set_progress_handler(ConnectionObject *self, PyObject *const *args, Py_ssize_t nargs,
-                               PyObject *kwnames)
+static PyObject *
+connection_set_progress_handler(ConnectionObject *self, PyObject *const *args, Py_ssize_t nargs,
+                                PyObject *kwnames)
 {
     static const char *const names[] = {"handler", "n"};
     static const struct args_spec spec = {"set_progress_handler", 2, 2, 2, names};
@@ -390,15 +390,15 @@ callbacks_set_progress_handler(ConnectionObject *self, PyObject *const *args, Py
     return apply_request(self, &hooks, set_progress, NULL, values[0], (Py_ssize_t)steps);
 }
 
-const char callbacks_set_trace_callback_doc[] =
+static const char set_trace_callback_doc[] =
     "set_trace_callback($self, handler)\n--\n\n"
     "Call handler(sql) for each statement that begins to run, on the worker.\n\n"
     "The SQL has its parameters filled in. What the handler gives or raises is ignored.\n"
     "None removes it.";
 
-PyObject *
-callbacks_set_trace_callback(ConnectionObject *self, PyObject *const *args, Py_ssize_t nargs,
-                             PyObject *kwnames)
+static PyObject *
+connection_set_trace_callback(ConnectionObject *self, PyObject *const *args, Py_ssize_t nargs,
+                              PyObject *kwnames)
 {
     static const char *const names[] = {"handler"};
     static const struct args_spec spec = {"set_trace_callback", 1, 1, 1, names};
@@ -415,3 +415,22 @@ callbacks_set_trace_callback(ConnectionObject *self, PyObject *const *args, Py_s
     }
     return apply_request(self, &hooks, set_trace, NULL, callable, 0);
 }
+
+/* -- the methods --------------------------------------------------------------- */
+
+
+PyMethodDef callbacks_methods[] = {
+    {"create_function", (PyCFunction)(void (*)(void))connection_create_function, ARGS_FASTCALL,
+     create_function_doc},
+    {"create_aggregate", (PyCFunction)(void (*)(void))connection_create_aggregate, ARGS_FASTCALL,
+     create_aggregate_doc},
+    {"create_collation", (PyCFunction)(void (*)(void))connection_create_collation, ARGS_FASTCALL,
+     create_collation_doc},
+    {"set_authorizer", (PyCFunction)(void (*)(void))connection_set_authorizer, ARGS_FASTCALL,
+     set_authorizer_doc},
+    {"set_progress_handler", (PyCFunction)(void (*)(void))connection_set_progress_handler,
+     ARGS_FASTCALL, set_progress_handler_doc},
+    {"set_trace_callback", (PyCFunction)(void (*)(void))connection_set_trace_callback,
+     ARGS_FASTCALL, set_trace_callback_doc},
+    {NULL, NULL, 0, NULL},
+};

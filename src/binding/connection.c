@@ -10,6 +10,7 @@
 #include "binding/callbacks.h"
 #include "binding/cursor.h"
 #include "binding/errors.h"
+#include "binding/extensions.h"
 #include "binding/handle.h"
 
 /* -- what other files need ---------------------------------------------------- */
@@ -467,7 +468,6 @@ connection_dealloc(ConnectionObject *self)
     Py_DECREF(type);
 }
 
-#define FASTCALL METH_FASTCALL | METH_KEYWORDS
 
 PyDoc_STRVAR(close_doc, "close($self, /)\n--\n\n"
                         "Let everything queued finish, close the database and end the worker.\n\n"
@@ -515,31 +515,15 @@ static PyMethodDef connection_methods[] = {
     {"commit", (PyCFunction)connection_commit, METH_NOARGS, commit_doc},
     {"rollback", (PyCFunction)connection_rollback, METH_NOARGS, rollback_doc},
     {"interrupt", (PyCFunction)connection_interrupt, METH_NOARGS, interrupt_doc},
-    {"execute", (PyCFunction)(void (*)(void))connection_execute, FASTCALL, execute_doc},
-    {"executemany", (PyCFunction)(void (*)(void))connection_executemany, FASTCALL,
+    {"execute", (PyCFunction)(void (*)(void))connection_execute, ARGS_FASTCALL, execute_doc},
+    {"executemany", (PyCFunction)(void (*)(void))connection_executemany, ARGS_FASTCALL,
      executemany_doc},
-    {"executescript", (PyCFunction)(void (*)(void))connection_executescript, FASTCALL,
+    {"executescript", (PyCFunction)(void (*)(void))connection_executescript, ARGS_FASTCALL,
      executescript_doc},
-    {"execute_insert", (PyCFunction)(void (*)(void))connection_execute_insert, FASTCALL,
+    {"execute_insert", (PyCFunction)(void (*)(void))connection_execute_insert, ARGS_FASTCALL,
      execute_insert_doc},
-    {"execute_fetchall", (PyCFunction)(void (*)(void))connection_execute_fetchall, FASTCALL,
+    {"execute_fetchall", (PyCFunction)(void (*)(void))connection_execute_fetchall, ARGS_FASTCALL,
      execute_fetchall_doc},
-    {"create_function", (PyCFunction)(void (*)(void))callbacks_create_function, FASTCALL,
-     callbacks_create_function_doc},
-    {"create_aggregate", (PyCFunction)(void (*)(void))callbacks_create_aggregate, FASTCALL,
-     callbacks_create_aggregate_doc},
-    {"create_collation", (PyCFunction)(void (*)(void))callbacks_create_collation, FASTCALL,
-     callbacks_create_collation_doc},
-    {"set_authorizer", (PyCFunction)(void (*)(void))callbacks_set_authorizer, FASTCALL,
-     callbacks_set_authorizer_doc},
-    {"set_progress_handler", (PyCFunction)(void (*)(void))callbacks_set_progress_handler,
-     FASTCALL, callbacks_set_progress_handler_doc},
-    {"set_trace_callback", (PyCFunction)(void (*)(void))callbacks_set_trace_callback, FASTCALL,
-     callbacks_set_trace_callback_doc},
-    {"enable_load_extension", (PyCFunction)(void (*)(void))callbacks_enable_load_extension,
-     FASTCALL, callbacks_enable_load_extension_doc},
-    {"load_extension", (PyCFunction)(void (*)(void))callbacks_load_extension, FASTCALL,
-     callbacks_load_extension_doc},
     {"_execute", (PyCFunction)(void (*)(void))connection_call, METH_VARARGS | METH_KEYWORDS,
      call_doc},
     {"_enqueue", (PyCFunction)connection_enqueue, METH_O, enqueue_doc},
@@ -583,13 +567,42 @@ static PyType_Spec connection_spec = {
     .slots = connection_slots,
 };
 
+/* Adds the methods that stand in files of their own. 0, or -1 with an exception. */
+static int
+add_methods(PyTypeObject *type, PyMethodDef *methods)
+{
+    for (PyMethodDef *method = methods; method->ml_name != NULL; method++) {
+        PyObject *descriptor = PyDescr_NewMethod(type, method);
+        int rc = -1;
+
+        if (descriptor != NULL) {
+            rc = PyObject_SetAttrString((PyObject *)type, method->ml_name, descriptor);
+            Py_DECREF(descriptor);
+        }
+        if (rc < 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
 int
 connection_init_type(struct module_state *state, PyObject *module)
 {
+    PyMethodDef *const others[] = {
+        callbacks_methods,
+        extensions_methods,
+    };
+
     state->connection_type =
         (PyTypeObject *)PyType_FromModuleAndSpec(module, &connection_spec, NULL);
     if (state->connection_type == NULL) {
         return -1;
+    }
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+        if (add_methods(state->connection_type, others[i]) < 0) {
+            return -1;
+        }
     }
     return PyModule_AddObject(module, "Connection",
                               Py_NewRef((PyObject *)state->connection_type));

@@ -562,7 +562,6 @@ cursor_dealloc(CursorObject *self)
     Py_DECREF(type);
 }
 
-#define FASTCALL METH_FASTCALL | METH_KEYWORDS
 
 PyDoc_STRVAR(execute_doc,
              "execute($self, sql, parameters=None)\n--\n\n"
@@ -585,12 +584,13 @@ PyDoc_STRVAR(fetchall_doc, "fetchall($self, /)\n--\n\n"
                            "Give a list of all remaining rows.");
 
 static PyMethodDef cursor_methods[] = {
-    {"execute", (PyCFunction)(void (*)(void))cursor_execute, FASTCALL, execute_doc},
-    {"executemany", (PyCFunction)(void (*)(void))cursor_executemany, FASTCALL, executemany_doc},
-    {"executescript", (PyCFunction)(void (*)(void))cursor_executescript, FASTCALL,
+    {"execute", (PyCFunction)(void (*)(void))cursor_execute, ARGS_FASTCALL, execute_doc},
+    {"executemany", (PyCFunction)(void (*)(void))cursor_executemany, ARGS_FASTCALL,
+     executemany_doc},
+    {"executescript", (PyCFunction)(void (*)(void))cursor_executescript, ARGS_FASTCALL,
      executescript_doc},
     {"fetchone", (PyCFunction)cursor_fetchone, METH_NOARGS, fetchone_doc},
-    {"fetchmany", (PyCFunction)(void (*)(void))cursor_fetchmany, FASTCALL, fetchmany_doc},
+    {"fetchmany", (PyCFunction)(void (*)(void))cursor_fetchmany, ARGS_FASTCALL, fetchmany_doc},
     {"fetchall", (PyCFunction)cursor_fetchall, METH_NOARGS, fetchall_doc},
     {"close", (PyCFunction)cursor_close_method, METH_NOARGS, close_doc},
     {"_execute", (PyCFunction)(void (*)(void))cursor_call, METH_VARARGS | METH_KEYWORDS,

@@ -1,8 +1,9 @@
 /* Loading extensions. Whether it is allowed is set through sqlite3_db_config, for
  * the C function only: load_extension() in SQL stays forbidden, as in sqlite3. */
 
+#include "binding/extensions.h"
+
 #include "binding/args.h"
-#include "binding/callbacks.h"
 #include "binding/errors.h"
 
 /* Worker thread. */
@@ -15,14 +16,14 @@ enable(struct csq_job *job, sqlite3 *handle)
     return rc == SQLITE_OK ? rc : csq_error_copy(&job->error, handle, rc);
 }
 
-const char callbacks_enable_load_extension_doc[] =
+static const char enable_load_extension_doc[] =
     "enable_load_extension($self, value)\n--\n\n"
     "Allow (True) or forbid load_extension(); it is forbidden at first.\n\n"
     "Unlike sqlite3's, it is there whatever the Python was built with.";
 
-PyObject *
-callbacks_enable_load_extension(ConnectionObject *self, PyObject *const *args, Py_ssize_t nargs,
-                                PyObject *kwnames)
+static PyObject *
+connection_enable_load_extension(ConnectionObject *self, PyObject *const *args, Py_ssize_t nargs,
+                                 PyObject *kwnames)
 {
     static const char *const names[] = {"value"};
     static const struct args_spec spec = {"enable_load_extension", 1, 1, 1, names};
@@ -66,15 +67,15 @@ load(struct csq_job *job, sqlite3 *handle)
     return rc;
 }
 
-const char callbacks_load_extension_doc[] =
+static const char load_extension_doc[] =
     "load_extension($self, path, *, entrypoint=None)\n--\n\n"
     "Load an SQLite extension from a shared library, once it is allowed.\n\n"
     "path: str, as sqlite3_load_extension() takes it. entrypoint: name of its function.\n"
     "Raises OperationalError when it is not authorized or cannot be loaded.";
 
-PyObject *
-callbacks_load_extension(ConnectionObject *self, PyObject *const *args, Py_ssize_t nargs,
-                         PyObject *kwnames)
+static PyObject *
+connection_load_extension(ConnectionObject *self, PyObject *const *args, Py_ssize_t nargs,
+                          PyObject *kwnames)
 {
     static const char *const names[] = {"path", "entrypoint"};
     static const struct args_spec spec = {"load_extension", 2, 1, 1, names};
@@ -112,3 +113,12 @@ callbacks_load_extension(ConnectionObject *self, PyObject *const *args, Py_ssize
     }
     return (PyObject *)request;
 }
+
+
+PyMethodDef extensions_methods[] = {
+    {"enable_load_extension", (PyCFunction)(void (*)(void))connection_enable_load_extension,
+     ARGS_FASTCALL, enable_load_extension_doc},
+    {"load_extension", (PyCFunction)(void (*)(void))connection_load_extension, ARGS_FASTCALL,
+     load_extension_doc},
+    {NULL, NULL, 0, NULL},
+};
