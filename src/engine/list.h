@@ -30,6 +30,13 @@ csq_link_init(struct csq_link *link)
     link->prev = link;
 }
 
+/* Whether `link` stands in no list. */
+static inline bool
+csq_link_alone(const struct csq_link *link)
+{
+    return link->next == link;
+}
+
 static inline void
 csq_list_init(struct csq_list *list)
 {

@@ -1,11 +1,15 @@
 /* eventfd where there is one, else a pipe. A full descriptor means that the loop
  * has been woken and has not come yet, which is all a post asks for. Any other
- * failure to wake is a bug of ours, and an await that never ends would hide it. */
+ * failure to wake is a bug of ours, and an await that never ends would hide it.
+ *
+ * The loop is woken after the lock is released: else it would run into it, and on
+ * one CPU that is two switches between threads more. */
 
 #include "engine/mailbox.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -47,6 +51,7 @@ csq_mailbox_init(struct csq_mailbox *mailbox)
 {
     pthread_mutex_init(&mailbox->lock, NULL);
     csq_list_init(&mailbox->jobs);
+    atomic_init(&mailbox->waking, 0);
     mailbox->wake_read = -1;
     mailbox->wake_write = -1;
     return wake_open(mailbox);
@@ -55,6 +60,9 @@ csq_mailbox_init(struct csq_mailbox *mailbox)
 void
 csq_mailbox_destroy(struct csq_mailbox *mailbox)
 {
+    while (atomic_load_explicit(&mailbox->waking, memory_order_acquire) > 0) {
+        sched_yield();
+    }
     if (mailbox->wake_read >= 0) {
         close(mailbox->wake_read);
     }
@@ -94,20 +102,25 @@ csq_mailbox_post(struct csq_job *job, bool finished)
 {
     struct csq_mailbox *mailbox = job->mailbox;
 
+    bool first = false;
+
     pthread_mutex_lock(&mailbox->lock);
     job->finished = finished;
     if (!job->posted) {
-        bool first = csq_list_empty(&mailbox->jobs);
-
+        first = csq_list_empty(&mailbox->jobs);
         job->posted = true;
         csq_list_append(&mailbox->jobs, &job->link);
-        if (first) {
-            /* Under the lock: once it is released, the loop may take the job,
-             * and with the last job goes the mailbox. */
-            wake(mailbox);
-        }
+    }
+    if (first) {
+        atomic_fetch_add_explicit(&mailbox->waking, 1, memory_order_relaxed);
     }
     pthread_mutex_unlock(&mailbox->lock);
+    /* From here on the loop may take the job, and with the last job goes the mailbox;
+     * but not while somebody is waking it. */
+    if (first) {
+        wake(mailbox);
+        atomic_fetch_sub_explicit(&mailbox->waking, 1, memory_order_release);
+    }
 }
 
 struct csq_job *

@@ -7,6 +7,7 @@
 #define CSQ_MAILBOX_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include "engine/job.h"
 #include "engine/list.h"
@@ -14,6 +15,7 @@
 struct csq_mailbox {
     pthread_mutex_t lock;
     struct csq_list jobs;
+    atomic_int waking; /* posts that have put their job here and write to the descriptor */
     int wake_read;  /* readable while something may lie here */
     int wake_write; /* the same descriptor where there is eventfd */
 };

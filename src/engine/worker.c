@@ -52,14 +52,14 @@ csq_worker_put(struct csq_worker *worker)
     csq_free(worker);
 }
 
-/* Makes `job` the current one. A worker that is told to quit does not begin to
- * wait for a loop. */
+/* Makes `job`, or NULL, the one that may have to wait for a loop. A worker that is
+ * told to quit does not begin to. */
 static void
-set_current(struct csq_worker *worker, struct csq_job *job)
+set_streaming(struct csq_worker *worker, struct csq_job *job)
 {
     pthread_mutex_lock(&worker->lock);
-    worker->current = job;
-    if (job != NULL && job->streaming && atomic_load(&worker->db.quitting)) {
+    worker->streaming = job;
+    if (job != NULL && atomic_load(&worker->db.quitting)) {
         csq_flow_abandon(&job->flow);
     }
     pthread_mutex_unlock(&worker->lock);
@@ -76,7 +76,9 @@ is_wanted(const struct csq_job *job)
 static void
 run(struct csq_worker *worker, struct csq_job *job)
 {
-    set_current(worker, job);
+    if (job->streaming) {
+        set_streaming(worker, job);
+    }
     if (is_wanted(job)) {
         pthread_mutex_lock(&worker->db.lock);
         csq_op_run(&worker->db, job);
@@ -84,7 +86,9 @@ run(struct csq_worker *worker, struct csq_job *job)
     } else {
         csq_error_set(&job->error, CSQ_CANCELLED, "cancelled");
     }
-    set_current(worker, NULL);
+    if (job->streaming) {
+        set_streaming(worker, NULL);
+    }
 }
 
 static void
@@ -228,8 +232,8 @@ csq_worker_quit(struct csq_worker *worker)
 {
     atomic_store(&worker->db.quitting, true);
     pthread_mutex_lock(&worker->lock);
-    if (worker->current != NULL && worker->current->streaming) {
-        csq_flow_abandon(&worker->current->flow);
+    if (worker->streaming != NULL) {
+        csq_flow_abandon(&worker->streaming->flow);
     }
     pthread_mutex_unlock(&worker->lock);
     csq_worker_stop(worker);

@@ -25,7 +25,7 @@ struct csq_worker {
     pthread_cond_t ended;    /* `running` became false */
     bool running;            /* the thread was started and has not ended */
     bool stopping;           /* the farewell is pushed */
-    struct csq_job *current; /* the job that runs */
+    struct csq_job *streaming; /* the job that runs, when it has a flow */
     struct csq_job farewell; /* closes the database when nobody waits for it */
     void (*at_end)(void *);  /* called by the thread before it ends; NULL: nothing */
     void *at_end_argument;
