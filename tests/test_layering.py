@@ -37,7 +37,8 @@ ORDER = {
         ("compat",),
         ("gate",),
         ("reactor",),
-        ("ready", "request"),
+        ("ready", "waiter"),
+        ("request",),
     ),
 }
 

@@ -17,6 +17,7 @@
 
 #include "bridge/ready.h"
 #include "bridge/request.h"
+#include "bridge/waiter.h"
 
 enum {
     SLICE_NANOSECONDS = 100 * 1000, /* for one request with news */
@@ -54,24 +55,25 @@ collect(ReactorObject *reactor)
         RequestObject *request = csq_item(job, RequestObject, job);
 
         /* News for one that still stands in a list joins the older news. */
-        if (request->news.next == &request->news) {
+        if (csq_link_alone(&request->news)) {
             csq_list_append(&reactor->fresh, &request->news);
         }
     }
 }
 
-/* Lets the first of `list` have a slice; what is left over goes to `large`. */
-static void
+/* Lets the first of `list` have a slice; what is left over goes to `large`. 0, or -1
+ * with what the step of a task raised. */
+static int
 advance_first(ReactorObject *reactor, struct csq_list *list, int64_t now)
 {
     RequestObject *request = csq_item(csq_list_shift(list), RequestObject, news);
 
     Py_INCREF(request);
     if (request_advance(request, now + SLICE_NANOSECONDS) == REQUEST_AGAIN &&
-        request->news.next == &request->news) {
+        csq_link_alone(&request->news)) {
         csq_list_append(&reactor->large, &request->news);
     }
-    Py_DECREF(request);
+    return request_wake(request);
 }
 
 static int
@@ -99,29 +101,46 @@ reactor_deliver(ReactorObject *reactor, struct csq_link *news)
     return resume_soon(reactor);
 }
 
+/* Takes in what there is, new news before old, until `end`. 0, or -1 with what the
+ * step of a task raised. */
+static int
+advance_all(ReactorObject *reactor, int64_t now, int64_t end)
+{
+    struct csq_list *const lists[] = {&reactor->fresh, &reactor->large};
+
+    for (int i = 0; i < 2; i++) {
+        while (!csq_list_empty(lists[i]) && now < end) {
+            if (advance_first(reactor, lists[i], now) < 0) {
+                return -1;
+            }
+            now = reactor_now();
+        }
+    }
+    return 0;
+}
+
 /* What the loop calls when the descriptor is readable, and for what was left. */
 static PyObject *
 turn(ReactorObject *reactor)
 {
     int64_t now = reactor_now();
-    int64_t end = now + TURN_NANOSECONDS;
+    PyObject *exception = NULL;
 
     collect(reactor);
-    while (!csq_list_empty(&reactor->fresh) && now < end) {
-        advance_first(reactor, &reactor->fresh, now);
-        now = reactor_now();
-    }
-    while (!csq_list_empty(&reactor->large) && now < end) {
-        advance_first(reactor, &reactor->large, now);
-        now = reactor_now();
+    if (advance_all(reactor, now, now + TURN_NANOSECONDS) < 0) {
+        exception = compat_take_exception();
     }
     if (!csq_list_empty(&reactor->fresh) || !csq_list_empty(&reactor->large)) {
-        if (resume_soon(reactor) < 0) {
+        if (resume_soon(reactor) < 0 && exception == NULL) {
             return NULL;
         }
     }
     if (reactor->bridge->silent > 0) {
         reactor_sweep(reactor->bridge);
+    }
+    if (exception != NULL) {
+        compat_give_exception(exception);
+        return NULL;
     }
     Py_RETURN_NONE;
 }
@@ -323,6 +342,7 @@ static PyObject *
 waker_call(WakerObject *self, PyObject *args, PyObject *kwargs)
 {
     ReactorObject *reactor = self->reactor;
+    PyObject *answer;
 
     (void)kwargs;
     if (PyTuple_GET_SIZE(args) > 0) {
@@ -331,7 +351,11 @@ waker_call(WakerObject *self, PyObject *args, PyObject *kwargs)
         collect(reactor);
         Py_RETURN_NONE;
     }
-    return turn(reactor);
+    /* A task that is woken may let the loop forget this waker. */
+    Py_INCREF(reactor);
+    answer = turn(reactor);
+    Py_DECREF(reactor);
+    return answer;
 }
 
 static int
@@ -401,11 +425,8 @@ intern_strings(struct bridge *bridge)
         PyObject **where;
         const char *text;
     } strings[] = {
-        {&bridge->str_add_reader, "add_reader"},
-        {&bridge->str_blocking, "_asyncio_future_blocking"},
-        {&bridge->str_call_soon, "call_soon"},
-        {&bridge->str_create_future, "create_future"},
-        {&bridge->str_done, "done"},
+        {&bridge->str_add_reader, "add_reader"},       {&bridge->str_call_soon, "call_soon"},
+        {&bridge->str_create_future, "create_future"}, {&bridge->str_done, "done"},
         {&bridge->str_set_result, "set_result"},
     };
 
@@ -418,11 +439,29 @@ intern_strings(struct bridge *bridge)
     return 0;
 }
 
+static int
+import_asyncio(struct bridge *bridge)
+{
+    PyObject *asyncio = PyImport_ImportModule("asyncio");
+
+    if (asyncio == NULL) {
+        return -1;
+    }
+    bridge->get_running_loop = PyObject_GetAttrString(asyncio, "get_running_loop");
+    bridge->CancelledError = PyObject_GetAttrString(asyncio, "CancelledError");
+    bridge->InvalidStateError = PyObject_GetAttrString(asyncio, "InvalidStateError");
+    Py_DECREF(asyncio);
+    if (bridge->get_running_loop == NULL || bridge->CancelledError == NULL ||
+        bridge->InvalidStateError == NULL) {
+        return -1;
+    }
+    bridge->context_names = Py_BuildValue("(s)", "context");
+    return bridge->context_names == NULL ? -1 : 0;
+}
+
 int
 bridge_init(struct bridge *bridge, PyObject *module)
 {
-    PyObject *asyncio;
-
     csq_list_init(&bridge->reactors);
     bridge->reactor_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &reactor_spec, NULL);
     bridge->waker_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &waker_spec, NULL);
@@ -431,16 +470,8 @@ bridge_init(struct bridge *bridge, PyObject *module)
     }
     compat_forbid_new(bridge->reactor_type);
     compat_forbid_new(bridge->waker_type);
-    asyncio = PyImport_ImportModule("asyncio");
-    if (asyncio == NULL) {
-        return -1;
-    }
-    bridge->get_running_loop = PyObject_GetAttrString(asyncio, "get_running_loop");
-    Py_DECREF(asyncio);
-    if (bridge->get_running_loop == NULL) {
-        return -1;
-    }
-    if (intern_strings(bridge) < 0 || ready_init(bridge, module) < 0) {
+    if (import_asyncio(bridge) < 0 || intern_strings(bridge) < 0 ||
+        ready_init(bridge, module) < 0 || waiter_init(bridge, module) < 0) {
         return -1;
     }
     return request_init(bridge, module);
@@ -453,7 +484,10 @@ bridge_traverse(struct bridge *bridge, visitproc visit, void *arg)
     Py_VISIT(bridge->waker_type);
     Py_VISIT(bridge->request_type);
     Py_VISIT(bridge->ready_type);
+    Py_VISIT(bridge->waiter_type);
     Py_VISIT(bridge->get_running_loop);
+    Py_VISIT(bridge->CancelledError);
+    Py_VISIT(bridge->InvalidStateError);
     return 0;
 }
 
@@ -464,9 +498,12 @@ bridge_clear(struct bridge *bridge)
     Py_CLEAR(bridge->waker_type);
     Py_CLEAR(bridge->request_type);
     Py_CLEAR(bridge->ready_type);
+    Py_CLEAR(bridge->waiter_type);
     Py_CLEAR(bridge->get_running_loop);
+    Py_CLEAR(bridge->CancelledError);
+    Py_CLEAR(bridge->InvalidStateError);
+    Py_CLEAR(bridge->context_names);
     Py_CLEAR(bridge->str_add_reader);
-    Py_CLEAR(bridge->str_blocking);
     Py_CLEAR(bridge->str_call_soon);
     Py_CLEAR(bridge->str_create_future);
     Py_CLEAR(bridge->str_done);

@@ -1,5 +1,5 @@
 /* One per event loop: watches the mailbox, lets requests take in what came of
- * their jobs within a budget of time, settles their futures.
+ * their jobs within a budget of time, wakes the tasks that wait for them.
  *
  * Loop thread, GIL held, unless marked otherwise. The loop holds the reactor
  * through the reader it has added; requests on their way hold it too. */
@@ -19,9 +19,12 @@ struct bridge {
     PyTypeObject *waker_type;
     PyTypeObject *request_type;
     PyTypeObject *ready_type;
+    PyTypeObject *waiter_type;
     PyObject *get_running_loop;
+    PyObject *CancelledError;
+    PyObject *InvalidStateError;
+    PyObject *context_names; /* ("context",) */
     PyObject *str_add_reader;
-    PyObject *str_blocking; /* "_asyncio_future_blocking" */
     PyObject *str_call_soon;
     PyObject *str_create_future;
     PyObject *str_done;

@@ -1,6 +1,6 @@
 /* Requests. A request is its own coroutine: send() is called by the task's step,
- * and between the two sends the task waits for an ordinary future of its loop, so
- * cancellation, timeouts and task groups work as with any coroutine.
+ * and between the two sends the task waits for what is to it a future of its loop,
+ * so cancellation, timeouts and task groups work as with any coroutine.
  *
  * While its job is with the worker, the request holds one reference to itself;
  * request_arrive() is the only place that drops it. Owner, cursor and reactor are
@@ -11,8 +11,6 @@
 #include <time.h>
 
 #include "bridge/ready.h"
-
-static void request_settle(RequestObject *request);
 
 /* -- making ------------------------------------------------------------------- */
 
@@ -48,18 +46,18 @@ request_fail(RequestObject *request)
 
 /* -- on its way --------------------------------------------------------------- */
 
+/* Finds the running loop's reactor. 0, or -1 with an exception. */
+static int
+find_reactor(RequestObject *request)
+{
+    request->reactor = reactor_get(request->bridge);
+    return request->reactor == NULL ? -1 : 0;
+}
+
 /* Hands the job to the worker. 0, or -1 with an exception. */
 static int
 push(RequestObject *request)
 {
-    request->reactor = reactor_get(request->bridge);
-    if (request->reactor == NULL) {
-        return -1;
-    }
-    request->future = reactor_future(request->reactor);
-    if (request->future == NULL) {
-        return -1;
-    }
     if (request->gate->used) {
         request->variables = PyContext_CopyCurrent();
         if (request->variables == NULL) {
@@ -127,9 +125,6 @@ request_advance(RequestObject *request, int64_t deadline)
         } else if (answer == REQUEST_READY) {
             request->stage = REQUEST_SETTLED;
         }
-        if (request->stage == REQUEST_SETTLED) {
-            request_settle(request);
-        }
     }
     if (done && answer != REQUEST_AGAIN && request->pushed) {
         request_arrive(request);
@@ -152,10 +147,9 @@ request_forsake(RequestObject *request)
     }
 }
 
-/* Wakes the awaiting task. A future that is done already was cancelled, and its
- * task hears of that instead. */
-static void
-request_settle(RequestObject *request)
+/* Settles the future of request_start(), unless it was cancelled. */
+static int
+settle_future(RequestObject *request)
 {
     struct bridge *bridge = request->bridge;
     PyObject *answer = PyObject_CallMethodObjArgs(request->future, bridge->str_done, NULL);
@@ -166,9 +160,32 @@ request_settle(RequestObject *request)
                               request->answer == NULL ? Py_None : request->answer, NULL));
     }
     if (answer == NULL) {
-        PyErr_WriteUnraisable((PyObject *)request);
+        return -1;
     }
-    Py_XDECREF(answer);
+    Py_DECREF(answer);
+    return 0;
+}
+
+int
+request_wake(RequestObject *request)
+{
+    WaiterObject *waiter = request->waiter;
+    int rc = 0;
+
+    if (request->stage != REQUEST_SETTLED) {
+        Py_DECREF(request);
+        return 0;
+    }
+    if (request->future != NULL) {
+        rc = settle_future(request);
+        Py_DECREF(request);
+        return rc;
+    }
+    Py_INCREF(waiter);
+    Py_DECREF(request);
+    rc = waiter_wake(waiter);
+    Py_DECREF(waiter);
+    return rc;
 }
 
 /* -- the coroutine ------------------------------------------------------------ */
@@ -226,16 +243,15 @@ start(RequestObject *request, PyObject **result)
         *result = NULL;
         return PYGEN_ERROR;
     }
-    if (push(request) < 0) {
+    if (find_reactor(request) == 0) {
+        request->waiter = waiter_new(request->bridge, request->reactor->loop);
+    }
+    if (request->waiter == NULL || push(request) < 0) {
         give_up(request);
         *result = NULL;
         return PYGEN_ERROR;
     }
-    if (PyObject_SetAttr(request->future, request->bridge->str_blocking, Py_True) < 0) {
-        *result = NULL;
-        return PYGEN_ERROR;
-    }
-    *result = Py_NewRef(request->future);
+    *result = waiter_yield(request->waiter);
     return PYGEN_NEXT;
 }
 
@@ -409,22 +425,18 @@ request_start(RequestObject *request)
 
     request->stage = REQUEST_DONE;
     answer = request->hooks->pack(request);
-    if (answer == REQUEST_WAIT) {
-        if (push(request) < 0) {
-            give_up(request);
-            return NULL;
-        }
-        return Py_NewRef(request->future);
+    if (answer == REQUEST_FAILED) {
+        return NULL;
     }
-    if (answer == REQUEST_READY) {
-        request->reactor = reactor_get(request->bridge);
-        request->future = request->reactor == NULL ? NULL : reactor_future(request->reactor);
-        if (request->future != NULL) {
-            request_settle(request);
-            return Py_NewRef(request->future);
-        }
+    if (find_reactor(request) == 0) {
+        request->future = reactor_future(request->reactor);
     }
-    return NULL;
+    if (request->future == NULL || (answer == REQUEST_WAIT && push(request) < 0) ||
+        (answer == REQUEST_READY && settle_future(request) < 0)) {
+        give_up(request);
+        return NULL;
+    }
+    return Py_NewRef(request->future);
 }
 
 /* Whether this thread is in the middle of a job already: it is the worker, or
@@ -551,6 +563,7 @@ request_traverse(RequestObject *self, visitproc visit, void *arg)
     Py_VISIT(self->held);
     Py_VISIT(self->variables);
     Py_VISIT(self->context);
+    Py_VISIT(self->waiter);
     Py_VISIT(self->future);
     Py_VISIT(self->answer);
     Py_VISIT(self->reactor);
@@ -571,6 +584,7 @@ request_clear(RequestObject *self)
     Py_CLEAR(self->held);
     Py_CLEAR(self->variables);
     Py_CLEAR(self->context);
+    Py_CLEAR(self->waiter);
     Py_CLEAR(self->future);
     Py_CLEAR(self->answer);
     Py_CLEAR(self->reactor);

@@ -2,7 +2,7 @@
  * manager, with the job embedded.
  *
  * Nothing runs before it is awaited. The first send() packs the parameters and
- * pushes the job; the reactor unpacks what comes back and settles the future;
+ * pushes the job; the reactor unpacks what comes back and wakes the task;
  * the last send() gives the result. Loop thread, GIL held. */
 
 #ifndef CSQ_REQUEST_H
@@ -11,6 +11,7 @@
 #include "bridge/compat.h"
 #include "bridge/gate.h"
 #include "bridge/reactor.h"
+#include "bridge/waiter.h"
 #include "engine/job.h"
 #include "engine/ops.h"
 #include "engine/worker.h"
@@ -45,7 +46,7 @@ struct request_hooks {
 
 enum request_stage {
     REQUEST_NEW,
-    REQUEST_PENDING, /* its future is awaited */
+    REQUEST_PENDING, /* it is awaited */
     REQUEST_SETTLED, /* the result or the exception is there, not yet fetched */
     REQUEST_DONE,
 };
@@ -74,7 +75,8 @@ struct RequestObject {
     PyObject *held; /* an exception met while packing, raised if nothing else fails */
     PyObject *variables; /* the awaiting task's context, for callbacks; or NULL */
     PyObject *context; /* what `async with` was entered with */
-    PyObject *future;
+    WaiterObject *waiter; /* what the awaiting task waits for */
+    PyObject *future; /* of request_start(): an asyncio future; or NULL */
     PyObject *answer; /* what the future is settled with; NULL: None */
     ReactorObject *reactor;
     struct csq_link under_way; /* in reactor->under_way */
@@ -100,8 +102,13 @@ int request_try(RequestObject *request);
 /* Keeps the current exception as what the request ends with. */
 void request_fail(RequestObject *request);
 
-/* For the reactor: takes in news until `deadline`, settles when it is done. */
+/* For the reactor: takes in news until `deadline`. */
 enum request_answer request_advance(RequestObject *request, int64_t deadline);
+
+/* For the reactor, after that: wakes who waits, if it is settled. That runs a task's
+ * next step, which may be to forget all that the request holds: so it takes the
+ * request. 0, or -1 with an exception as waiter_wake(). */
+int request_wake(RequestObject *request);
 
 /* For the reactor: the loop is closed, so nobody will hear of it. */
 void request_forsake(RequestObject *request);

@@ -1,0 +1,425 @@
+/* asyncio's future tells its callbacks by call_soon(): the task that waits for it
+ * goes on in the next iteration of the loop, which costs as much as all the rest of
+ * a short query. A waiter is settled by the reactor, between two tasks, where a
+ * task's step may as well be run right away, in the task's context.
+ *
+ * It is no subclass of asyncio.Future, whose callbacks a subclass cannot reach. A
+ * task takes anything that has _asyncio_future_blocking and the methods here. The
+ * road back is always open: whatever is not the one callback of one task, or comes
+ * at another time, goes through call_soon(). */
+
+#include "bridge/waiter.h"
+
+struct WaiterObject {
+    PyObject_HEAD
+    struct bridge *bridge;
+    PyObject *loop;
+    PyObject *callback; /* the first one; NULL: none, or it was told */
+    PyObject *context;  /* what to run it in; NULL: none was given */
+    PyObject *others;   /* further callbacks, a list of (callback, context); or NULL */
+    PyObject *message;  /* of the cancellation; or NULL */
+    bool blocking;      /* a task is to wait for it */
+    bool done;
+    bool cancelled;
+};
+
+WaiterObject *
+waiter_new(struct bridge *bridge, PyObject *loop)
+{
+    PyTypeObject *type = bridge->waiter_type;
+    WaiterObject *waiter = (WaiterObject *)type->tp_alloc(type, 0);
+
+    if (waiter != NULL) {
+        waiter->bridge = bridge;
+        waiter->loop = Py_NewRef(loop);
+    }
+    return waiter;
+}
+
+PyObject *
+waiter_yield(WaiterObject *waiter)
+{
+    waiter->blocking = true;
+    return Py_NewRef((PyObject *)waiter);
+}
+
+/* -- telling ------------------------------------------------------------------ */
+
+/* Lets the loop call `callback` in its next iteration. 0, or -1 with an exception. */
+static int
+call_soon(WaiterObject *self, PyObject *callback, PyObject *context)
+{
+    struct bridge *bridge = self->bridge;
+    PyObject *args[] = {self->loop, callback, (PyObject *)self, context};
+    PyObject *names = context == NULL ? NULL : bridge->context_names;
+    PyObject *handle = PyObject_VectorcallMethod(bridge->str_call_soon, args, 3, names);
+
+    if (handle == NULL) {
+        return -1;
+    }
+    Py_DECREF(handle);
+    return 0;
+}
+
+static int
+call_others_soon(WaiterObject *self)
+{
+    PyObject *others = self->others;
+    int rc = 0;
+
+    self->others = NULL;
+    for (Py_ssize_t i = 0; others != NULL && rc == 0 && i < PyList_GET_SIZE(others); i++) {
+        PyObject *pair = PyList_GET_ITEM(others, i);
+        PyObject *context = PyTuple_GET_ITEM(pair, 1);
+
+        rc = call_soon(self, PyTuple_GET_ITEM(pair, 0), context == Py_None ? NULL : context);
+    }
+    Py_XDECREF(others);
+    return rc;
+}
+
+/* Calls it in its context; one that is entered already can only be waited for. */
+static int
+call_now(WaiterObject *self, PyObject *callback, PyObject *context)
+{
+    PyObject *answer;
+
+    if (context == NULL || PyContext_Enter(context) < 0) {
+        PyErr_Clear();
+        return call_soon(self, callback, context);
+    }
+    answer = PyObject_CallOneArg(callback, (PyObject *)self);
+    if (PyContext_Exit(context) < 0) {
+        Py_CLEAR(answer);
+    }
+    if (answer == NULL) {
+        return -1;
+    }
+    Py_DECREF(answer);
+    return 0;
+}
+
+/* Tells all callbacks with `tell`, which is for the first, and those behind it later. */
+static int
+tell(WaiterObject *self, int (*first)(WaiterObject *, PyObject *, PyObject *))
+{
+    PyObject *callback = self->callback;
+    PyObject *context = self->context;
+    int rc = call_others_soon(self);
+
+    self->callback = NULL;
+    self->context = NULL;
+    if (rc == 0 && callback != NULL) {
+        rc = first(self, callback, context);
+    }
+    Py_XDECREF(callback);
+    Py_XDECREF(context);
+    return rc;
+}
+
+int
+waiter_wake(WaiterObject *waiter)
+{
+    if (waiter->done) {
+        return 0;
+    }
+    waiter->done = true;
+    return tell(waiter, call_now);
+}
+
+/* -- what a task calls -------------------------------------------------------- */
+
+PyDoc_STRVAR(add_done_callback_doc, "add_done_callback($self, fn, /, *, context=None)\n--\n\n"
+                                    "Let fn(self) be called when it is done.");
+
+static PyObject *
+waiter_add_done_callback(WaiterObject *self, PyObject *const *args, Py_ssize_t nargs,
+                         PyObject *kwnames)
+{
+    Py_ssize_t named = kwnames == NULL ? 0 : PyTuple_GET_SIZE(kwnames);
+    PyObject *context = named == 0 || args[nargs] == Py_None ? NULL : args[nargs];
+
+    if (nargs != 1 || named > 1 ||
+        (named == 1 &&
+         PyUnicode_CompareWithASCIIString(PyTuple_GET_ITEM(kwnames, 0), "context") != 0)) {
+        PyErr_SetString(PyExc_TypeError, "add_done_callback() takes a callback and a context");
+        return NULL;
+    }
+    if (self->done) {
+        if (call_soon(self, args[0], context) < 0) {
+            return NULL;
+        }
+    } else if (self->callback == NULL) {
+        self->callback = Py_NewRef(args[0]);
+        self->context = Py_XNewRef(context);
+    } else {
+        PyObject *pair = PyTuple_Pack(2, args[0], context == NULL ? Py_None : context);
+        int rc = -1;
+
+        if (self->others == NULL) {
+            self->others = PyList_New(0);
+        }
+        if (pair != NULL && self->others != NULL) {
+            rc = PyList_Append(self->others, pair);
+        }
+        Py_XDECREF(pair);
+        if (rc < 0) {
+            return NULL;
+        }
+    }
+    Py_RETURN_NONE;
+}
+
+/* Takes `fn` out of the others. Gives how often it stood there, or -1. */
+static Py_ssize_t
+remove_from_others(WaiterObject *self, PyObject *fn)
+{
+    Py_ssize_t removed = 0;
+    Py_ssize_t i = 0;
+
+    while (self->others != NULL && i < PyList_GET_SIZE(self->others)) {
+        PyObject *pair = Py_NewRef(PyList_GET_ITEM(self->others, i));
+        int same = PyObject_RichCompareBool(PyTuple_GET_ITEM(pair, 0), fn, Py_EQ);
+
+        Py_DECREF(pair);
+        if (same < 0) {
+            return -1;
+        }
+        if (!same) {
+            i++;
+        } else if (self->others != NULL && i < PyList_GET_SIZE(self->others)) {
+            if (PySequence_DelItem(self->others, i) < 0) {
+                return -1;
+            }
+            removed++;
+        }
+    }
+    return removed;
+}
+
+PyDoc_STRVAR(remove_done_callback_doc, "remove_done_callback($self, fn, /)\n--\n\n"
+                                       "Forget a callback; gives how often it stood there.");
+
+static PyObject *
+waiter_remove_done_callback(WaiterObject *self, PyObject *fn)
+{
+    PyObject *callback = Py_XNewRef(self->callback);
+    int same = callback == NULL ? 0 : PyObject_RichCompareBool(callback, fn, Py_EQ);
+    Py_ssize_t removed;
+
+    Py_XDECREF(callback);
+    if (same < 0) {
+        return NULL;
+    }
+    if (same) {
+        Py_CLEAR(self->callback);
+        Py_CLEAR(self->context);
+    }
+    removed = remove_from_others(self, fn);
+    return removed < 0 ? NULL : PyLong_FromSsize_t(removed + same);
+}
+
+PyDoc_STRVAR(cancel_doc, "cancel($self, /, msg=None)\n--\n\n"
+                         "Let the task that waits hear of its cancellation. Gives whether one\n"
+                         "still waited.");
+
+static PyObject *
+waiter_cancel(WaiterObject *self, PyObject *args, PyObject *kwargs)
+{
+    static const char *const names[] = {"msg", NULL};
+    PyObject *message = Py_None;
+
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|O:cancel", (char **)names, &message)) {
+        return NULL;
+    }
+    if (self->done) {
+        Py_RETURN_FALSE;
+    }
+    self->done = true;
+    self->cancelled = true;
+    self->message = message == Py_None ? NULL : Py_NewRef(message);
+    if (tell(self, call_soon) < 0) {
+        return NULL;
+    }
+    Py_RETURN_TRUE;
+}
+
+PyDoc_STRVAR(result_doc, "result($self, /)\n--\n\n"
+                         "Give None; raise CancelledError or InvalidStateError as a future "
+                         "does.");
+
+static PyObject *
+waiter_result(WaiterObject *self, PyObject *unused)
+{
+    (void)unused;
+    if (self->cancelled) {
+        PyObject *error = self->message == NULL
+                              ? PyObject_CallNoArgs(self->bridge->CancelledError)
+                              : PyObject_CallOneArg(self->bridge->CancelledError, self->message);
+
+        if (error != NULL) {
+            compat_give_exception(error);
+        }
+        return NULL;
+    }
+    if (!self->done) {
+        PyErr_SetString(self->bridge->InvalidStateError, "Result is not set.");
+        return NULL;
+    }
+    Py_RETURN_NONE;
+}
+
+PyDoc_STRVAR(done_doc, "done($self, /)\n--\n\nWhether nobody needs to wait any more.");
+
+static PyObject *
+waiter_is_done(WaiterObject *self, PyObject *unused)
+{
+    (void)unused;
+    return PyBool_FromLong(self->done);
+}
+
+PyDoc_STRVAR(cancelled_doc, "cancelled($self, /)\n--\n\nWhether it was cancelled.");
+
+static PyObject *
+waiter_is_cancelled(WaiterObject *self, PyObject *unused)
+{
+    (void)unused;
+    return PyBool_FromLong(self->cancelled);
+}
+
+PyDoc_STRVAR(get_loop_doc, "get_loop($self, /)\n--\n\nThe event loop.");
+
+static PyObject *
+waiter_get_loop(WaiterObject *self, PyObject *unused)
+{
+    (void)unused;
+    return Py_NewRef(self->loop);
+}
+
+/* -- as an awaitable ---------------------------------------------------------- */
+
+static PyObject *
+waiter_await(WaiterObject *self)
+{
+    return Py_NewRef((PyObject *)self);
+}
+
+static PyObject *
+waiter_iternext(WaiterObject *self)
+{
+    PyObject *result;
+
+    if (!self->done) {
+        return waiter_yield(self);
+    }
+    result = waiter_result(self, NULL);
+    Py_XDECREF(result); /* None: the iteration just ends */
+    return NULL;
+}
+
+/* -- the type ----------------------------------------------------------------- */
+
+static PyObject *
+waiter_get_blocking(WaiterObject *self, void *closure)
+{
+    (void)closure;
+    return PyBool_FromLong(self->blocking);
+}
+
+static int
+waiter_set_blocking(WaiterObject *self, PyObject *value, void *closure)
+{
+    int blocking = value == NULL ? 0 : PyObject_IsTrue(value);
+
+    (void)closure;
+    if (blocking < 0) {
+        return -1;
+    }
+    self->blocking = blocking;
+    return 0;
+}
+
+static int
+waiter_traverse(WaiterObject *self, visitproc visit, void *arg)
+{
+    COMPAT_VISIT_TYPE(self);
+    Py_VISIT(self->loop);
+    Py_VISIT(self->callback);
+    Py_VISIT(self->context);
+    Py_VISIT(self->others);
+    Py_VISIT(self->message);
+    return 0;
+}
+
+static int
+waiter_clear(WaiterObject *self)
+{
+    Py_CLEAR(self->loop);
+    Py_CLEAR(self->callback);
+    Py_CLEAR(self->context);
+    Py_CLEAR(self->others);
+    Py_CLEAR(self->message);
+    return 0;
+}
+
+static void
+waiter_dealloc(WaiterObject *self)
+{
+    PyTypeObject *type = Py_TYPE(self);
+
+    PyObject_GC_UnTrack(self);
+    waiter_clear(self);
+    type->tp_free(self);
+    Py_DECREF(type);
+}
+
+static PyMethodDef waiter_methods[] = {
+    {"add_done_callback", (PyCFunction)(void (*)(void))waiter_add_done_callback,
+     METH_FASTCALL | METH_KEYWORDS, add_done_callback_doc},
+    {"remove_done_callback", (PyCFunction)waiter_remove_done_callback, METH_O,
+     remove_done_callback_doc},
+    {"cancel", (PyCFunction)(void (*)(void))waiter_cancel, METH_VARARGS | METH_KEYWORDS,
+     cancel_doc},
+    {"result", (PyCFunction)waiter_result, METH_NOARGS, result_doc},
+    {"done", (PyCFunction)waiter_is_done, METH_NOARGS, done_doc},
+    {"cancelled", (PyCFunction)waiter_is_cancelled, METH_NOARGS, cancelled_doc},
+    {"get_loop", (PyCFunction)waiter_get_loop, METH_NOARGS, get_loop_doc},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyGetSetDef waiter_getset[] = {
+    {"_asyncio_future_blocking", (getter)waiter_get_blocking, (setter)waiter_set_blocking,
+     "Whether a task is to wait for it.", NULL},
+    {NULL, NULL, NULL, NULL, NULL},
+};
+
+static PyType_Slot waiter_slots[] = {
+    {Py_tp_doc, "What a task waits for while the worker works."},
+    {Py_tp_traverse, waiter_traverse},
+    {Py_tp_clear, waiter_clear},
+    {Py_tp_dealloc, waiter_dealloc},
+    {Py_tp_iter, PyObject_SelfIter},
+    {Py_tp_iternext, waiter_iternext},
+    {Py_tp_methods, waiter_methods},
+    {Py_tp_getset, waiter_getset},
+    {Py_am_await, waiter_await},
+    {0, NULL},
+};
+
+static PyType_Spec waiter_spec = {
+    .name = "csqlite._csqlite.Waiter",
+    .basicsize = sizeof(WaiterObject),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC,
+    .slots = waiter_slots,
+};
+
+int
+waiter_init(struct bridge *bridge, PyObject *module)
+{
+    bridge->waiter_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &waiter_spec, NULL);
+    if (bridge->waiter_type == NULL) {
+        return -1;
+    }
+    compat_forbid_new(bridge->waiter_type);
+    return 0;
+}
