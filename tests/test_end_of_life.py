@@ -229,6 +229,7 @@ async def main():
     await db.execute("insert into t values (1)")
     await db.execute("begin")
     request = db.execute("insert into t values (2)")
+    asyncio.get_running_loop().call_soon(int)  # Else the answer might be waited for.
     request.send(None)
     return db, request
 kept = asyncio.run(main())

@@ -19,7 +19,7 @@ FLOORS = ("engine", "bridge", "binding")
 # The bridge's is an order of headers alone: a reactor settles requests, which name it.
 ORDER = {
     "engine": (
-        ("list", "scan"),
+        ("list", "scan", "clock"),
         ("alloc",),
         ("error", "cells", "columns"),
         ("stmt", "flow"),
@@ -39,6 +39,7 @@ ORDER = {
         ("reactor",),
         ("ready", "waiter"),
         ("request",),
+        ("direct",),
     ),
 }
 

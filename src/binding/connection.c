@@ -12,6 +12,7 @@
 #include "binding/errors.h"
 #include "binding/extensions.h"
 #include "binding/handle.h"
+#include "bridge/direct.h"
 
 /* -- what other files need ---------------------------------------------------- */
 
@@ -338,7 +339,7 @@ connection_run(ConnectionObject *self, PyObject *request)
         ((RequestObject *)request)->stage = REQUEST_DONE;
         return NULL;
     }
-    return request_run((RequestObject *)Py_NewRef(request));
+    return direct_run((RequestObject *)Py_NewRef(request));
 }
 
 /* -- the type ----------------------------------------------------------------- */

@@ -7,6 +7,7 @@
 #include "binding/args.h"
 #include "binding/convert.h"
 #include "binding/errors.h"
+#include "engine/clock.h"
 
 enum {
     SLICE_BYTES = 128 * 1024, /* of rows packed at once … */
@@ -40,7 +41,7 @@ pack_slice(RequestObject *request, struct csq_strip *slice, int64_t deadline, bo
             *more = false;
             break;
         }
-        if (slice->rows % ROWS_BETWEEN_LOOKS == 0 && reactor_now() >= deadline) {
+        if (slice->rows % ROWS_BETWEEN_LOOKS == 0 && csq_now() >= deadline) {
             break;
         }
     }
@@ -71,7 +72,7 @@ feed(RequestObject *request, int64_t deadline)
 static enum request_answer
 many_pack(RequestObject *request)
 {
-    int64_t deadline = request->inline_run ? INT64_MAX : reactor_now() + SLICE_NANOSECONDS;
+    int64_t deadline = request->inline_run ? INT64_MAX : csq_now() + SLICE_NANOSECONDS;
 
     if (cursor_use(request, CONNECTION_DEFERRED) < 0 ||
         execute_prepare(request, "executemany") < 0) {

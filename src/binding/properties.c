@@ -5,6 +5,7 @@
  * Each has a line for a foreign connection, whose property of that name it is. */
 
 #include "binding/connection.h"
+#include "bridge/direct.h"
 
 static PyObject *
 get_in_transaction(ConnectionObject *self, void *closure)
@@ -61,7 +62,7 @@ run_unawaited(ConnectionObject *self, RequestObject *request)
         return -1;
     }
     if (!self->check_same_thread || csq_worker_is_current(self->worker)) {
-        rc = request_try(request);
+        rc = direct_try(request);
     }
     if (rc == 0) {
         done = request_start(request);

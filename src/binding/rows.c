@@ -6,6 +6,7 @@
 #include "binding/rows.h"
 
 #include "binding/convert.h"
+#include "engine/clock.h"
 
 enum {
     PARSE_COLNAMES = 2, /* sqlite3.PARSE_COLNAMES */
@@ -239,7 +240,7 @@ rows_fill(CursorObject *cursor, struct csq_strip *strip, struct csq_reader *read
         if (rc < 0) {
             return -1;
         }
-        if (++rows % ROWS_BETWEEN_LOOKS == 0 && reactor_now() >= deadline) {
+        if (++rows % ROWS_BETWEEN_LOOKS == 0 && csq_now() >= deadline) {
             break;
         }
     }

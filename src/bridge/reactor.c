@@ -12,31 +12,23 @@
 
 #include "bridge/reactor.h"
 
-#include <errno.h>
-#include <time.h>
-
 #include "bridge/ready.h"
 #include "bridge/request.h"
 #include "bridge/waiter.h"
+#include "engine/clock.h"
 
 enum {
     SLICE_NANOSECONDS = 100 * 1000, /* for one request with news */
     TURN_NANOSECONDS = 150 * 1000,  /* for all of them, before the loop goes on */
+    WAIT_NANOSECONDS = 20 * 1000,   /* for the answer to a task that does not sleep */
+    AWAKE_NANOSECONDS = 250 * 1000, /* for which tasks need not sleep, at a stretch */
+    MISSES_MAX = 3,
 };
 
 typedef struct {
     PyObject_HEAD
     ReactorObject *reactor;
 } WakerObject;
-
-int64_t
-reactor_now(void)
-{
-    struct timespec time;
-
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (int64_t)time.tv_sec * 1000000000 + time.tv_nsec;
-}
 
 PyObject *
 reactor_future(ReactorObject *reactor)
@@ -61,9 +53,9 @@ collect(ReactorObject *reactor)
     }
 }
 
-/* Lets the first of `list` have a slice; what is left over goes to `large`. 0, or -1
- * with what the step of a task raised. */
-static int
+/* Lets the first of `list` have a slice and gives it; what is left over goes to
+ * `large`. */
+static RequestObject *
 advance_first(ReactorObject *reactor, struct csq_list *list, int64_t now)
 {
     RequestObject *request = csq_item(csq_list_shift(list), RequestObject, news);
@@ -73,7 +65,7 @@ advance_first(ReactorObject *reactor, struct csq_list *list, int64_t now)
         csq_link_alone(&request->news)) {
         csq_list_append(&reactor->large, &request->news);
     }
-    return request_wake(request);
+    return request;
 }
 
 static int
@@ -110,10 +102,10 @@ advance_all(ReactorObject *reactor, int64_t now, int64_t end)
 
     for (int i = 0; i < 2; i++) {
         while (!csq_list_empty(lists[i]) && now < end) {
-            if (advance_first(reactor, lists[i], now) < 0) {
+            if (request_wake(advance_first(reactor, lists[i], now)) < 0) {
                 return -1;
             }
-            now = reactor_now();
+            now = csq_now();
         }
     }
     return 0;
@@ -123,9 +115,10 @@ advance_all(ReactorObject *reactor, int64_t now, int64_t end)
 static PyObject *
 turn(ReactorObject *reactor)
 {
-    int64_t now = reactor_now();
+    int64_t now = csq_now();
     PyObject *exception = NULL;
 
+    reactor->turned = now;
     collect(reactor);
     if (advance_all(reactor, now, now + TURN_NANOSECONDS) < 0) {
         exception = compat_take_exception();
@@ -143,6 +136,56 @@ turn(ReactorObject *reactor)
         return NULL;
     }
     Py_RETURN_NONE;
+}
+
+/* -- waiting without the loop ------------------------------------------------- */
+
+/* A worker that is awake answers a small query within a few microseconds: sooner than
+ * the task could be put to sleep, the loop go to its selector, come back and wake it.
+ * When nothing but this task is to run, nobody loses by waiting for that; and after a
+ * while a task sleeps all the same, for the sake of what the selector would bring. */
+bool
+reactor_attend(ReactorObject *reactor)
+{
+    int64_t now = csq_now();
+
+    if (reactor->ready == NULL || now - reactor->turned > AWAKE_NANOSECONDS) {
+        reactor->turned = now;
+        return false;
+    }
+    if (reactor->skips > 0) {
+        reactor->skips--;
+        return false;
+    }
+    if (reactor->resumed || !csq_list_empty(&reactor->under_way) ||
+        !csq_list_empty(&reactor->fresh) || !csq_list_empty(&reactor->large) ||
+        PyObject_Size(reactor->ready) != 0) {
+        PyErr_Clear();
+        return false;
+    }
+    return csq_mailbox_attend(&reactor->mailbox);
+}
+
+bool
+reactor_wait(ReactorObject *reactor)
+{
+    if (!csq_mailbox_wait(&reactor->mailbox, WAIT_NANOSECONDS)) {
+        reactor->misses += reactor->misses < MISSES_MAX;
+        reactor->skips = (1u << reactor->misses) - 1;
+        return false;
+    }
+    reactor->misses = 0;
+    collect(reactor);
+    while (!csq_list_empty(&reactor->fresh)) {
+        Py_DECREF(advance_first(reactor, &reactor->fresh, csq_now()));
+    }
+    if (!csq_list_empty(&reactor->large) && resume_soon(reactor) < 0) {
+        PyErr_WriteUnraisable((PyObject *)reactor);
+    }
+    if (reactor->bridge->silent > 0) {
+        reactor_sweep(reactor->bridge);
+    }
+    return true;
 }
 
 /* -- loops that are gone ------------------------------------------------------ */
@@ -235,6 +278,8 @@ reactor_new(struct bridge *bridge, PyObject *loop)
     if (reactor->create_future == NULL) {
         goto fail;
     }
+    reactor->ready = PyObject_GetAttr(loop, bridge->str_ready);
+    PyErr_Clear(); /* not asyncio's own loop */
     return reactor;
 
 fail:
@@ -308,6 +353,7 @@ reactor_traverse(ReactorObject *self, visitproc visit, void *arg)
     COMPAT_VISIT_TYPE(self);
     Py_VISIT(self->loop);
     Py_VISIT(self->create_future);
+    Py_VISIT(self->ready);
     return 0;
 }
 
@@ -316,6 +362,7 @@ reactor_clear(ReactorObject *self)
 {
     Py_CLEAR(self->loop);
     Py_CLEAR(self->create_future);
+    Py_CLEAR(self->ready);
     return 0;
 }
 
@@ -425,8 +472,11 @@ intern_strings(struct bridge *bridge)
         PyObject **where;
         const char *text;
     } strings[] = {
-        {&bridge->str_add_reader, "add_reader"},       {&bridge->str_call_soon, "call_soon"},
-        {&bridge->str_create_future, "create_future"}, {&bridge->str_done, "done"},
+        {&bridge->str_add_reader, "add_reader"},
+        {&bridge->str_call_soon, "call_soon"},
+        {&bridge->str_create_future, "create_future"},
+        {&bridge->str_done, "done"},
+        {&bridge->str_ready, "_ready"},
         {&bridge->str_set_result, "set_result"},
     };
 
@@ -507,5 +557,6 @@ bridge_clear(struct bridge *bridge)
     Py_CLEAR(bridge->str_call_soon);
     Py_CLEAR(bridge->str_create_future);
     Py_CLEAR(bridge->str_done);
+    Py_CLEAR(bridge->str_ready);
     Py_CLEAR(bridge->str_set_result);
 }

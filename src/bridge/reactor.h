@@ -28,6 +28,7 @@ struct bridge {
     PyObject *str_call_soon;
     PyObject *str_create_future;
     PyObject *str_done;
+    PyObject *str_ready; /* "_ready" */
     PyObject *str_set_result;
 };
 
@@ -44,6 +45,11 @@ typedef struct {
     struct csq_list large;       /* requests with more news than one slice, by news */
     bool resumed;                /* a call_soon() for what is left is under way */
     bool silent;                 /* the loop is closed */
+    /* What reactor_attend() goes by. */
+    PyObject *ready;             /* the loop's queue of callbacks, or NULL: not known */
+    int64_t turned;              /* when the loop was last known to turn */
+    unsigned misses;             /* how often waiting was in vain, at a stretch */
+    unsigned skips;              /* how often not to wait, for that */
 } ReactorObject;
 
 /* Makes the types and strings. 0, or -1 with an exception. */
@@ -62,10 +68,16 @@ PyObject *reactor_future(ReactorObject *reactor);
  * with an exception. */
 int reactor_deliver(ReactorObject *reactor, struct csq_link *news);
 
+/* Before a job is pushed: whether its answer may be waited for right here, in the
+ * task's own step, because the loop has nothing else to do. Then the caller pushes
+ * the job and calls reactor_wait(). */
+bool reactor_attend(ReactorObject *reactor);
+
+/* After reactor_attend(): waits for an answer, for less time than it takes to let the
+ * task sleep and wake it again, and lets the request take it in. Whether there is one. */
+bool reactor_wait(ReactorObject *reactor);
+
 /* Drops the finished jobs of loops that are closed. Any thread, GIL held. */
 void reactor_sweep(struct bridge *bridge);
-
-/* Monotonic nanoseconds, what deadlines are given in. Any thread. */
-int64_t reactor_now(void);
 
 #endif

@@ -8,8 +8,6 @@
 
 #include "bridge/request.h"
 
-#include <time.h>
-
 #include "bridge/ready.h"
 
 /* -- making ------------------------------------------------------------------- */
@@ -207,9 +205,8 @@ raise_from(PyObject *exception)
     compat_give_exception(error);
 }
 
-/* Ends the request with what came of it. */
-static PySendResult
-finish(RequestObject *request, PyObject **result)
+PySendResult
+request_finish(RequestObject *request, PyObject **result)
 {
     PyObject *exception = request->exception;
 
@@ -228,27 +225,61 @@ finish(RequestObject *request, PyObject **result)
     return PYGEN_RETURN;
 }
 
+/* The awaiting task goes away: so does what the worker does for it. */
+static void
+leave_worker(RequestObject *request)
+{
+    bool pending = request->stage == REQUEST_PENDING || request->stage == REQUEST_SETTLED;
+
+    request->stage = REQUEST_DONE;
+    if (request->pushed) {
+        csq_job_cancel(&request->job);
+    }
+    if (pending && request->hooks->abandon != NULL) {
+        request->hooks->abandon(request);
+    }
+}
+
+/* Whether the worker needs nothing of this thread, such as the GIL for a callback. */
+static bool
+may_stay(const RequestObject *request)
+{
+    return !request->gate->used && request->job.op != CSQ_CALL;
+}
+
 static PySendResult
 start(RequestObject *request, PyObject **result)
 {
     enum request_answer answer;
+    bool attended;
+    int rc;
 
+    *result = NULL;
     /* A request whose packing fails is over: it never reached the worker. */
     request->stage = REQUEST_DONE;
     answer = request->hooks->pack(request);
     if (answer == REQUEST_READY) {
-        return finish(request, result);
+        return request_finish(request, result);
     }
     if (answer == REQUEST_FAILED) {
-        *result = NULL;
         return PYGEN_ERROR;
     }
-    if (find_reactor(request) == 0) {
-        request->waiter = waiter_new(request->bridge, request->reactor->loop);
-    }
-    if (request->waiter == NULL || push(request) < 0) {
+    if (find_reactor(request) < 0) {
         give_up(request);
-        *result = NULL;
+        return PYGEN_ERROR;
+    }
+    attended = may_stay(request) && reactor_attend(request->reactor);
+    rc = push(request);
+    if (attended && reactor_wait(request->reactor) && request->stage == REQUEST_SETTLED) {
+        return request_finish(request, result);
+    }
+    if (rc < 0) {
+        give_up(request);
+        return PYGEN_ERROR;
+    }
+    request->waiter = waiter_new(request->bridge, request->reactor->loop);
+    if (request->waiter == NULL) {
+        leave_worker(request);
         return PYGEN_ERROR;
     }
     *result = waiter_yield(request->waiter);
@@ -264,7 +295,7 @@ request_send(RequestObject *self, PyObject *value, PyObject **result)
     case REQUEST_NEW:
         return start(self, result);
     case REQUEST_SETTLED:
-        return finish(self, result);
+        return request_finish(self, result);
     case REQUEST_PENDING:
         PyErr_SetString(PyExc_RuntimeError, "await wasn't used with future");
         return PYGEN_ERROR;
@@ -304,21 +335,6 @@ static PyObject *
 request_iternext(RequestObject *self)
 {
     return request_send_method(self, Py_None);
-}
-
-/* The awaiting task goes away: so does what the worker does for it. */
-static void
-leave_worker(RequestObject *request)
-{
-    bool pending = request->stage == REQUEST_PENDING || request->stage == REQUEST_SETTLED;
-
-    request->stage = REQUEST_DONE;
-    if (request->pushed) {
-        csq_job_cancel(&request->job);
-    }
-    if (pending && request->hooks->abandon != NULL) {
-        request->hooks->abandon(request);
-    }
 }
 
 /* Raises what throw(type, value, traceback) was given. */
@@ -416,7 +432,7 @@ request_aexit(RequestObject *self, PyObject *args)
     return ready_new(self->bridge, Py_NewRef(Py_None));
 }
 
-/* -- without a loop ----------------------------------------------------------- */
+/* -- without a task ----------------------------------------------------------- */
 
 PyObject *
 request_start(RequestObject *request)
@@ -437,98 +453,6 @@ request_start(RequestObject *request)
         return NULL;
     }
     return Py_NewRef(request->future);
-}
-
-/* Whether this thread is in the middle of a job already: it is the worker, or
- * runs one in its place. The lock is its own then. */
-static bool
-is_within_job(RequestObject *request)
-{
-    return csq_worker_is_current(request->worker) || gate_is_lender(request->gate);
-}
-
-/* Takes the lock that is held while a job runs; at most the connection's timeout is
- * waited for, because the job may itself be waiting for this thread's event loop. */
-static bool
-lock_db(struct csq_db *db, bool wait)
-{
-    const struct timespec pause = {0, 1000 * 1000};
-
-    for (int milliseconds = wait ? db->timeout : 0; milliseconds > 0; milliseconds--) {
-        if (pthread_mutex_trylock(&db->lock) == 0) {
-            return true;
-        }
-        nanosleep(&pause, NULL);
-    }
-    return pthread_mutex_trylock(&db->lock) == 0;
-}
-
-/* Runs the job here, the GIL released. False: another job did not end in time. */
-static bool
-run_here(RequestObject *request, bool wait)
-{
-    struct csq_db *db = &request->worker->db;
-    bool within = is_within_job(request);
-    PyThreadState *state = PyEval_SaveThread();
-    bool locked = within || lock_db(db, wait);
-
-    if (locked && !within) {
-        gate_lend(request->gate, state);
-    }
-    if (locked) {
-        csq_op_run(db, &request->job);
-    }
-    if (locked && !within) {
-        gate_lend(request->gate, NULL);
-        pthread_mutex_unlock(&db->lock);
-    }
-    PyEval_RestoreThread(state);
-    return locked;
-}
-
-int
-request_try(RequestObject *request)
-{
-    enum request_answer answer;
-
-    request->inline_run = true;
-    answer = request->hooks->pack(request);
-    if (answer == REQUEST_WAIT) {
-        if (!run_here(request, false)) {
-            request->inline_run = false;
-            return 0;
-        }
-        request->job.done = true;
-        answer = request->hooks->unpack(request, INT64_MAX);
-    }
-    request->stage = REQUEST_DONE;
-    return answer == REQUEST_FAILED ? -1 : 1;
-}
-
-PyObject *
-request_run(RequestObject *request)
-{
-    enum request_answer answer;
-    PyObject *result = NULL;
-
-    request->inline_run = true;
-    request->stage = REQUEST_DONE;
-    answer = request->hooks->pack(request);
-    if (answer == REQUEST_WAIT) {
-        if (!run_here(request, true)) {
-            csq_error_set(&request->job.error, SQLITE_BUSY,
-                          "the connection is busy with another statement");
-        }
-        request->job.done = true;
-        do {
-            answer = request->hooks->unpack(request, INT64_MAX);
-        } while (answer == REQUEST_AGAIN);
-    }
-    if (answer == REQUEST_READY) {
-        finish(request, &result);
-    }
-    Py_DECREF(request);
-    return result;
 }
 
 /* -- the type ----------------------------------------------------------------- */

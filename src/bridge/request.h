@@ -91,13 +91,8 @@ RequestObject *request_new(struct bridge *bridge, const struct request_hooks *ho
  * done, or NULL with an exception. */
 PyObject *request_start(RequestObject *request);
 
-/* Runs it in the calling thread and gives its result: the synchronous view.
- * Takes the request. Any thread; the worker's own, or the db's lock is waited for. */
-PyObject *request_run(RequestObject *request);
-
-/* Runs it in the calling thread if nothing else runs on the connection now. 1: it
- * ran; 0: it is as it was; -1 with an exception. */
-int request_try(RequestObject *request);
+/* Ends it with what came of it: PYGEN_RETURN with the result, or PYGEN_ERROR. */
+PySendResult request_finish(RequestObject *request, PyObject **result);
 
 /* Keeps the current exception as what the request ends with. */
 void request_fail(RequestObject *request);

@@ -14,6 +14,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "engine/clock.h"
+
 #ifdef __linux__
 #include <sys/eventfd.h>
 
@@ -51,6 +53,9 @@ csq_mailbox_init(struct csq_mailbox *mailbox)
 {
     pthread_mutex_init(&mailbox->lock, NULL);
     csq_list_init(&mailbox->jobs);
+    mailbox->attended = false;
+    mailbox->rings = 0;
+    atomic_init(&mailbox->answered, false);
     atomic_init(&mailbox->waking, 0);
     mailbox->wake_read = -1;
     mailbox->wake_write = -1;
@@ -86,15 +91,21 @@ wake(struct csq_mailbox *mailbox)
     }
 }
 
-static void
+/* Reads what was written. Gives how many writes that were. */
+static uint64_t
 quiet(struct csq_mailbox *mailbox)
 {
     uint64_t news[16];
+    uint64_t writes = 0;
     ssize_t got;
 
     do {
         got = read(mailbox->wake_read, news, sizeof news);
+        for (ssize_t i = 0; i < got / (ssize_t)sizeof *news; i++) {
+            writes += news[i]; /* of an eventfd the sum, of a pipe one after the other */
+        }
     } while ((got < 0 && errno == EINTR) || got == (ssize_t)sizeof news);
+    return writes;
 }
 
 void
@@ -110,8 +121,11 @@ csq_mailbox_post(struct csq_job *job, bool finished)
         first = csq_list_empty(&mailbox->jobs);
         job->posted = true;
         csq_list_append(&mailbox->jobs, &job->link);
+        atomic_store_explicit(&mailbox->answered, true, memory_order_release);
     }
+    first = first && !mailbox->attended;
     if (first) {
+        mailbox->rings++;
         atomic_fetch_add_explicit(&mailbox->waking, 1, memory_order_relaxed);
     }
     pthread_mutex_unlock(&mailbox->lock);
@@ -131,15 +145,47 @@ csq_mailbox_take(struct csq_mailbox *mailbox)
 
     pthread_mutex_lock(&mailbox->lock);
     link = csq_list_shift(&mailbox->jobs);
-    if (link == NULL) {
-        quiet(mailbox);
-    } else {
+    if (link == NULL && mailbox->rings > 0) {
+        uint64_t writes = quiet(mailbox);
+
+        mailbox->rings -= writes < mailbox->rings ? writes : mailbox->rings;
+    }
+    if (link != NULL) {
         job = csq_item(link, struct csq_job, link);
         job->posted = false;
         job->done = job->finished;
     }
     pthread_mutex_unlock(&mailbox->lock);
     return job;
+}
+
+bool
+csq_mailbox_attend(struct csq_mailbox *mailbox)
+{
+    bool attended;
+
+    pthread_mutex_lock(&mailbox->lock);
+    attended = csq_list_empty(&mailbox->jobs);
+    mailbox->attended = attended;
+    atomic_store_explicit(&mailbox->answered, false, memory_order_relaxed);
+    pthread_mutex_unlock(&mailbox->lock);
+    return attended;
+}
+
+bool
+csq_mailbox_wait(struct csq_mailbox *mailbox, int64_t nanoseconds)
+{
+    int64_t end = csq_now() + nanoseconds;
+    bool found;
+
+    while (!atomic_load_explicit(&mailbox->answered, memory_order_acquire) && csq_now() < end) {
+        sched_yield();
+    }
+    pthread_mutex_lock(&mailbox->lock);
+    mailbox->attended = false;
+    found = !csq_list_empty(&mailbox->jobs);
+    pthread_mutex_unlock(&mailbox->lock);
+    return found;
 }
 
 bool

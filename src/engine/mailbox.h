@@ -1,13 +1,16 @@
 /* Finished jobs for one event loop, and the descriptor that wakes it.
  *
  * Workers post, the loop takes. A burst of posts costs one write: only the post
- * that makes an empty mailbox non-empty writes. */
+ * that makes an empty mailbox non-empty writes, and not even that one while the loop
+ * thread itself waits for it. */
 
 #ifndef CSQ_MAILBOX_H
 #define CSQ_MAILBOX_H
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
 
 #include "engine/job.h"
 #include "engine/list.h"
@@ -15,7 +18,10 @@
 struct csq_mailbox {
     pthread_mutex_t lock;
     struct csq_list jobs;
-    atomic_int waking; /* posts that have put their job here and write to the descriptor */
+    bool attended;        /* the loop thread waits in csq_mailbox_wait(), or is about to */
+    uint64_t rings;       /* writes to the descriptor, done or about to be, not yet read */
+    atomic_bool answered; /* a job was posted while it was attended */
+    atomic_int waking;    /* posts that have put their job here and write to the descriptor */
     int wake_read;  /* readable while something may lie here */
     int wake_write; /* the same descriptor where there is eventfd */
 };
@@ -35,6 +41,14 @@ void csq_mailbox_post(struct csq_job *job, bool finished);
  * is finished; NULL when there is none, and the descriptor is quiet then. One at a
  * time: a job with more news to come may be posted again as soon as it is out. */
 struct csq_job *csq_mailbox_take(struct csq_mailbox *mailbox);
+
+/* Loop thread. Announces csq_mailbox_wait(): until then a post writes to no descriptor.
+ * False: something lies there already, and nothing was announced. */
+bool csq_mailbox_attend(struct csq_mailbox *mailbox);
+
+/* Loop thread, after csq_mailbox_attend(). Waits, giving way to other threads of the
+ * same CPU, at most `nanoseconds`. Whether something has come. */
+bool csq_mailbox_wait(struct csq_mailbox *mailbox, int64_t nanoseconds);
 
 /* Any thread. Whether nothing lies there. */
 bool csq_mailbox_empty(struct csq_mailbox *mailbox);

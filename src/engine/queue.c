@@ -5,6 +5,8 @@
 
 #include "engine/queue.h"
 
+#include <sched.h>
+
 void
 csq_queue_init(struct csq_queue *queue)
 {
@@ -46,6 +48,12 @@ void
 csq_queue_take(struct csq_queue *queue, struct csq_list *jobs)
 {
     pthread_mutex_lock(&queue->lock);
+    if (csq_list_empty(&queue->jobs)) {
+        /* Whoever has just got an answer may be about to ask again. */
+        pthread_mutex_unlock(&queue->lock);
+        sched_yield();
+        pthread_mutex_lock(&queue->lock);
+    }
     while (csq_list_empty(&queue->jobs)) {
         queue->sleeping = true;
         pthread_cond_wait(&queue->pushed, &queue->lock);

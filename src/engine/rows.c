@@ -6,8 +6,7 @@
 
 #include "engine/rows.h"
 
-#include <time.h>
-
+#include "engine/clock.h"
 #include "engine/mailbox.h"
 
 enum {
@@ -16,15 +15,6 @@ enum {
     STRIP_BYTES = 192 * 1024,        /* what is handed over at once when streaming */
     AHEAD_BYTES = 4 * 1024 * 1024,   /* how far the worker may be ahead of the loop */
 };
-
-static int64_t
-now(void)
-{
-    struct timespec time;
-
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (int64_t)time.tv_sec * 1000000000 + time.tv_nsec;
-}
 
 /* Notes what the caller learns of the statement. After the first step, because
  * that may prepare the statement anew for a changed schema. */
@@ -92,13 +82,13 @@ step_whole(struct csq_db *db, struct csq_job *job)
 static int
 step_chunk(struct csq_db *db, struct csq_job *job)
 {
-    int64_t end = now() + CHUNK_NANOSECONDS;
+    int64_t end = csq_now() + CHUNK_NANOSECONDS;
     int rc;
 
     do {
         rc = step(db, job);
     } while (rc == SQLITE_ROW && job->up.rows < job->rows && job->up.bytes < CHUNK_BYTES &&
-             now() < end);
+             csq_now() < end);
     return rc;
 }
 

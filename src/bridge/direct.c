@@ -1,0 +1,99 @@
+/* The job is run by the calling thread in the worker's place. The db's lock keeps the
+ * two apart, and the gate is lent this thread's state, so that a callback runs in it.
+ * A thread that is within a job already, because it is in a callback, has both. */
+
+#include "bridge/direct.h"
+
+#include <time.h>
+
+/* Whether this thread is in the middle of a job already: it is the worker, or
+ * runs one in its place. The lock is its own then. */
+static bool
+is_within_job(RequestObject *request)
+{
+    return csq_worker_is_current(request->worker) || gate_is_lender(request->gate);
+}
+
+/* Takes the lock that is held while a job runs; at most the connection's timeout is
+ * waited for, because the job may itself be waiting for this thread's event loop. */
+static bool
+lock_db(struct csq_db *db, bool wait)
+{
+    const struct timespec pause = {0, 1000 * 1000};
+
+    for (int milliseconds = wait ? db->timeout : 0; milliseconds > 0; milliseconds--) {
+        if (pthread_mutex_trylock(&db->lock) == 0) {
+            return true;
+        }
+        nanosleep(&pause, NULL);
+    }
+    return pthread_mutex_trylock(&db->lock) == 0;
+}
+
+/* Runs the job here, the GIL released. False: another job did not end in time. */
+static bool
+run_here(RequestObject *request, bool wait)
+{
+    struct csq_db *db = &request->worker->db;
+    bool within = is_within_job(request);
+    PyThreadState *state = PyEval_SaveThread();
+    bool locked = within || lock_db(db, wait);
+
+    if (locked && !within) {
+        gate_lend(request->gate, state);
+    }
+    if (locked) {
+        csq_op_run(db, &request->job);
+    }
+    if (locked && !within) {
+        gate_lend(request->gate, NULL);
+        pthread_mutex_unlock(&db->lock);
+    }
+    PyEval_RestoreThread(state);
+    return locked;
+}
+
+int
+direct_try(RequestObject *request)
+{
+    enum request_answer answer;
+
+    request->inline_run = true;
+    answer = request->hooks->pack(request);
+    if (answer == REQUEST_WAIT) {
+        if (!run_here(request, false)) {
+            request->inline_run = false;
+            return 0;
+        }
+        request->job.done = true;
+        answer = request->hooks->unpack(request, INT64_MAX);
+    }
+    request->stage = REQUEST_DONE;
+    return answer == REQUEST_FAILED ? -1 : 1;
+}
+
+PyObject *
+direct_run(RequestObject *request)
+{
+    enum request_answer answer;
+    PyObject *result = NULL;
+
+    request->inline_run = true;
+    request->stage = REQUEST_DONE;
+    answer = request->hooks->pack(request);
+    if (answer == REQUEST_WAIT) {
+        if (!run_here(request, true)) {
+            csq_error_set(&request->job.error, SQLITE_BUSY,
+                          "the connection is busy with another statement");
+        }
+        request->job.done = true;
+        do {
+            answer = request->hooks->unpack(request, INT64_MAX);
+        } while (answer == REQUEST_AGAIN);
+    }
+    if (answer == REQUEST_READY) {
+        request_finish(request, &result);
+    }
+    Py_DECREF(request);
+    return result;
+}
