@@ -17,7 +17,6 @@ from .cursor import Cursor
 
 if TYPE_CHECKING:
     from _typeshed import StrOrBytesPath
-    from typing_extensions import Self
 
 __all__ = ["Connection", "Cursor", "connect"]
 
@@ -92,28 +91,33 @@ class _Connector:
         """
         if sqlite3 is not _STDLIB or sqlite3.connect is not _STDLIB_CONNECT:
             return None
-        options = {**_DEFAULTS, **self.options}
-        for name in options:
-            if name not in _DEFAULTS:
-                raise TypeError(f"{name!r} is an invalid keyword argument for Connection()")
-        if options["factory"] not in (None, sqlite3.Connection):
-            return None
-        flags = _csqlite.SQLITE_OPEN_READWRITE | _csqlite.SQLITE_OPEN_CREATE
-        if options["uri"]:
-            flags |= _csqlite.SQLITE_OPEN_URI
         path = os.fsencode(self.location())
         if b"\0" in path:
             raise ValueError("embedded null byte")
-        return (
-            path,
-            flags,
-            _number(options["timeout"]),
-            options["detect_types"],
-            _level(options["isolation_level"]),
-            bool(options["check_same_thread"]),
-            options["cached_statements"],
-            _control(options["autocommit"]),
-        )
+        settings = _settings(self.options) if self.options else _DEFAULT_SETTINGS
+        return None if settings is None else (path, *settings)
+
+
+def _settings(options: dict[str, Any]) -> Optional[tuple[Any, ...]]:
+    """Return what native_options() gives behind the path, None if sqlite3 has to open it."""
+    for name in options:
+        if name not in _DEFAULTS:
+            raise TypeError(f"{name!r} is an invalid keyword argument for Connection()")
+    options = {**_DEFAULTS, **options}
+    if options["factory"] not in (None, sqlite3.Connection):
+        return None
+    flags = _csqlite.SQLITE_OPEN_READWRITE | _csqlite.SQLITE_OPEN_CREATE
+    if options["uri"]:
+        flags |= _csqlite.SQLITE_OPEN_URI
+    return (
+        flags,
+        _number(options["timeout"]),
+        options["detect_types"],
+        _level(options["isolation_level"]),
+        bool(options["check_same_thread"]),
+        options["cached_statements"],
+        _control(options["autocommit"]),
+    )
 
 
 def _number(value: Any) -> float:
@@ -143,15 +147,15 @@ def _control(value: Any) -> int:
     raise ValueError("autocommit must be True, False, or sqlite3.LEGACY_TRANSACTION_CONTROL")
 
 
+_DEFAULT_SETTINGS = _settings({})
+
+
 class Connection(_csqlite.Connection):
     """An SQLite connection whose work is done by a thread of its own.
 
     Made by connect(). Await it, or enter it with `async with`, to open it. Its methods are
     the extension's but for those below.
     """
-
-    async def __aenter__(self) -> "Self":
-        return await self
 
     async def backup(
         self,

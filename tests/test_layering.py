@@ -28,7 +28,7 @@ ORDER = {
         ("db",),
         ("backup",),
         ("job",),
-        ("queue", "mailbox"),
+        ("queue", "mailbox", "crew"),
         ("rows",),
         ("ops",),
         ("worker",),

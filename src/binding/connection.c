@@ -269,6 +269,20 @@ connection_await(ConnectionObject *self)
     return iterator;
 }
 
+PyDoc_STRVAR(aenter_doc, "__aenter__($self, /)\n--\n\nOpen the connection; gives itself.");
+
+/* What is awaited then is _connect(), or the connection where a subclass has its own
+ * way of awaiting it. */
+static PyObject *
+connection_aenter(ConnectionObject *self, PyObject *unused)
+{
+    (void)unused;
+    if (Py_TYPE(self)->tp_as_async->am_await != (unaryfunc)connection_await) {
+        return Py_NewRef((PyObject *)self);
+    }
+    return PyObject_CallMethod((PyObject *)self, "_connect", NULL);
+}
+
 PyDoc_STRVAR(aexit_doc, "__aexit__($self, exc_type, exc, tb, /)\n--\n\n"
                         "Close the connection; an open transaction is rolled back.");
 
@@ -533,6 +547,7 @@ static PyMethodDef connection_methods[] = {
     {"_handle", (PyCFunction)connection_handle, METH_NOARGS, handle_doc},
     {"_interrupt", (PyCFunction)connection_interrupt_now, METH_NOARGS, interrupt_now_doc},
     {"_run", (PyCFunction)connection_run, METH_O, run_doc},
+    {"__aenter__", (PyCFunction)connection_aenter, METH_NOARGS, aenter_doc},
     {"__aexit__", (PyCFunction)connection_aexit, METH_VARARGS, aexit_doc},
     {"__class_getitem__", Py_GenericAlias, METH_O | METH_CLASS, "See PEP 585."},
     {NULL, NULL, 0, NULL},

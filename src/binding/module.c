@@ -136,6 +136,11 @@ after_fork(PyObject *module, PyObject *unused)
     }
     while (csq_list_shift(&state->leaving) != NULL) {
     }
+    /* Nor is its crew, which stays what it was when the parent forked. */
+    state->crew = csq_crew_new();
+    if (state->crew == NULL) {
+        return PyErr_NoMemory();
+    }
     /* Nor are its reactors, whose locks a worker may have held. */
     while (csq_list_shift(&state->bridge.reactors) != NULL) {
     }
@@ -233,6 +238,11 @@ module_exec(PyObject *module)
 
     csq_list_init(&state->leaving);
     csq_list_init(&state->connections);
+    state->crew = csq_crew_new();
+    if (state->crew == NULL) {
+        PyErr_NoMemory();
+        return -1;
+    }
     if (bridge_init(&state->bridge, module) < 0 || take_sqlite3(state) < 0) {
         return -1;
     }
@@ -297,7 +307,10 @@ module_clear(PyObject *module)
 static void
 module_free(void *module)
 {
+    struct module_state *state = PyModule_GetState(module);
+
     module_clear(module);
+    csq_crew_dismiss(state->crew);
 }
 
 static PyMethodDef module_methods[] = {

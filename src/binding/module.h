@@ -10,6 +10,7 @@
 
 struct module_state {
     struct bridge bridge;
+    struct csq_crew *crew; /* the workers' threads */
     struct csq_list leaving; /* workers whose connection is gone, by csq_worker.kept; each
                                 with a reference, until it has ended */
     struct csq_list connections; /* those whose worker was started, by ConnectionObject.all */

@@ -161,7 +161,7 @@ start_worker(ConnectionObject *self)
     }
     self->worker->at_end = gate_end;
     self->worker->at_end_argument = gate_get(self->gate);
-    rc = csq_worker_start(self->worker);
+    rc = csq_worker_start(self->worker, self->state->crew);
     if (rc != 0) {
         gate_put(self->gate);
         PyErr_SetString(PyExc_RuntimeError, "can't start new thread");

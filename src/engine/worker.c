@@ -1,13 +1,10 @@
-/* The thread. It ends after the job that closes the database, or that failed to
- * open it: the queue is closed with it, so a job is either run (and, with no
- * database, told so) or refused, never lost.
- *
- * All signals are blocked in it: they are the main thread's. */
+/* What the thread does. It is done after the job that closes the database, or that
+ * failed to open it: the queue is closed with it, so a job is either run (and, with
+ * no database, told so) or refused, never lost. */
 
 #include "engine/worker.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <time.h>
 
 #include "engine/alloc.h"
@@ -130,7 +127,7 @@ run_list(struct csq_worker *worker, struct csq_list *jobs)
     return last;
 }
 
-static void *
+static void
 work(void *argument)
 {
     struct csq_worker *worker = argument;
@@ -153,31 +150,18 @@ work(void *argument)
     pthread_cond_broadcast(&worker->ended);
     pthread_mutex_unlock(&worker->lock);
     csq_worker_put(worker);
-    return NULL;
 }
 
 int
-csq_worker_start(struct csq_worker *worker)
+csq_worker_start(struct csq_worker *worker, struct csq_crew *crew)
 {
-    pthread_attr_t attributes;
-    sigset_t all;
-    sigset_t before;
     int rc;
 
-    rc = pthread_attr_init(&attributes);
-    if (rc != 0) {
-        return rc;
-    }
-    pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
     pthread_mutex_lock(&worker->lock);
     atomic_fetch_add(&worker->references, 1);
-    rc = pthread_create(&worker->thread, &attributes, work, worker);
+    rc = csq_crew_run(crew, work, worker, &worker->thread);
     worker->running = rc == 0;
     pthread_mutex_unlock(&worker->lock);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    pthread_attr_destroy(&attributes);
     if (rc != 0) {
         csq_worker_put(worker);
     }

@@ -1,7 +1,7 @@
-/* One pthread per connection: take, run, post. The only pthread_create.
+/* One thread per connection: take, run, post.
  *
  * A worker is counted by reference: its connection holds one, its thread holds
- * one while it runs. The thread is detached; csq_worker_join() waits on a
+ * one while it runs. The thread is a crew's; csq_worker_join() waits on a
  * condition, so that anybody may wait and nobody must. */
 
 #ifndef CSQ_WORKER_H
@@ -11,6 +11,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 
+#include "engine/crew.h"
 #include "engine/db.h"
 #include "engine/job.h"
 #include "engine/queue.h"
@@ -40,8 +41,8 @@ struct csq_worker *csq_worker_get(struct csq_worker *worker);
 /* Any thread. Takes a reference. The last one frees it. */
 void csq_worker_put(struct csq_worker *worker);
 
-/* Any thread, once. Starts the thread. 0 or an errno. */
-int csq_worker_start(struct csq_worker *worker);
+/* Any thread, once. Lets a thread of the crew be the worker's. 0 or an errno. */
+int csq_worker_start(struct csq_worker *worker, struct csq_crew *crew);
 
 /* Any thread. Whether the thread was started and has not ended. */
 bool csq_worker_is_running(struct csq_worker *worker);

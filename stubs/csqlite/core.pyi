@@ -6,7 +6,7 @@ from threading import Thread
 from typing import Any, Literal, Protocol, type_check_only
 
 from _typeshed import StrOrBytesPath
-from typing_extensions import Self, TypeAlias, TypeVar
+from typing_extensions import TypeAlias, TypeVar
 
 from . import _csqlite
 from .cursor import Cursor as Cursor
@@ -36,7 +36,6 @@ def set_exception(fut: asyncio.Future[Any], e: BaseException) -> None: ...
 def _connection_worker_thread(tx: Any) -> None: ...
 
 class Connection(_csqlite.Connection[_RowT]):
-    async def __aenter__(self) -> Self: ...
     async def backup(
         self,
         target: _csqlite.Connection[Any] | sqlite3.Connection,

@@ -23,10 +23,11 @@ office_open_as(struct office *office, const struct csq_open *open)
     struct csq_job job;
     int rc;
 
+    office->crew = csq_crew_new();
     office->worker = csq_worker_new();
     CHECK(csq_mailbox_init(&office->mailbox) == 0);
     csq_cursor_init(&office->cursor);
-    CHECK(csq_worker_start(office->worker) == 0);
+    CHECK(csq_worker_start(office->worker, office->crew) == 0);
     office_job(office, &job, CSQ_OPEN, NULL, NULL);
     job.with.open = *open;
     rc = office_do(office, &job);
@@ -49,6 +50,7 @@ office_close(struct office *office)
     CHECK(csq_worker_join(office->worker, -1));
     CHECK(office->cursor.stmt == NULL);
     csq_worker_put(office->worker);
+    csq_crew_dismiss(office->crew);
     CHECK(csq_mailbox_empty(&office->mailbox));
     csq_mailbox_destroy(&office->mailbox);
 }

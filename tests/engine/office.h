@@ -12,6 +12,7 @@
 #include "engine/worker.h"
 
 struct office {
+    struct csq_crew *crew;
     struct csq_worker *worker;
     struct csq_mailbox mailbox;
     struct csq_cursor cursor; /* of office_run() */

@@ -2,6 +2,7 @@
  * SQLite's. One scenario uses most of what there is; the nth allocation in it fails, for
  * every n. Nothing crashes, nothing leaks, no job is lost, and what fails says so. */
 
+#include <errno.h>
 #include <sched.h>
 #include <stdatomic.h>
 #include <string.h>
@@ -244,14 +245,21 @@ static bool
 run_scene(void)
 {
     struct scene scene = {.failed = false};
+    int rc;
 
-    scene.office.worker = csq_worker_new();
+    scene.office.crew = csq_crew_new();
+    scene.office.worker = scene.office.crew == NULL ? NULL : csq_worker_new();
     if (scene.office.worker == NULL) {
+        csq_crew_dismiss(scene.office.crew);
         return true;
     }
     csq_cursor_init(&scene.cursor);
     CHECK(csq_mailbox_init(&scene.office.mailbox) == 0);
-    if (CHECK(csq_worker_start(scene.office.worker) == 0)) {
+    rc = csq_worker_start(scene.office.worker, scene.office.crew);
+    CHECK(rc == 0 || rc == ENOMEM);
+    if (rc == ENOMEM) {
+        scene.failed = true;
+    } else {
         act(&scene);
         csq_worker_stop(scene.office.worker);
         CHECK(csq_worker_join(scene.office.worker, -1));
@@ -260,6 +268,7 @@ run_scene(void)
     CHECK(csq_mailbox_empty(&scene.office.mailbox));
     csq_mailbox_destroy(&scene.office.mailbox);
     csq_worker_put(scene.office.worker);
+    csq_crew_dismiss(scene.office.crew);
     return scene.failed;
 }
 

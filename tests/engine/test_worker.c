@@ -110,6 +110,7 @@ test_open_fails(void)
     struct csq_job late;
     struct gate gate;
 
+    office.crew = csq_crew_new();
     office.worker = csq_worker_new();
     CHECK(csq_mailbox_init(&office.mailbox) == 0);
     csq_cursor_init(&office.cursor);
@@ -120,7 +121,7 @@ test_open_fails(void)
     office_push(&office, &jobs[1]);
     office_job(&office, &jobs[2], CSQ_EXECUTE, &office.cursor, "SELECT 1");
     office_push(&office, &jobs[2]);
-    CHECK(csq_worker_start(office.worker) == 0);
+    CHECK(csq_worker_start(office.worker, office.crew) == 0);
     gate_open(&gate);
     CHECK(office_wait(&office, &jobs[1]) == SQLITE_CANTOPEN);
     CHECK(office_wait(&office, &jobs[2]) == CSQ_CLOSED);
@@ -448,10 +449,11 @@ static void
 test_freed(void)
 {
     for (int order = 0; order < 3 * ROUNDS; order++) {
+        struct csq_crew *crew = csq_crew_new();
         struct csq_worker *worker = csq_worker_new();
         struct visit visit;
 
-        CHECK(csq_worker_start(worker) == 0);
+        CHECK(csq_worker_start(worker, crew) == 0);
         make_visit(&visit, worker);
         CHECK(csq_worker_push(worker, &visit.job));
         switch (order % 3) {
@@ -470,6 +472,7 @@ test_freed(void)
             csq_worker_put(worker);
         }
         gate_await(&visit.gone);
+        csq_crew_dismiss(crew);
         await_nothing();
         gate_destroy(&visit.gone);
     }
