@@ -26,6 +26,7 @@ ORDER = {
         ("dump",),
         ("cursor",),
         ("db",),
+        ("snapshot",),
         ("backup",),
         ("job",),
         ("queue", "mailbox", "crew"),

@@ -277,10 +277,16 @@ async def test_operation_repeated_leaves_nothing_behind(name):
                 await OPERATIONS[name](db, other)
 
         await repeat(count // 5 + 50)
-        before = await measure(db, other)
-        await repeat(count)
-        after = await measure(db, other)
-    objects, blocks, memory = (late - early for late, early in zip(after, before))
+        # Python's own caches grow now and then; a leak grows every time.
+        grown = []
+        for _ in range(3):
+            before = await measure(db, other)
+            await repeat(count)
+            after = await measure(db, other)
+            grown.append([late - early for late, early in zip(after, before)])
+            if grown[-1][0] < count / 20 and grown[-1][1] < count / 10:
+                break
+    objects, blocks, memory = (min(kind) for kind in zip(*grown))
     assert objects < count / 20
     assert blocks < count / 10
     assert memory < count * 16 + (32_000 if allocated() else 4_000_000)

@@ -42,6 +42,7 @@ typedef struct {
     PyObject *row_factory;
     Py_ssize_t arraysize;
     Py_ssize_t iter_chunk_size;
+    Py_ssize_t chunk; /* how many rows were asked for last */
     PyObject *dict;
     PyObject *weakrefs;
 } CursorObject;
@@ -55,6 +56,12 @@ void cursor_inherit(CursorObject *self);
 /* In a pack hook: checks that the cursor can be used, and its connection, and
  * lends the job the worker's half. 0, or -1 with an exception. */
 int cursor_use(RequestObject *request, enum connection_access access);
+
+/* How many rows to ask for at the beginning of a result set, and how many when those
+ * before have all been taken: who has read a chunk to its end will go on, so each is
+ * twice as large as the one before, up to 16 times the first. One row stays one row. */
+size_t cursor_first_chunk(CursorObject *self);
+size_t cursor_next_chunk(CursorObject *self);
 
 /* At the end of a pack hook: the job goes to the worker, which may leave something
  * open in the cursor. Only the unpack hook knows better. REQUEST_WAIT. */

@@ -112,7 +112,7 @@ execute_pack(RequestObject *request)
     if (cursor_use(request, CONNECTION_DEFERRED) < 0 || pack_one(request) < 0) {
         return REQUEST_FAILED;
     }
-    request->job.rows = self->iter_chunk_size > 0 ? (size_t)self->iter_chunk_size : 1;
+    request->job.rows = cursor_first_chunk(self);
     return cursor_send(request);
 }
 
@@ -464,7 +464,7 @@ dump_pack(RequestObject *request)
             return REQUEST_FAILED;
         }
     }
-    request->job.rows = (size_t)self->iter_chunk_size;
+    request->job.rows = cursor_first_chunk(self);
     return cursor_send(request);
 }
 

@@ -104,7 +104,7 @@ row_pack(RequestObject *request)
     if (is_served_here(self, 1)) {
         return give_row(self, request);
     }
-    request->job.rows = self->iter_chunk_size > 0 ? (size_t)self->iter_chunk_size : 1;
+    request->job.rows = cursor_next_chunk(self);
     request->job.texts = self->connection->detect_types != 0;
     return cursor_send(request);
 }

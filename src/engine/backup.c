@@ -12,6 +12,8 @@
 
 #include <time.h>
 
+#include "engine/snapshot.h"
+
 enum { TRIES = 20 };
 
 static bool
@@ -53,6 +55,7 @@ step(struct csq_backup *backup, struct csq_db *source, struct csq_error *error)
         finish(backup);
         return csq_error_set(error, CSQ_CLOSED, "Cannot operate on a closed database.");
     }
+    csq_snapshot_release(backup->target);
     if (backup->handle == NULL) {
         backup->handle = sqlite3_backup_init(target, "main", source->handle, backup->name);
         if (backup->handle == NULL) {

@@ -259,22 +259,18 @@ csq_strip_put_blob(struct csq_strip *strip, const void *bytes, size_t size)
 }
 
 struct csq_cell *
-csq_strip_read(const struct csq_strip *strip, struct csq_reader *reader)
+csq_strip_turn(const struct csq_strip *strip, struct csq_reader *reader)
 {
-    if (reader->chunk == NULL) {
-        if (strip->first == NULL) {
-            return NULL;
-        }
-        reader->chunk = strip->first;
-        reader->cell = strip->first->cells;
+    struct csq_chunk *chunk = reader->chunk == NULL ? strip->first : reader->chunk->next;
+
+    while (chunk != NULL && chunk->cells == chunk->end) {
+        chunk = chunk->next;
     }
-    while (reader->cell == reader->chunk->end) {
-        if (reader->chunk->next == NULL) {
-            return NULL;
-        }
-        reader->chunk = reader->chunk->next;
-        reader->cell = reader->chunk->cells;
+    if (chunk == NULL) {
+        return NULL;
     }
+    reader->chunk = chunk;
+    reader->cell = chunk->cells;
     return reader->cell++;
 }
 

@@ -87,8 +87,18 @@ void csq_head_set(struct csq_cell *head, int width, bool named);
 int csq_head_width(const struct csq_cell *head);
 bool csq_head_named(const struct csq_cell *head);
 
+/* Gives the first cell of the next chunk: for csq_strip_read(). */
+struct csq_cell *csq_strip_turn(const struct csq_strip *strip, struct csq_reader *reader);
+
 /* Any thread. Gives the next cell (the strip keeps it), or NULL at the end. */
-struct csq_cell *csq_strip_read(const struct csq_strip *strip, struct csq_reader *reader);
+static inline struct csq_cell *
+csq_strip_read(const struct csq_strip *strip, struct csq_reader *reader)
+{
+    if (reader->chunk != NULL && reader->cell != reader->chunk->end) {
+        return reader->cell++;
+    }
+    return csq_strip_turn(strip, reader);
+}
 
 /* Any thread. Frees the chunks that `reader` has left behind. */
 void csq_strip_trim(struct csq_strip *strip, struct csq_reader *reader);

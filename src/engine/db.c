@@ -27,6 +27,7 @@ csq_db_init(struct csq_db *db)
     atomic_init(&db->in_transaction, false);
     atomic_init(&db->total_changes, 0);
     db->autocommit = CSQ_LEGACY;
+    db->patient = true;
 }
 
 void
@@ -65,6 +66,9 @@ wait_for_lock(void *argument, int count)
     int delay = delays[count < last ? count : last];
     struct timespec pause = {0, 0};
 
+    if (!db->patient) {
+        return 0;
+    }
     if (count == 0) {
         db->waited = 0;
     }
@@ -121,6 +125,9 @@ csq_db_close(struct csq_db *db, struct csq_error *error)
         csq_cursor_reset(csq_item(db->cursors.head.next, struct csq_cursor, open), &db->cache);
     }
     csq_cache_clear(&db->cache);
+    sqlite3_finalize(db->snapshot.handle);
+    db->snapshot.handle = NULL;
+    db->snapshot.held = false;
     pthread_mutex_lock(&db->closing);
     db->handle = NULL;
     pthread_mutex_unlock(&db->closing);

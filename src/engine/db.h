@@ -39,6 +39,12 @@ struct csq_db {
     pthread_mutex_t lock;    /* held while a job runs */
     pthread_mutex_t closing; /* guards `handle` for csq_db_interrupt() */
     struct csq_cache cache;
+    bool queued;             /* behind the running job waits another statement */
+    struct {
+        sqlite3_stmt *handle;
+        bool held;     /* the statement keeps a read transaction open */
+        int64_t since; /* when it was begun, csq_now() */
+    } snapshot;        /* engine/snapshot.h */
     struct csq_list cursors;   /* open ones, by csq_cursor.open */
     const atomic_int *stop;    /* set by who no longer waits for the running job */
     bool stoppable;            /* stopping the running statement undoes nothing but it */
@@ -47,6 +53,7 @@ struct csq_db {
     int running;               /* jobs that run, each in a callback of the one before */
     atomic_bool quitting;      /* the process ends: what only reads ends too */
     int timeout;               /* milliseconds */
+    bool patient;              /* locks are waited for */
     int waited;                /* milliseconds of the current wait for a lock */
     int (*progress)(void *);   /* the user's handler, NULL: none */
     void *progress_argument;

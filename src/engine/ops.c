@@ -6,6 +6,7 @@
 
 #include "engine/mailbox.h"
 #include "engine/rows.h"
+#include "engine/snapshot.h"
 
 static int
 closed(struct csq_job *job)
@@ -34,6 +35,18 @@ set_stoppable(struct csq_db *db, const struct csq_stmt *stmt)
 {
     db->reading = stmt->readonly && stmt->columns != NULL;
     db->stoppable = stmt->readonly || sqlite3_get_autocommit(db->handle);
+}
+
+/* A query may see what the one before it in the queue has seen. Everything else ends
+ * that: a write on an old snapshot would be refused. */
+static void
+share_snapshot(struct csq_db *db, const struct csq_stmt *stmt)
+{
+    if (!stmt->query || !sqlite3_get_autocommit(db->handle)) {
+        csq_snapshot_release(db);
+    } else if (db->queued) {
+        csq_snapshot_hold(db);
+    }
 }
 
 static int
@@ -123,6 +136,7 @@ op_execute(struct csq_db *db, struct csq_job *job)
     cursor->stmt = stmt;
     csq_list_append(&db->cursors, &cursor->open);
     csq_strip_move(&cursor->parameters, &job->down);
+    share_snapshot(db, stmt);
 
     rc = begin(db, job, stmt, &began);
     if (rc == SQLITE_OK) {
@@ -387,6 +401,14 @@ is_recursive(const struct csq_db *db, const struct csq_job *job)
 }
 
 void
+csq_op_skip(struct csq_db *db)
+{
+    if (!db->queued) {
+        csq_snapshot_release(db);
+    }
+}
+
+void
 csq_op_run(struct csq_db *db, struct csq_job *job)
 {
     static int (*const ops[CSQ_OPS])(struct csq_db *, struct csq_job *) = {
@@ -415,7 +437,13 @@ csq_op_run(struct csq_db *db, struct csq_job *job)
     db->context = job->context;
     db->stoppable = false;
     db->reading = false;
+    if (job->op != CSQ_EXECUTE) {
+        csq_snapshot_release(db);
+    }
     ops[job->op](db, job);
+    if (!db->queued || job->error.code == SQLITE_INTERRUPT) {
+        csq_snapshot_release(db);
+    }
     if (job->cursor != NULL && atomic_load(&job->cancelled)) {
         csq_cursor_reset(job->cursor, &db->cache);
     }

@@ -157,16 +157,31 @@ csq_scan_start(const char *sql)
     return NULL;
 }
 
-bool
-csq_scan_is_dml(const char *sql)
+static bool
+begins_with(const char *sql, const char *const *words, size_t count)
 {
-    static const char *const words[] = {"insert", "update", "delete", "replace"};
     const char *start = csq_scan_start(sql);
 
-    for (size_t i = 0; start != NULL && i < sizeof words / sizeof *words; i++) {
+    for (size_t i = 0; start != NULL && i < count; i++) {
         if (sqlite3_strnicmp(start, words[i], (int)strlen(words[i])) == 0) {
             return true;
         }
     }
     return false;
+}
+
+bool
+csq_scan_is_dml(const char *sql)
+{
+    static const char *const words[] = {"insert", "update", "delete", "replace"};
+
+    return begins_with(sql, words, sizeof words / sizeof *words);
+}
+
+bool
+csq_scan_is_query(const char *sql)
+{
+    static const char *const words[] = {"select", "values", "with"};
+
+    return begins_with(sql, words, sizeof words / sizeof *words);
 }

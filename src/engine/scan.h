@@ -23,4 +23,7 @@ const char *csq_scan_start(const char *sql);
  * sqlite3 module calls DML and opens a transaction for. */
 bool csq_scan_is_dml(const char *sql);
 
+/* Whether `sql` begins with SELECT, VALUES or WITH: a query, if it reads only. */
+bool csq_scan_is_query(const char *sql);
+
 #endif

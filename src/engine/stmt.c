@@ -88,6 +88,7 @@ describe(struct csq_stmt *stmt)
 {
     stmt->dml = csq_scan_is_dml(stmt->sql);
     stmt->readonly = stmt->handle == NULL || sqlite3_stmt_readonly(stmt->handle);
+    stmt->query = stmt->readonly && csq_scan_is_query(stmt->sql);
     stmt->parameters = sqlite3_bind_parameter_count(stmt->handle);
     if (sqlite3_column_count(stmt->handle) > 0) {
         stmt->columns = csq_columns_copy(stmt->handle);
@@ -357,19 +358,24 @@ put_blob(sqlite3_stmt *handle, int column, struct csq_strip *strip)
            csq_strip_put_blob(strip, blob, (size_t)sqlite3_column_bytes(handle, column));
 }
 
+/* Through sqlite3_value: the functions of that name do the same as those of a column,
+ * but look for neither the column nor a mutex each time. That such a value may be
+ * looked at is documented for a handle without a mutex. */
 static bool
 put_column(sqlite3_stmt *handle, int column, struct csq_strip *strip)
 {
-    switch (sqlite3_column_type(handle, column)) {
+    sqlite3_value *value = sqlite3_column_value(handle, column);
+
+    switch (sqlite3_value_type(value)) {
     case SQLITE_INTEGER:
-        return csq_strip_put_integer(strip, sqlite3_column_int64(handle, column));
+        return csq_strip_put_integer(strip, sqlite3_value_int64(value));
     case SQLITE_FLOAT:
-        return csq_strip_put_float(strip, sqlite3_column_double(handle, column));
+        return csq_strip_put_float(strip, sqlite3_value_double(value));
     case SQLITE_TEXT: {
-        const char *text = (const char *)sqlite3_column_text(handle, column);
+        const char *text = (const char *)sqlite3_value_text(value);
 
         return text != NULL &&
-               csq_strip_put_text(strip, text, (size_t)sqlite3_column_bytes(handle, column));
+               csq_strip_put_text(strip, text, (size_t)sqlite3_value_bytes(value));
     }
     case SQLITE_BLOB:
         return put_blob(handle, column, strip);

@@ -29,6 +29,7 @@ struct csq_stmt {
     int parameters;              /* sqlite3_bind_parameter_count() */
     bool dml;                    /* INSERT, UPDATE, DELETE or REPLACE */
     bool readonly;               /* sqlite3_stmt_readonly() */
+    bool query;                  /* it only reads tables: no PRAGMA, no EXPLAIN */
 };
 
 struct csq_cache {

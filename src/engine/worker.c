@@ -70,19 +70,29 @@ is_wanted(const struct csq_job *job)
            !atomic_load(&job->cancelled);
 }
 
+/* Whether the next job is to execute a statement. */
+static bool
+is_followed(const struct csq_list *jobs)
+{
+    return !csq_list_empty(jobs) &&
+           csq_item(jobs->head.next, struct csq_job, link)->op == CSQ_EXECUTE;
+}
+
 static void
-run(struct csq_worker *worker, struct csq_job *job)
+run(struct csq_worker *worker, struct csq_job *job, bool queued)
 {
     if (job->streaming) {
         set_streaming(worker, job);
     }
+    pthread_mutex_lock(&worker->db.lock);
+    worker->db.queued = queued;
     if (is_wanted(job)) {
-        pthread_mutex_lock(&worker->db.lock);
         csq_op_run(&worker->db, job);
-        pthread_mutex_unlock(&worker->db.lock);
     } else {
         csq_error_set(&job->error, CSQ_CANCELLED, "cancelled");
+        csq_op_skip(&worker->db);
     }
+    pthread_mutex_unlock(&worker->db.lock);
     if (job->streaming) {
         set_streaming(worker, NULL);
     }
@@ -116,7 +126,7 @@ run_list(struct csq_worker *worker, struct csq_list *jobs)
     while ((link = csq_list_shift(jobs)) != NULL) {
         struct csq_job *job = csq_item(link, struct csq_job, link);
 
-        run(worker, job);
+        run(worker, job, is_followed(jobs));
         if (last == NULL && is_last(job)) {
             csq_queue_close(&worker->queue, jobs);
             last = job;

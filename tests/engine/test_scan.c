@@ -272,6 +272,11 @@ test_start(void)
     CHECK(!csq_scan_is_dml("SELECT 1") && !csq_scan_is_dml("") && !csq_scan_is_dml("ins"));
     CHECK(!csq_scan_is_dml("WITH a AS (SELECT 1) INSERT INTO t SELECT * FROM a"));
     CHECK(!csq_scan_is_dml("'insert'") && !csq_scan_is_dml("-- insert"));
+    CHECK(csq_scan_is_query("SELECT 1") &&
+          csq_scan_is_query(" /* a */ with a as (select 1) ..."));
+    CHECK(csq_scan_is_query("Values(1)") && !csq_scan_is_query("PRAGMA user_version"));
+    CHECK(!csq_scan_is_query("EXPLAIN SELECT 1") && !csq_scan_is_query("") &&
+          !csq_scan_is_query("INSERT INTO t SELECT 1"));
 }
 
 int
