@@ -142,9 +142,7 @@ after_fork(PyObject *module, PyObject *unused)
         return PyErr_NoMemory();
     }
     /* Nor are its reactors, whose locks a worker may have held. */
-    while (csq_list_shift(&state->bridge.reactors) != NULL) {
-    }
-    state->bridge.silent = 0;
+    reactor_after_fork(&state->bridge);
     Py_RETURN_NONE;
 }
 

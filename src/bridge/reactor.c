@@ -5,6 +5,13 @@
  * the large ones in turn, until the turn's budget is used up. What is left goes
  * on in the next iteration of the loop.
  *
+ * A worker that is awake answers a small query within a few microseconds: sooner
+ * than the loop could go to its selector, come back and wake the task. When the loop
+ * has nothing else to do, nobody loses by waiting for that; and after a while it
+ * goes all the same, for the sake of what the selector would bring. Where the loop
+ * takes long to come when it is woken, because a Python thread or a task keeps it,
+ * each time counts for more: all budgets grow with that.
+ *
  * The loop owns a Waker, and the Waker the reactor. When the loop is closed it
  * drops its readers, so the Waker dies: that is how a reactor learns that nobody
  * listens any more, without a hook into any kind of loop. Jobs that come back
@@ -20,8 +27,12 @@
 enum {
     SLICE_NANOSECONDS = 100 * 1000, /* for one request with news */
     TURN_NANOSECONDS = 150 * 1000,  /* for all of them, before the loop goes on */
-    WAIT_NANOSECONDS = 20 * 1000,   /* for the answer to a task that does not sleep */
-    AWAKE_NANOSECONDS = 250 * 1000, /* for which tasks need not sleep, at a stretch */
+    TURN_MOST = 1000 * 1000,
+    WAIT_NANOSECONDS = 20 * 1000, /* for an answer, instead of going to the selector */
+    WAIT_MOST = 200 * 1000,
+    AWAKE_NANOSECONDS = 250 * 1000, /* for all such waiting at a stretch */
+    AWAKE_MOST = 5 * 1000 * 1000,
+    SLOW_NANOSECONDS = 1000 * 1000, /* from here on a loop is slow to come */
     MISSES_MAX = 3,
 };
 
@@ -111,16 +122,125 @@ advance_all(ReactorObject *reactor, int64_t now, int64_t end)
     return 0;
 }
 
+/* -- waiting without the loop ------------------------------------------------- */
+
+/* A budget of time that is `part` of what it takes the loop to come. */
+static int64_t
+budget(const ReactorObject *reactor, int64_t least, int part, int64_t most)
+{
+    int64_t nanoseconds = reactor->latency / part;
+
+    return nanoseconds < least ? least : nanoseconds > most ? most : nanoseconds;
+}
+
+/* Whether the loop may be kept from going on. When it would go to its selector now,
+ * that is nobody's loss. When others are to run, it is theirs; but where the loop is
+ * slow to come back, a little of their time saves a task all of that. */
+static bool
+may_wait(ReactorObject *reactor)
+{
+    int64_t awake = AWAKE_NANOSECONDS;
+    Py_ssize_t others;
+
+    if (reactor->ready == NULL || reactor->resumed || reactor->gated > 0 ||
+        !csq_list_empty(&reactor->fresh) || !csq_list_empty(&reactor->large)) {
+        return false;
+    }
+    others = PyObject_Size(reactor->ready);
+    if (others < 0) {
+        PyErr_Clear();
+    } else if (others == 0) {
+        awake = budget(reactor, AWAKE_NANOSECONDS, 1, AWAKE_MOST);
+    }
+    if (csq_now() - reactor->turned > awake ||
+        (others != 0 && reactor->latency < SLOW_NANOSECONDS)) {
+        return false;
+    }
+    if (reactor->skips > 0) {
+        reactor->skips--;
+        return false;
+    }
+    return true;
+}
+
+/* After csq_mailbox_attend(). Whether something has come; it is collected. */
+static bool
+wait(ReactorObject *reactor)
+{
+    if (csq_mailbox_wait(&reactor->mailbox, budget(reactor, WAIT_NANOSECONDS, 2, WAIT_MOST))) {
+        reactor->misses = 0;
+        collect(reactor);
+        return true;
+    }
+    if (reactor->latency < SLOW_NANOSECONDS) {
+        reactor->misses += reactor->misses < MISSES_MAX;
+        reactor->skips = (1u << reactor->misses) - 1;
+    }
+    return false;
+}
+
+bool
+reactor_attend(ReactorObject *reactor)
+{
+    if (!csq_list_empty(&reactor->under_way) || !may_wait(reactor)) {
+        return false;
+    }
+    return csq_mailbox_attend(&reactor->mailbox);
+}
+
+bool
+reactor_wait(ReactorObject *reactor)
+{
+    if (!wait(reactor)) {
+        return false;
+    }
+    while (!csq_list_empty(&reactor->fresh)) {
+        Py_DECREF(advance_first(reactor, &reactor->fresh, csq_now()));
+    }
+    if (!csq_list_empty(&reactor->large) && resume_soon(reactor) < 0) {
+        PyErr_WriteUnraisable((PyObject *)reactor);
+    }
+    if (reactor->bridge->silent > 0) {
+        reactor_sweep(reactor->bridge);
+    }
+    return true;
+}
+
+/* -- a turn ------------------------------------------------------------------- */
+
+/* Takes in what there is, and what comes while the loop has nothing else to do. 0, or
+ * -1 with what the step of a task raised. */
+static int
+advance(ReactorObject *reactor)
+{
+    int64_t turn = budget(reactor, TURN_NANOSECONDS, 2, TURN_MOST);
+    int64_t now = reactor->turned;
+
+    do {
+        if (advance_all(reactor, now, now + turn) < 0) {
+            return -1;
+        }
+        if (csq_list_empty(&reactor->under_way) || !may_wait(reactor)) {
+            return 0;
+        }
+        if (!csq_mailbox_attend(&reactor->mailbox)) {
+            collect(reactor);
+        } else if (!wait(reactor)) {
+            return 0;
+        }
+        now = csq_now();
+    } while (true);
+}
+
 /* What the loop calls when the descriptor is readable, and for what was left. */
 static PyObject *
 turn(ReactorObject *reactor)
 {
-    int64_t now = csq_now();
     PyObject *exception = NULL;
 
-    reactor->turned = now;
+    reactor->turned = csq_now();
     collect(reactor);
-    if (advance_all(reactor, now, now + TURN_NANOSECONDS) < 0) {
+    if (advance(reactor) < 0) {
         exception = compat_take_exception();
     }
     if (!csq_list_empty(&reactor->fresh) || !csq_list_empty(&reactor->large)) {
@@ -138,54 +258,14 @@ turn(ReactorObject *reactor)
     Py_RETURN_NONE;
 }
 
-/* -- waiting without the loop ------------------------------------------------- */
-
-/* A worker that is awake answers a small query within a few microseconds: sooner than
- * the task could be put to sleep, the loop go to its selector, come back and wake it.
- * When nothing but this task is to run, nobody loses by waiting for that; and after a
- * while a task sleeps all the same, for the sake of what the selector would bring. */
-bool
-reactor_attend(ReactorObject *reactor)
+/* The descriptor was readable: how long ago was it written to? One long pause counts
+ * little, several in a row soon do. */
+static void
+note_latency(ReactorObject *reactor)
 {
-    int64_t now = csq_now();
+    int64_t rung_at = atomic_load_explicit(&reactor->mailbox.rung_at, memory_order_relaxed);
 
-    if (reactor->ready == NULL || now - reactor->turned > AWAKE_NANOSECONDS) {
-        reactor->turned = now;
-        return false;
-    }
-    if (reactor->skips > 0) {
-        reactor->skips--;
-        return false;
-    }
-    if (reactor->resumed || !csq_list_empty(&reactor->under_way) ||
-        !csq_list_empty(&reactor->fresh) || !csq_list_empty(&reactor->large) ||
-        PyObject_Size(reactor->ready) != 0) {
-        PyErr_Clear();
-        return false;
-    }
-    return csq_mailbox_attend(&reactor->mailbox);
-}
-
-bool
-reactor_wait(ReactorObject *reactor)
-{
-    if (!csq_mailbox_wait(&reactor->mailbox, WAIT_NANOSECONDS)) {
-        reactor->misses += reactor->misses < MISSES_MAX;
-        reactor->skips = (1u << reactor->misses) - 1;
-        return false;
-    }
-    reactor->misses = 0;
-    collect(reactor);
-    while (!csq_list_empty(&reactor->fresh)) {
-        Py_DECREF(advance_first(reactor, &reactor->fresh, csq_now()));
-    }
-    if (!csq_list_empty(&reactor->large) && resume_soon(reactor) < 0) {
-        PyErr_WriteUnraisable((PyObject *)reactor);
-    }
-    if (reactor->bridge->silent > 0) {
-        reactor_sweep(reactor->bridge);
-    }
-    return true;
+    reactor->latency += (csq_now() - rung_at - reactor->latency) / 4;
 }
 
 /* -- loops that are gone ------------------------------------------------------ */
@@ -251,6 +331,17 @@ reactor_sweep(struct bridge *bridge)
         drop_mail(reactor);
         Py_DECREF(reactor);
     }
+}
+
+void
+reactor_after_fork(struct bridge *bridge)
+{
+    struct csq_link *link;
+
+    while ((link = csq_list_shift(&bridge->reactors)) != NULL) {
+        csq_mailbox_forsake(&csq_item(link, ReactorObject, all)->mailbox);
+    }
+    bridge->silent = 0;
 }
 
 /* -- finding the reactor ------------------------------------------------------ */
@@ -394,9 +485,12 @@ waker_call(WakerObject *self, PyObject *args, PyObject *kwargs)
     (void)kwargs;
     if (PyTuple_GET_SIZE(args) > 0) {
         reactor->resumed = false;
-    } else if (reactor->resumed) {
-        collect(reactor);
-        Py_RETURN_NONE;
+    } else {
+        note_latency(reactor);
+        if (reactor->resumed) {
+            collect(reactor);
+            Py_RETURN_NONE;
+        }
     }
     /* A task that is woken may let the loop forget this waker. */
     Py_INCREF(reactor);

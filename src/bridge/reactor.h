@@ -45,9 +45,11 @@ typedef struct {
     struct csq_list large;       /* requests with more news than one slice, by news */
     bool resumed;                /* a call_soon() for what is left is under way */
     bool silent;                 /* the loop is closed */
-    /* What reactor_attend() goes by. */
+    int gated;                   /* requests under way whose job may need the GIL */
+    /* What the budgets of time and reactor_attend() go by. */
     PyObject *ready;             /* the loop's queue of callbacks, or NULL: not known */
     int64_t turned;              /* when the loop was last known to turn */
+    int64_t latency;             /* how long it takes the loop to come when it is woken */
     unsigned misses;             /* how often waiting was in vain, at a stretch */
     unsigned skips;              /* how often not to wait, for that */
 } ReactorObject;
@@ -76,6 +78,9 @@ bool reactor_attend(ReactorObject *reactor);
 /* After reactor_attend(): waits for an answer, for less time than it takes to let the
  * task sleep and wake it again, and lets the request take it in. Whether there is one. */
 bool reactor_wait(ReactorObject *reactor);
+
+/* In a forked child: the parent's reactors are forgotten. */
+void reactor_after_fork(struct bridge *bridge);
 
 /* Drops the finished jobs of loops that are closed. Any thread, GIL held. */
 void reactor_sweep(struct bridge *bridge);

@@ -52,6 +52,13 @@ find_reactor(RequestObject *request)
     return request->reactor == NULL ? -1 : 0;
 }
 
+/* Whether the job may need the GIL. */
+static bool
+is_gated(const RequestObject *request)
+{
+    return request->gate->used || request->job.op == CSQ_CALL;
+}
+
 /* Hands the job to the worker. 0, or -1 with an exception. */
 static int
 push(RequestObject *request)
@@ -64,6 +71,8 @@ push(RequestObject *request)
         request->job.context = request->variables;
     }
     request->job.mailbox = &request->reactor->mailbox;
+    request->gated = is_gated(request);
+    request->reactor->gated += request->gated;
     request->pushed = true;
     request->stage = REQUEST_PENDING;
     csq_list_append(&request->reactor->under_way, &request->under_way);
@@ -99,6 +108,7 @@ static void
 request_arrive(RequestObject *request)
 {
     request->pushed = false;
+    request->reactor->gated -= request->gated;
     if (request->counter != NULL) {
         --*request->counter;
     }
@@ -240,13 +250,6 @@ leave_worker(RequestObject *request)
     }
 }
 
-/* Whether the worker needs nothing of this thread, such as the GIL for a callback. */
-static bool
-may_stay(const RequestObject *request)
-{
-    return !request->gate->used && request->job.op != CSQ_CALL;
-}
-
 static PySendResult
 start(RequestObject *request, PyObject **result)
 {
@@ -268,7 +271,7 @@ start(RequestObject *request, PyObject **result)
         give_up(request);
         return PYGEN_ERROR;
     }
-    attended = may_stay(request) && reactor_attend(request->reactor);
+    attended = !is_gated(request) && reactor_attend(request->reactor);
     rc = push(request);
     if (attended && reactor_wait(request->reactor) && request->stage == REQUEST_SETTLED) {
         return request_finish(request, result);

@@ -58,6 +58,7 @@ struct RequestObject {
     const struct request_hooks *hooks;
     enum request_stage stage;
     bool pushed;               /* the job is with the worker; one reference is held for it */
+    bool gated;                /* its job may need the GIL, for a callback */
     bool inline_run;           /* runs in the calling thread, no loop takes part */
     bool entered;              /* by `async with` */
     int *counter;              /* lent by target: how many jobs it has under way; or NULL */

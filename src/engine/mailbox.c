@@ -55,6 +55,7 @@ csq_mailbox_init(struct csq_mailbox *mailbox)
     csq_list_init(&mailbox->jobs);
     mailbox->attended = false;
     mailbox->rings = 0;
+    atomic_init(&mailbox->rung_at, 0);
     atomic_init(&mailbox->answered, false);
     atomic_init(&mailbox->waking, 0);
     mailbox->wake_read = -1;
@@ -75,6 +76,12 @@ csq_mailbox_destroy(struct csq_mailbox *mailbox)
         close(mailbox->wake_write);
     }
     pthread_mutex_destroy(&mailbox->lock);
+}
+
+void
+csq_mailbox_forsake(struct csq_mailbox *mailbox)
+{
+    atomic_store(&mailbox->waking, 0);
 }
 
 static void
@@ -126,6 +133,7 @@ csq_mailbox_post(struct csq_job *job, bool finished)
     first = first && !mailbox->attended;
     if (first) {
         mailbox->rings++;
+        atomic_store_explicit(&mailbox->rung_at, csq_now(), memory_order_relaxed);
         atomic_fetch_add_explicit(&mailbox->waking, 1, memory_order_relaxed);
     }
     pthread_mutex_unlock(&mailbox->lock);

@@ -20,6 +20,7 @@ struct csq_mailbox {
     struct csq_list jobs;
     bool attended;        /* the loop thread waits in csq_mailbox_wait(), or is about to */
     uint64_t rings;       /* writes to the descriptor, done or about to be, not yet read */
+    atomic_llong rung_at; /* csq_now() of the last of them */
     atomic_bool answered; /* a job was posted while it was attended */
     atomic_int waking;    /* posts that have put their job here and write to the descriptor */
     int wake_read;  /* readable while something may lie here */
@@ -31,6 +32,9 @@ int csq_mailbox_init(struct csq_mailbox *mailbox);
 
 /* Any thread, when no job names it any more. Closes the descriptors. */
 void csq_mailbox_destroy(struct csq_mailbox *mailbox);
+
+/* In a forked child, before csq_mailbox_destroy(): whoever posted stayed behind. */
+void csq_mailbox_forsake(struct csq_mailbox *mailbox);
 
 /* Worker thread. Lets the job's mailbox have it: with news, or for good when
  * `finished`; after that the worker does not touch it again. A job that still
