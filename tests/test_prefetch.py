@@ -367,8 +367,27 @@ async def test_chunk_of_one_calls_functions_about_as_often_as_sqlite3(read):
 
 @pytest.mark.parametrize("chunk", [2, 64, 1000])
 @pytest.mark.parametrize("read", [0, 1, 64, 65, 500])
-async def test_functions_are_called_for_at_most_two_chunks_ahead(chunk, read):
-    assert read <= await calls(chunk, read) <= read + 2 * chunk
+async def test_functions_are_called_ahead_for_two_chunks_and_what_was_read_before(chunk, read):
+    # Each chunk may be twice as large as the one before.
+    assert read <= await calls(chunk, read) <= 2 * read + 2 * chunk
+
+
+async def test_chunks_grow_while_a_query_is_read_to_sixteen_times_the_first():
+    crossings = []
+    async with csqlite.connect(":memory:", iter_chunk_size=10) as db:
+        await db.create_function("note", 1, crossings.append)
+        async with db.execute(f"select i, note(i) from ({ENDLESS})") as cursor:
+            before = 0
+            sizes = []
+            for number in range(1, 1001):
+                assert (await cursor.fetchone())[0] == number
+                if len(crossings) > before:
+                    sizes.append(len(crossings) - before)
+                    before = len(crossings)
+    # A chunk that took longer than a millisecond ends earlier.
+    assert sizes[0] <= 10
+    assert max(sizes) <= 160
+    assert all(after <= 2 * sum(sizes[:i]) + 10 for i, after in enumerate(sizes))
 
 
 async def test_slow_function_is_not_called_ahead(db):
