@@ -24,7 +24,7 @@ ELSEWHERE := cd tests &&
 MAKEFLAGS += --no-print-directory
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help demo test build sqlite bench lint format typing clean FORCE $(ENGINE_KINDS)
+.PHONY: help demo test build sqlite bench bench-full bench-system scaling instructions lint format typing clean FORCE $(ENGINE_KINDS)
 
 help: ## print this list
 	@echo "make TARGET, where TARGET is one of:"
@@ -72,6 +72,32 @@ typing: build
 
 bench: build ## compare csqlite with aiosqlite and sqlite3; ARGS=--quick for a first look
 	$(BIN)/python -m benchmarks $(ARGS)
+
+# The rivals have an environment of their own, so that the tests' one stays small. What could
+# not be measured does not keep the rest from being drawn.
+bench-full: ## the same with every rival, into build/bench/; takes about an hour
+	@CSQLITE_SQLITE=bundled $(MAKE) build VENV=build/bench-venv
+	build/bench-venv/bin/python -m pip install --quiet --disable-pip-version-check \
+	    -r requirements/rivals.txt
+	@$(MAKE) bench-system VENV=build/bench-venv || \
+	    echo "csqlite: measuring without a build on the system's SQLite" >&2
+	mkdir -p build/bench
+	build/bench-venv/bin/python -m benchmarks --full $(ARGS) \
+	    --output build/bench/results.md --json build/bench/results.json; status=$$?; \
+	    build/bench-venv/bin/python -m benchmarks.plots build/bench/results.json build/bench && \
+	    exit $$status
+
+# A second csqlite beside the installed one, for the benchmarks alone.
+bench-system: $(VENV)/.requirements ## build csqlite on the system's SQLite, into build/bench-system
+	rm -rf build/bench-system
+	CSQLITE_SQLITE=system $(BIN)/python -m pip install --quiet --disable-pip-version-check \
+	    --no-build-isolation --no-deps --target build/bench-system .
+
+scaling: build ## measure the cost against rows, tasks and connections, into build/scaling/
+	$(BIN)/python -m benchmarks.scaling $(ARGS)
+
+instructions: build ## count the instructions of the hot paths; ARGS=--update keeps them
+	$(BIN)/python -m benchmarks.instructions $(ARGS)
 
 clean: ## remove what was built; the cache of SQLite stays
 	rm -rf build dist csqlite.egg-info .mypy_cache .pytest_cache .ruff_cache $(VENV)

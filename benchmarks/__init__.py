@@ -3,10 +3,15 @@
 Run ``python -m benchmarks --help``. The parts, each of one subject:
 
 ``drivers/``      one adapter a driver, all with the same operations; add a rival here.
-``workloads.py``  what is measured: a function a workload, which times the operation alone.
+``workloads/``    what is measured: a function a workload, which times the operation alone.
+``targets.py``    what csqlite has set itself for each workload.
 ``clock.py``      a stopwatch for wall and CPU time, and the ticker that sees the loop stall.
+``resident.py``   how far a process grows.
 ``fixture.py``    the data, and the database file that the reading workloads share.
+``machine.py``    what is measured on.
+``awake.py``      keeps the CPUs from sleeping, where that is asked for, and tells their state.
 ``child.py``      one measurement: a process with one driver and one workload, which prints JSON.
 ``run.py``        the parent: starts the children in turn, in rounds, and checks that they agree.
-``report.py``     medians, ratios and the Markdown table.
+``report.py``     medians, ratios, targets and the Markdown tables.
+``plots.py``      the ratios as a chart.
 """

@@ -11,12 +11,13 @@ from __future__ import annotations
 import argparse
 import asyncio
 import gc
+import importlib
 import json
 import os
 import platform
 import statistics
 import sys
-import sysconfig
+from collections.abc import Coroutine
 from typing import Any
 
 from .drivers import DRIVERS, Unsupported
@@ -24,6 +25,9 @@ from .workloads import WORKLOADS, Bench, Measurement, Workload
 
 NOT_IMPORTABLE = 3
 UNSUPPORTED = 4
+LOOPS = ("asyncio", "uvloop")
+PATIENCE = 10.0  # Seconds of measuring, after which a workload is not repeated any more.
+WAL = ("wal", 1)  # What PRAGMA journal_mode and synchronous give for WAL and NORMAL.
 
 
 def pin() -> bool:
@@ -34,20 +38,44 @@ def pin() -> bool:
     return True
 
 
-def probe(name: str) -> dict[str, Any]:
-    """Return the versions of a driver and of the interpreter."""
+def run_in(loop: str, main: Coroutine[Any, Any, Any]) -> Any:
+    """Run a coroutine in a new event loop of the kind that LOOPS names."""
+    if loop == "asyncio":
+        return asyncio.run(main)
+    module: Any = importlib.import_module(loop)
+    return module.run(main)
+
+
+def probe(name: str, loop: str) -> dict[str, Any]:
+    """Return the versions of a driver, of the interpreter and of the event loop."""
     driver = DRIVERS[name]
     driver.load()
     version, sqlite_version = driver.versions()
-    return {"driver": name, "version": version, "sqlite": sqlite_version, "python": python()}
+    return {
+        "driver": name,
+        "version": version,
+        "sqlite": sqlite_version,
+        "python": python(),
+        "loop": loop_version(loop),
+    }
 
 
 def python() -> str:
     """Return the name and version of the interpreter, and whether it is a slow build."""
+    import sysconfig
+
     name = f"{platform.python_implementation()} {platform.python_version()}"
     if "--enable-optimizations" in str(sysconfig.get_config_var("CONFIG_ARGS")):
         return name
     return f"{name} (built without --enable-optimizations)"
+
+
+def loop_version(loop: str) -> str:
+    """Return what event loop LOOPS means by a name, and its version where it has one."""
+    if loop == "asyncio":
+        return "asyncio's own"
+    module: Any = importlib.import_module(loop)
+    return f"{loop} {module.__version__}"
 
 
 async def measure(workload: Workload, options: argparse.Namespace) -> list[Measurement]:
@@ -55,24 +83,38 @@ async def measure(workload: Workload, options: argparse.Namespace) -> list[Measu
     driver = DRIVERS[options.driver]
     connection = await driver.open(options.scratch if workload.writes else options.fixture)
     try:
-        await driver.execute(connection, "PRAGMA journal_mode = WAL")
-        await driver.execute(connection, "PRAGMA synchronous = NORMAL")
+        await driver.configure(connection)
+        await check(options.driver, connection)
         bench = Bench(driver, connection, options.fixture, options.rows)
-        count = workload.count(options.scale)
-        await workload.run(bench, max(10, count // 10))
-        return [await measure_once(workload, bench, count) for _ in range(options.repeat)]
+        await workload.run(bench, workload.warmup(options.scale))
+        measurements: list[Measurement] = []
+        for _ in range(1 if workload.once else options.repeat):
+            if sum(measurement.wall for measurement in measurements) > PATIENCE:
+                break
+            measurements.append(await measure_once(workload, bench, options.scale))
+        return measurements
     finally:
         await driver.close(connection)
 
 
-async def measure_once(workload: Workload, bench: Bench, count: int) -> Measurement:
+async def check(name: str, connection: Any) -> None:
+    """Raise if the connection does not do what all of them are said to do about the disk."""
+    modes = [
+        (await DRIVERS[name].fetchall(connection, f"PRAGMA {pragma}"))[0][0]
+        for pragma in ("journal_mode", "synchronous")
+    ]
+    if tuple(modes) != WAL:
+        raise RuntimeError(f"{name} has journal_mode and synchronous {modes}, not {WAL}")
+
+
+async def measure_once(workload: Workload, bench: Bench, scale: float) -> Measurement:
     """Run a workload on a heap that was just collected.
 
     The first full collection of a young process looks at all that was imported. It takes several
     milliseconds, and whose measurement it falls into says nothing about a driver.
     """
     gc.collect()
-    return await workload.run(bench, count)
+    return await workload.run(bench, workload.count(scale))
 
 
 def summary(measurements: list[Measurement]) -> dict[str, Any]:
@@ -92,36 +134,44 @@ def summary(measurements: list[Measurement]) -> dict[str, Any]:
     }
 
 
-def main() -> int:
-    """Run the command and print what it has found."""
+def parse() -> argparse.Namespace:
+    """Return the options of the command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.child")
     commands = parser.add_subparsers(dest="command", required=True)
-    command = commands.add_parser("probe")
-    command.add_argument("driver", choices=DRIVERS)
-    command = commands.add_parser("measure")
-    command.add_argument("--driver", required=True, choices=DRIVERS)
-    command.add_argument("--workload", required=True, choices=WORKLOADS)
-    command.add_argument("--fixture", required=True, help="the file with the rows")
-    command.add_argument("--rows", required=True, type=int, help="how many rows it has")
-    command.add_argument("--scratch", required=True, help="a file that does not exist yet")
-    command.add_argument("--scale", type=float, default=1.0)
-    command.add_argument("--repeat", type=int, default=1)
-    command.add_argument("--pin", action="store_true", help="run on one CPU")
-    options = parser.parse_args()
+    prober = commands.add_parser("probe")
+    prober.add_argument("driver", choices=DRIVERS)
+    measurer = commands.add_parser("measure")
+    measurer.add_argument("--driver", required=True, choices=DRIVERS)
+    measurer.add_argument("--workload", required=True, choices=WORKLOADS)
+    measurer.add_argument("--fixture", required=True, help="the file with the rows")
+    measurer.add_argument("--rows", required=True, type=int, help="how many rows it has")
+    measurer.add_argument("--scratch", required=True, help="a file that does not exist yet")
+    measurer.add_argument("--scale", type=float, default=1.0)
+    measurer.add_argument("--repeat", type=int, default=1)
+    measurer.add_argument("--pin", action="store_true", help="run on one CPU")
+    for command in (prober, measurer):
+        command.add_argument("--loop", choices=LOOPS, default="asyncio")
+    return parser.parse_args()
+
+
+def main() -> int:
+    """Run the command and print what it has found."""
+    options = parse()
     try:
-        result = probe(options.driver)
+        if options.command == "probe":
+            result = probe(options.driver, options.loop)
+        else:
+            result = {"driver": options.driver, "pinned": options.pin and pin()}
+            DRIVERS[options.driver].load()
+            measurements = run_in(options.loop, measure(WORKLOADS[options.workload], options))
+            result.update(summary(measurements))
     except ImportError as error:
         print(error, file=sys.stderr)
         return NOT_IMPORTABLE
-    if options.command == "measure":
-        workload = WORKLOADS[options.workload]
-        result["pinned"] = options.pin and pin()
-        try:
-            result.update(summary(asyncio.run(measure(workload, options))))
-        except Unsupported as error:
-            print(error, file=sys.stderr)
-            return UNSUPPORTED
-    print(json.dumps(result))
+    except Unsupported as error:
+        print(error, file=sys.stderr)
+        return UNSUPPORTED
+    print(json.dumps(result), flush=True)
     return 0
 
 

@@ -10,20 +10,25 @@ from __future__ import annotations
 
 import json
 import os
-import platform
+import shutil
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Callable
 
+from .awake import keep_awake, load, regime
 from .child import NOT_IMPORTABLE, UNSUPPORTED
+from .drivers import REFERENCE
+from .machine import filesystem, machine
 from .workloads import WORKLOADS
 
 ROOT = Path(__file__).resolve().parent.parent
-CHILD_TIMEOUT = 600  # Seconds.
+SLOW = 5.0  # Seconds. What takes longer has no more than
+SLOW_ROUNDS = 3
 
 
 @dataclass(frozen=True)
@@ -32,8 +37,9 @@ class Settings:
 
     ``repeat`` is how often a child repeats its workload, ``rounds`` how many children each driver
     and workload get. ``cpus`` says how the workloads of small awaits run: ``pinned`` to one CPU,
-    ``free``, or ``both``; the others are always free. A driver that cannot be imported is left
-    out, unless it is ``required``: then that is a failure.
+    ``free``, or ``both``; the others are always free. ``loop`` is the kind of event loop. With
+    ``awake`` the CPUs are kept from sleeping. A child has ``timeout`` seconds. A driver that cannot
+    be imported is left out, unless it is ``required``: then that is a failure.
     """
 
     drivers: tuple[str, ...]
@@ -42,12 +48,16 @@ class Settings:
     repeat: int
     scale: float
     cpus: str
+    loop: str = "asyncio"
+    awake: bool = False
+    timeout: float = 120.0
     required: tuple[str, ...] = ()
 
     @property
     def fixture_rows(self) -> int:
         """The number of rows in the file that is read: what the largest workload reads."""
-        return max(workload.count(self.scale) for workload in WORKLOADS.values())
+        reading = [one for one in WORKLOADS.values() if not (one.writes or one.generated)]
+        return max(workload.count(self.scale) for workload in reading)
 
     def regimes(self, workload: str) -> tuple[bool, ...]:
         """Return how a workload runs: pinned (True), free (False) or one after the other."""
@@ -60,16 +70,20 @@ class Settings:
 class Results:
     """All that was measured, as plain data.
 
-    ``drivers`` has a driver's versions; ``samples`` one entry a child, with its ``figures`` in
-    seconds; ``missing`` the driver and workload of each operation that a driver does not have;
-    ``failures`` a sentence for each thing that went wrong.
+    ``machine`` and ``conditions`` say where; ``drivers`` has a driver's versions; ``samples`` one
+    entry a child, with its ``figures`` in seconds or bytes, and its ``exit`` status; ``missing``
+    the driver and workload of each operation that a driver does not have; ``timeouts`` the driver
+    and workload, and whether it was pinned, of each child that did not end in time; ``failures`` a
+    sentence for each thing that went wrong.
     """
 
     settings: dict[str, Any]
     machine: str
+    conditions: list[str] = field(default_factory=list)
     drivers: list[dict[str, Any]] = field(default_factory=list)
     samples: list[dict[str, Any]] = field(default_factory=list)
     missing: list[list[str]] = field(default_factory=list)
+    timeouts: list[list[Any]] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
 
     def to_json(self) -> str:
@@ -77,27 +91,142 @@ class Results:
         return json.dumps(asdict(self), indent=1)
 
 
-def run(settings: Settings, progress: Callable[[str], None]) -> Results:
-    """Measure all that ``settings`` names and return it; failures are among the results."""
-    results = Results(asdict(settings), machine())
-    with tempfile.TemporaryDirectory(prefix="csqlite-bench-") as folder:
-        progress(f"writing {settings.fixture_rows:,} rows")
-        fixture = os.path.join(folder, "fixture.db")
-        python(folder, "benchmarks.fixture", fixture, str(settings.fixture_rows), check=True)
-        names = probe(settings, results, folder, progress)
-        plan = list(schedule(settings, names))
+class Runner:
+    """Run the children that ``settings`` names, and gather what they print in ``results``.
+
+    ``progress`` is called with a line of text for each thing done.
+    """
+
+    def __init__(self, settings: Settings, progress: Callable[[str], None]) -> None:
+        self.settings = settings
+        self.progress = progress
+        self.results = Results(asdict(settings), machine())
+
+    def run(self) -> Results:
+        """Measure everything and return it; failures are among the results."""
+        settings, results = self.settings, self.results
+        before = load()
+        with tempfile.TemporaryDirectory(prefix="csqlite-bench-") as folder:
+            self.folder = Path(folder)
+            results.conditions.append(regime(settings.awake))
+            results.conditions.append(f"files on {filesystem(folder)}")
+            names = self.probe()
+            self.write_fixtures(names)
+            with keep_awake() if settings.awake else nullcontext():
+                self.measure_all(list(schedule(settings, names)))
+        results.conditions.append(f"load average {before} before, {load()} at the end")
+        compare_checksums(results)
+        return results
+
+    def probe(self) -> list[str]:
+        """Note the versions of the drivers and return those of them that can be imported."""
+        for driver in self.settings.drivers:
+            done = self.python("benchmarks.child", "probe", driver, "--loop", self.settings.loop)
+            if has_ended(driver, done):
+                self.results.drivers.append(json.loads(done.stdout))
+            elif done.returncode == NOT_IMPORTABLE and driver not in self.settings.required:
+                self.progress(f"leaving out {driver}: {done.stderr.strip()}")
+            else:
+                self.results.failures.append(f"{driver} cannot be loaded: {last_line(done.stderr)}")
+        return [driver["driver"] for driver in self.results.drivers]
+
+    def write_fixtures(self, drivers: Sequence[str]) -> None:
+        """Write the file that is read, the same for each driver, and a copy for each.
+
+        So whatever one of them does to a file, it does not do to the others'.
+        """
+        rows = str(self.settings.fixture_rows)
+        self.progress(f"writing {self.settings.fixture_rows:,} rows")
+        original = self.folder / "original.db"
+        self.python("benchmarks.fixture", str(original), rows, check=True)
+        for driver in drivers:
+            shutil.copyfile(original, self.fixture(driver))
+
+    def fixture(self, driver: str) -> Path:
+        """Return the path of the file that a driver reads."""
+        return self.folder / f"{driver}.db"
+
+    def measure_all(self, plan: list[tuple[int, str, bool, str]]) -> None:
+        """Run the children of a plan and gather their samples."""
         for done, (turn, workload, pinned, driver) in enumerate(plan, 1):
             label = f"[{done}/{len(plan)}] round {turn + 1}: {workload}, {driver}"
-            if [driver, workload] in results.missing:
+            if self.is_enough(driver, workload, pinned):
                 continue
-            sample = measure(settings, results, driver, workload, pinned, fixture)
+            sample = self.measure(driver, workload, pinned)
             if sample is None:
-                progress(f"{label}: no figures")
+                self.progress(f"{label}: no figures")
                 continue
-            results.samples.append({"round": turn, "workload": workload, **sample})
-            progress(f"{label}: {sample['wall'] * 1000:,.1f} ms")
-    compare_checksums(results)
-    return results
+            self.results.samples.append({"round": turn, "workload": workload, **sample})
+            self.progress(f"{label}: {sample['wall'] * 1000:,.1f} ms")
+
+    def is_enough(self, driver: str, workload: str, pinned: bool) -> bool:
+        """Tell whether a driver cannot do a workload, or is so slow that it had enough rounds."""
+        if [driver, workload] in self.results.missing:
+            return True
+        if [driver, workload, pinned] in self.results.timeouts:
+            return True
+        walls = [
+            sample["wall"]
+            for sample in self.results.samples
+            if (sample["driver"], sample["workload"]) == (driver, workload)
+            if sample["pinned"] == pinned
+        ]
+        return len(walls) >= SLOW_ROUNDS and max(walls) > SLOW
+
+    def measure(self, driver: str, workload: str, pinned: bool) -> Any:
+        """Run one child and return its sample, or None when it has none and note why."""
+        settings, results = self.settings, self.results
+        with tempfile.TemporaryDirectory(dir=self.folder) as folder:
+            arguments = ["--driver", driver, "--workload", workload, "--loop", settings.loop]
+            arguments += ["--fixture", str(self.fixture(driver))]
+            arguments += ["--rows", str(settings.fixture_rows)]
+            arguments += ["--scratch", os.path.join(folder, "scratch.db")]
+            arguments += ["--scale", str(settings.scale), "--repeat", str(settings.repeat)]
+            arguments += ["--pin"] if pinned else []
+            try:
+                done = self.python("benchmarks.child", "measure", *arguments)
+            except subprocess.TimeoutExpired:
+                results.timeouts.append([driver, workload, pinned])
+                if driver == REFERENCE:
+                    text = f"{workload} with {driver}: no end after {settings.timeout:g} s"
+                    results.failures.append(text)
+                return None
+        if has_ended(driver, done):
+            return {**json.loads(done.stdout), "exit": done.returncode}
+        if done.returncode == UNSUPPORTED:
+            results.missing.append([driver, workload])
+            return None
+        results.failures.append(
+            f"{workload} with {driver}: exit status {done.returncode}: {last_line(done.stderr)}"
+        )
+        return None
+
+    def python(
+        self, module: str, *arguments: str, check: bool = False
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a module of this package in a process of its own and return what it printed.
+
+        It runs in a folder which holds no modules, and finds this package at the end of its path:
+        the directory csqlite/ beside it has no extension, and must not be taken for the installed
+        one.
+        """
+        launch = (
+            f"import runpy, sys; sys.path.append({str(ROOT)!r}); "
+            f"runpy.run_module({module!r}, run_name='__main__', alter_sys=True)"
+        )
+        return subprocess.run(
+            [sys.executable, "-c", launch, *arguments],
+            cwd=self.folder,
+            check=check,
+            capture_output=True,
+            text=True,
+            timeout=self.settings.timeout,
+        )
+
+
+def run(settings: Settings, progress: Callable[[str], None]) -> Results:
+    """Measure all that ``settings`` names and return it; failures are among the results."""
+    return Runner(settings, progress).run()
 
 
 def schedule(settings: Settings, drivers: Sequence[str]) -> Iterator[tuple[int, str, bool, str]]:
@@ -110,67 +239,15 @@ def schedule(settings: Settings, drivers: Sequence[str]) -> Iterator[tuple[int, 
                     yield turn, workload, pinned, driver
 
 
-def python(
-    folder: str, module: str, *arguments: str, check: bool = False
-) -> subprocess.CompletedProcess[str]:
-    """Run a module of this package in a process of its own and return what it printed.
+def has_ended(driver: str, done: subprocess.CompletedProcess[str]) -> bool:
+    """Tell whether a child has done all that it was told, and printed it.
 
-    It runs in ``folder``, which holds no modules, and finds this package at the end of its path: the
-    directory csqlite/ beside it has no extension, and must not be taken for the installed one.
+    A rival that crashes on its way out after that has been measured all the same, and the report
+    counts how often; csqlite has no such excuse.
     """
-    launch = (
-        f"import runpy, sys; sys.path.append({str(ROOT)!r}); "
-        f"runpy.run_module({module!r}, run_name='__main__', alter_sys=True)"
+    return done.returncode == 0 or (
+        done.returncode < 0 and done.stdout != "" and driver != REFERENCE
     )
-    return subprocess.run(
-        [sys.executable, "-c", launch, *arguments],
-        cwd=folder,
-        check=check,
-        capture_output=True,
-        text=True,
-        timeout=CHILD_TIMEOUT,
-    )
-
-
-def probe(
-    settings: Settings, results: Results, folder: str, progress: Callable[[str], None]
-) -> list[str]:
-    """Note the versions of the drivers and return those of them that can be imported."""
-    for driver in settings.drivers:
-        done = python(folder, "benchmarks.child", "probe", driver)
-        if done.returncode == 0:
-            results.drivers.append(json.loads(done.stdout))
-        elif done.returncode == NOT_IMPORTABLE and driver not in settings.required:
-            progress(f"leaving out {driver}: {done.stderr.strip()}")
-        else:
-            results.failures.append(f"{driver} cannot be loaded: {last_line(done.stderr)}")
-    return [driver["driver"] for driver in results.drivers]
-
-
-def measure(
-    settings: Settings, results: Results, driver: str, workload: str, pinned: bool, fixture: str
-) -> Any:
-    """Run one child and return its sample, or None when it has none and note why."""
-    with tempfile.TemporaryDirectory(dir=os.path.dirname(fixture)) as folder:
-        arguments = ["--driver", driver, "--workload", workload]
-        arguments += ["--fixture", fixture, "--rows", str(settings.fixture_rows)]
-        arguments += ["--scratch", os.path.join(folder, "scratch.db")]
-        arguments += ["--scale", str(settings.scale), "--repeat", str(settings.repeat)]
-        arguments += ["--pin"] if pinned else []
-        try:
-            done = python(folder, "benchmarks.child", "measure", *arguments)
-        except subprocess.TimeoutExpired:
-            results.failures.append(f"{workload} with {driver}: no end after {CHILD_TIMEOUT} s")
-            return None
-    if done.returncode == 0:
-        return json.loads(done.stdout)
-    if done.returncode == UNSUPPORTED:
-        results.missing.append([driver, workload])
-    else:
-        results.failures.append(
-            f"{workload} with {driver}: exit status {done.returncode}: {last_line(done.stderr)}"
-        )
-    return None
 
 
 def compare_checksums(results: Results) -> None:
@@ -183,11 +260,7 @@ def compare_checksums(results: Results) -> None:
 
 
 def last_line(text: str) -> str:
-    """Return the last line of a traceback, which names the exception."""
-    return (text.strip().splitlines() or ["nothing on stderr"])[-1]
-
-
-def machine() -> str:
-    """Return a short description of the machine."""
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return f"{platform.system()} {platform.machine()}, {usable} CPUs"
+    """Return the last line of a traceback, which names the exception, or the interpreter's own."""
+    lines = text.strip().splitlines() or ["nothing on stderr"]
+    fatal = [line for line in lines if line.startswith("Fatal Python error")]
+    return (fatal or lines)[-1]

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import abc
+import asyncio
 import importlib
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, Callable
 
 Row = tuple[Any, ...]
 
@@ -21,14 +22,18 @@ class Driver(abc.ABC):
     interface. A connection is whatever ``open`` returns. Every operation that reads returns
     something made of what it has read, which must be the same for all drivers. Transactions are
     the driver's default: an insert opens one where the driver does that by itself, else the
-    adapter does.
+    adapter does. A call that its documentation recommends for speed is used where the operation
+    leaves the choice.
     """
 
     name: str
     module: str
 
     def load(self) -> Any:
-        """Import the driver's module and return it; called before any other method."""
+        """Import the driver's module and return it; called before any other method.
+
+        Raises ImportError where it is not installed.
+        """
         self.api = importlib.import_module(self.module)
         return self.api
 
@@ -44,6 +49,11 @@ class Driver(abc.ABC):
     async def close(self, connection: Any) -> None:
         """Close a connection."""
 
+    async def configure(self, connection: Any) -> None:
+        """Put the database in WAL mode and the connection in synchronous=NORMAL."""
+        await self.execute(connection, "PRAGMA journal_mode = WAL")
+        await self.execute(connection, "PRAGMA synchronous = NORMAL")
+
     @abc.abstractmethod
     async def execute(self, connection: Any, sql: str) -> None:
         """Run one statement without parameters, ignore its rows, and commit."""
@@ -57,14 +67,14 @@ class Driver(abc.ABC):
 
     @abc.abstractmethod
     async def fetchall_each(self, connection: Any, sql: str, keys: Sequence[int]) -> int:
-        """Run ``sql`` for each key, one after another, each in the shortest call for all rows.
+        """Run ``sql`` for each key, one after another, each in the shortest call for its one row.
 
         Return the sum of the first columns of the first rows.
         """
 
-    @abc.abstractmethod
     async def select_gathered(self, connection: Any, sql: str, keys: Sequence[int]) -> int:
         """Do what ``select_each`` does, as one task a key, all at the same time."""
+        return sum(await asyncio.gather(*[self.select_each(connection, sql, (k,)) for k in keys]))
 
     @abc.abstractmethod
     async def fetchall(self, connection: Any, sql: str) -> list[Row]:
@@ -79,6 +89,14 @@ class Driver(abc.ABC):
         """Go over the rows with ``fetchone``; return the sum of their first columns."""
 
     @abc.abstractmethod
+    async def rows_by_name(self, connection: Any, sql: str) -> int:
+        """Fetch all rows of the table item as ``sqlite3.Row`` and return ``sum_by_name`` of them.
+
+        A driver that cannot make a ``sqlite3.Row`` makes what it has instead for rows whose
+        columns have names.
+        """
+
+    @abc.abstractmethod
     async def insert_each(
         self, connection: Any, sql: str, rows: Sequence[Row], *, commit_each: bool
     ) -> None:
@@ -89,5 +107,22 @@ class Driver(abc.ABC):
         """Insert the rows in one call and commit."""
 
     @abc.abstractmethod
+    async def create_function(
+        self, connection: Any, name: str, function: Callable[[Any], Any]
+    ) -> None:
+        """Make a Python function of one argument a function of SQL."""
+
     async def open_close(self, path: str, count: int) -> None:
         """Open and close a connection ``count`` times."""
+        for _ in range(count):
+            await self.close(await self.open(path))
+
+
+def sum_by_name(rows: Iterable[Any]) -> int:
+    """Read every column of rows of the table item by its name and return a number made of them."""
+    total = 0.0
+    length = 0
+    for row in rows:
+        total += row["id"] + row["score"] + row["quantity"]
+        length += len(row["name"]) + len(row["email"]) + len(row["note"] or "")
+    return int(total * 8) + length

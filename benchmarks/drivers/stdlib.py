@@ -6,16 +6,15 @@ another thread.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterable, Sequence
 from contextlib import closing
-from typing import Any
+from typing import Any, Callable
 
-from .base import Driver, Row
+from .base import Driver, Row, sum_by_name
 
 
 class Stdlib(Driver):
-    """The ``sqlite3`` module, synchronous."""
+    """The ``sqlite3`` module, synchronous: implicit transactions, 128 cached statements."""
 
     name = module = "sqlite3"
 
@@ -45,14 +44,6 @@ class Stdlib(Driver):
             total += connection.execute(sql, (key,)).fetchall()[0][0]
         return total
 
-    async def select_gathered(self, connection: Any, sql: str, keys: Sequence[int]) -> int:
-        async def select(key: int) -> int:
-            with closing(connection.execute(sql, (key,))) as cursor:
-                first: int = cursor.fetchone()[0]
-                return first
-
-        return sum(await asyncio.gather(*[select(key) for key in keys]))
-
     async def fetchall(self, connection: Any, sql: str) -> list[Row]:
         rows: list[Row] = connection.execute(sql).fetchall()
         return rows
@@ -72,6 +63,10 @@ class Stdlib(Driver):
                 return total
             total += row[0]
 
+    async def rows_by_name(self, connection: Any, sql: str) -> int:
+        connection.row_factory = self.api.Row
+        return sum_by_name(connection.execute(sql).fetchall())
+
     async def insert_each(
         self, connection: Any, sql: str, rows: Sequence[Row], *, commit_each: bool
     ) -> None:
@@ -85,6 +80,7 @@ class Stdlib(Driver):
         connection.executemany(sql, rows)
         connection.commit()
 
-    async def open_close(self, path: str, count: int) -> None:
-        for _ in range(count):
-            self.api.connect(path).close()
+    async def create_function(
+        self, connection: Any, name: str, function: Callable[[Any], Any]
+    ) -> None:
+        connection.create_function(name, 1, function)
