@@ -26,6 +26,7 @@ from sqlite3 import (
     InternalError as InternalError,
     NotSupportedError,
     OperationalError,
+    PrepareProtocol as PrepareProtocol,
     ProgrammingError,
     Row,
     Time as Time,
@@ -35,7 +36,6 @@ from sqlite3 import (
     adapt as adapt,
     adapters as adapters,
     apilevel as apilevel,
-    complete_statement as complete_statement,
     converters as converters,
     enable_callback_tracebacks as enable_callback_tracebacks,
     paramstyle,
@@ -47,6 +47,11 @@ from sqlite3.dbapi2 import Timestamp as Timestamp
 
 from . import _csqlite, context as context, core as core, cursor as cursor
 from .__version__ import __version__
+from ._csqlite import (
+    SQLITE_KEYWORDS as SQLITE_KEYWORDS,
+    Blob as Blob,
+    complete_statement as complete_statement,
+)
 from .core import Connection, Cursor, connect
 
 sqlite_version = _csqlite.sqlite_version
@@ -55,10 +60,13 @@ sqlite_version_info = tuple(int(part) for part in sqlite_version.split("."))
 # For connect(autocommit=...). The sqlite3 module has it since Python 3.12.
 LEGACY_TRANSACTION_CONTROL = -1
 
-# The SQLITE_* codes that the running Python's sqlite3 module has.
-globals().update(
-    {name: value for name, value in vars(_sqlite3).items() if name.startswith("SQLITE_")}
-)
+# The names of SQLite's numbers: those that sqlite3 has in Python 3.14, on every version, those
+# that it leaves out, and any that a later one has.
+for _numbers in (_sqlite3, _csqlite):
+    globals().update(
+        {name: value for name, value in vars(_numbers).items() if name.startswith("SQLITE_")}
+    )
+del _numbers
 
 __all__ = [
     "Connection",

@@ -24,7 +24,7 @@ class Result(AbstractAsyncContextManager[_T_co, None], Coroutine[Any, Any, _T_co
     """A coroutine that can be awaited, or entered with `async with`.
 
     coro: a coroutine, or any other awaitable. Entering awaits it; leaving closes what it
-    gave when that is a cursor, and does nothing else.
+    gave when that is a cursor or a blob, and does nothing else.
     """
 
     __slots__ = ("_coro", "_obj")
@@ -62,7 +62,7 @@ class Result(AbstractAsyncContextManager[_T_co, None], Coroutine[Any, Any, _T_co
         return obj
 
     async def __aexit__(self, exc_type: Any, exc: Any, tb: Any) -> None:
-        if isinstance(self._obj, _csqlite.Cursor):
+        if isinstance(self._obj, (_csqlite.Cursor, _csqlite.Blob)):
             await self._obj.close()
 
 

@@ -157,24 +157,38 @@ class Connection(_csqlite.Connection):
     the extension's but for those below.
     """
 
+    # As PEP 249 suggests, for programs that are given a connection and not the module.
+    Warning = sqlite3.Warning
+    Error = sqlite3.Error
+    InterfaceError = sqlite3.InterfaceError
+    DatabaseError = sqlite3.DatabaseError
+    DataError = sqlite3.DataError
+    OperationalError = sqlite3.OperationalError
+    IntegrityError = sqlite3.IntegrityError
+    InternalError = sqlite3.InternalError
+    ProgrammingError = sqlite3.ProgrammingError
+    NotSupportedError = sqlite3.NotSupportedError
+
     async def backup(
         self,
-        target: Union[_csqlite.Connection, sqlite3.Connection],
+        target: "Union[_csqlite.Connection, sqlite3.Connection, StrOrBytesPath]",
         *,
-        pages: int = 0,
+        pages: int = -1,
         progress: Optional[Callable[[int, int, int], object]] = None,
         name: str = "main",
         sleep: float = 0.250,
     ) -> None:
-        """Copy the database into another connection's, which it replaces.
+        """Copy the database into another one, which it replaces.
 
-        target: a csqlite Connection, or a sqlite3.Connection. pages: how many are copied at a
-        time; 0 or less: all. progress: called as progress(status, remaining, total) after each
-        step. name: the schema to copy. sleep: seconds between two steps, when the connection
-        is free for other work.
+        target: a csqlite Connection, a sqlite3.Connection, or the path of a file, which is
+        opened for it and closed afterwards. pages: how many are copied at a time; 0 or less:
+        all. progress: called as progress(status, remaining, total) after each step; a
+        coroutine function is awaited. name: the schema to copy. sleep: seconds between two
+        steps, when the connection is free for other work.
 
-        Raises ValueError when the target is this connection, sqlite3.Error when the copy
-        fails. As sqlite3's Connection.backup(); `progress` runs on the worker.
+        Raises ValueError when the target is this connection or the file that it has open,
+        sqlite3.Error when the copy fails. As sqlite3's Connection.backup(), which takes no
+        path and no coroutine function; a plain `progress` runs on a worker.
         """
         await backup.run(self, target, pages, progress, name, sleep)
 

@@ -8,7 +8,7 @@ Cursor first. Each runs a method of the connection below on the worker, in its t
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
 
-from .context import contextmanager
+from .context import Result, contextmanager
 from .cursor import Cursor
 
 if TYPE_CHECKING:
@@ -18,9 +18,11 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-async def cursor(db: "Connection") -> Cursor:
-    """See Connection.cursor()."""
-    return Cursor(db, await db._execute(db._conn.cursor))
+async def cursor(db: "Connection", factory: Any = None) -> Cursor:
+    """See Connection.cursor(); `factory` makes the cursor below, on the worker."""
+    if factory is None:
+        return Cursor(db, await db._execute(db._conn.cursor))
+    return Cursor(db, await db._execute(db._conn.cursor, factory))
 
 
 @contextmanager
@@ -113,9 +115,117 @@ async def load_extension(db: "Connection", path: str, **kwargs: Any) -> None:
     await db._execute(db._conn.load_extension, path, **kwargs)
 
 
+async def serialize(db: "Connection", *, name: str = "main") -> bytes:
+    """See Connection.serialize()."""
+    return await db._execute(db._conn.serialize, name=name)
+
+
+async def deserialize(db: "Connection", data: Any, /, *, name: str = "main") -> None:
+    """See Connection.deserialize()."""
+    await db._execute(db._conn.deserialize, data, name=name)
+
+
+async def setlimit(db: "Connection", category: int, limit: int, /) -> int:
+    """See Connection.setlimit()."""
+    return await db._execute(db._conn.setlimit, category, limit)
+
+
+async def getlimit(db: "Connection", category: int, /) -> int:
+    """See Connection.getlimit()."""
+    return await db._execute(db._conn.getlimit, category)
+
+
+async def setconfig(db: "Connection", op: int, enable: bool = True, /) -> None:
+    """See Connection.setconfig()."""
+    await db._execute(db._conn.setconfig, op, enable)
+
+
+async def getconfig(db: "Connection", op: int, /) -> bool:
+    """See Connection.getconfig()."""
+    return await db._execute(db._conn.getconfig, op)
+
+
 def dump(connection: Any, filter: Any) -> list[str]:
     """On the worker: give all lines of a dump."""
     return list(connection.iterdump() if filter is None else connection.iterdump(filter=filter))
+
+
+# -- blobs
+
+
+def blobopen(db: "Connection", *args: Any, **kwargs: Any) -> "Result[Blob]":
+    """See Connection.blobopen()."""
+
+    async def open_blob() -> "Blob":
+        return Blob(db, await db._execute(db._conn.blobopen, *args, **kwargs))
+
+    return _Opening(open_blob())
+
+
+class _Opening(Result["Blob"]):
+    """What opens a blob, and closes it when it was entered."""
+
+    async def __aenter__(self) -> "Blob":
+        self.blob = await self
+        return self.blob
+
+    async def __aexit__(self, exc_type: Any, exc: Any, tb: Any) -> None:
+        await self.blob.close()
+
+
+class Blob:
+    """A blob of a foreign connection, with the methods of csqlite.Blob.
+
+    len() asks the blob below, which answers in any thread only with check_same_thread=False.
+    """
+
+    def __init__(self, db: "Connection", blob: Any) -> None:
+        self._db = db
+        self._blob = blob
+
+    async def read(self, length: int = -1, /) -> bytes:
+        """See csqlite.Blob.read()."""
+        return await self._db._execute(self._blob.read, length)
+
+    async def write(self, data: Any, /) -> None:
+        """See csqlite.Blob.write()."""
+        await self._db._execute(self._blob.write, data)
+
+    async def seek(self, offset: int, origin: int = 0, /) -> None:
+        """See csqlite.Blob.seek()."""
+        await self._db._execute(self._blob.seek, offset, origin)
+
+    async def tell(self) -> int:
+        """See csqlite.Blob.tell()."""
+        return await self._db._execute(self._blob.tell)
+
+    async def length(self) -> int:
+        """See csqlite.Blob.length()."""
+        return await self._db._execute(len, self._blob)
+
+    async def reopen(self, rowid: int, /) -> None:
+        """See csqlite.Blob.reopen(); AttributeError where the blob below cannot."""
+        await self._db._execute(self._blob.reopen, rowid)
+
+    async def set(self, key: Any, value: Any, /) -> None:
+        """See csqlite.Blob.set()."""
+        await self._db._execute(self._blob.__setitem__, key, value)
+
+    async def close(self) -> None:
+        """See csqlite.Blob.close()."""
+        await self._db._execute(self._blob.close)
+
+    def __len__(self) -> int:
+        return len(self._blob)
+
+    async def __getitem__(self, key: Any) -> Any:
+        return await self._db._execute(self._blob.__getitem__, key)
+
+    async def __aenter__(self) -> "Blob":
+        return self
+
+    async def __aexit__(self, exc_type: Any, exc: Any, tb: Any) -> None:
+        await self.close()
 
 
 # -- cursors

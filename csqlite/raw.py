@@ -7,12 +7,15 @@ makes, and runs it where it is called: on the worker, or, with check_same_thread
 any thread.
 """
 
+import sqlite3
 from collections.abc import Awaitable, Iterator
-from typing import TYPE_CHECKING, Any, Optional, TypeVar
+from typing import TYPE_CHECKING, Any, Callable, Optional, TypeVar
 
+from . import backup
 from .cursor import Cursor
 
 if TYPE_CHECKING:
+    from ._csqlite import Blob
     from .core import Connection
 
 _T = TypeVar("_T")
@@ -90,8 +93,67 @@ class RawCursor:
     row_factory = _owners("row_factory", "What makes rows of tuples, or None.")
 
 
+class RawBlob:
+    """A blob as sqlite3's, over one of csqlite's."""
+
+    def __init__(self, owner: "Connection", blob: "Blob") -> None:
+        self._owner = owner
+        self._blob = blob
+
+    def read(self, length: int = -1, /) -> bytes:
+        """As sqlite3's Blob.read()."""
+        return self._owner._run(self._blob.read(length))
+
+    def write(self, data: Any, /) -> None:
+        """As sqlite3's Blob.write()."""
+        self._owner._run(self._blob.write(data))
+
+    def seek(self, offset: int, origin: int = 0, /) -> None:
+        """As sqlite3's Blob.seek()."""
+        self._owner._run(self._blob.seek(offset, origin))
+
+    def tell(self) -> int:
+        """As sqlite3's Blob.tell()."""
+        return self._owner._run(self._blob.tell())
+
+    def reopen(self, rowid: int, /) -> None:
+        """As apsw's Blob.reopen()."""
+        self._owner._run(self._blob.reopen(rowid))
+
+    def close(self) -> None:
+        """As sqlite3's Blob.close()."""
+        self._owner._run(self._blob.close())
+
+    def __len__(self) -> int:
+        return len(self._blob)
+
+    def __getitem__(self, key: Any) -> Any:
+        return self._owner._run(self._blob[key])
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        self._owner._run(self._blob.set(key, value))
+
+    def __enter__(self) -> "RawBlob":
+        len(self)  # Raises ProgrammingError when it is closed.
+        return self
+
+    def __exit__(self, exc_type: Any, exc: Any, tb: Any) -> None:
+        self._owner._run(self._blob.__aexit__(exc_type, exc, tb))
+
+
 class RawConnection:
     """A connection as sqlite3's, over one of csqlite's."""
+
+    Warning = sqlite3.Warning
+    Error = sqlite3.Error
+    InterfaceError = sqlite3.InterfaceError
+    DatabaseError = sqlite3.DatabaseError
+    DataError = sqlite3.DataError
+    OperationalError = sqlite3.OperationalError
+    IntegrityError = sqlite3.IntegrityError
+    InternalError = sqlite3.InternalError
+    ProgrammingError = sqlite3.ProgrammingError
+    NotSupportedError = sqlite3.NotSupportedError
 
     def __init__(self, owner: "Connection") -> None:
         self._owner = owner
@@ -123,6 +185,36 @@ class RawConnection:
         """As sqlite3's Connection.iterdump()."""
         lines = RawCursor(self._owner._run(self._owner._dump(filter)))
         return (line for (line,) in lines)
+
+    def blobopen(
+        self,
+        table: str,
+        column: str,
+        rowid: int,
+        /,
+        *,
+        readonly: bool = False,
+        name: str = "main",
+    ) -> RawBlob:
+        """As sqlite3's Connection.blobopen()."""
+        request = self._owner.blobopen(table, column, rowid, readonly=readonly, name=name)
+        return RawBlob(self._owner, self._owner._run(request))
+
+    def backup(
+        self,
+        target: Any,
+        *,
+        pages: int = -1,
+        progress: Optional[Callable[[int, int, int], object]] = None,
+        name: str = "main",
+        sleep: float = 0.250,
+    ) -> None:
+        """As sqlite3's Connection.backup(), to a view like this one or a sqlite3.Connection.
+
+        In a transaction of its own that has written it raises OperationalError, where sqlite3
+        waits for ever.
+        """
+        backup.run_blocking(self._owner, target, pages, progress, name, sleep)
 
     def interrupt(self) -> None:
         """As sqlite3's Connection.interrupt(): from any thread."""
@@ -164,11 +256,17 @@ _SAME_NAME = frozenset(
         "create_aggregate",
         "create_collation",
         "create_function",
+        "deserialize",
         "enable_load_extension",
+        "getconfig",
+        "getlimit",
         "load_extension",
         "rollback",
+        "serialize",
         "set_authorizer",
         "set_progress_handler",
         "set_trace_callback",
+        "setconfig",
+        "setlimit",
     }
 )

@@ -6,6 +6,7 @@ import gc
 import importlib
 import inspect
 import os
+import sqlite3
 import sys
 
 import pytest
@@ -121,3 +122,14 @@ def path(tmp_path):
 def db(aiosqlite):
     """A connection to an empty database in memory, opened and closed around a coroutine test."""
     return aiosqlite.connect(":memory:")
+
+
+@pytest.fixture(params=["sqlite3", "csqlite"])
+def twin(request):
+    """connect() of csqlite, or of sqlite3 with csqlite's face: the oracle."""
+    from twins import TWINS
+
+    for name in getattr(request.module, "ORACLE_NEEDS", ()):
+        if request.param == "sqlite3" and not hasattr(sqlite3.Connection, name):
+            pytest.skip(f"this Python's sqlite3 has no {name}()")
+    return TWINS[request.param]

@@ -8,7 +8,7 @@
 static int
 find_name(const struct args_spec *spec, PyObject *name)
 {
-    for (int i = 0; i < spec->count; i++) {
+    for (int i = spec->nameless; i < spec->count; i++) {
         if (PyUnicode_CompareWithASCIIString(name, spec->names[i]) == 0) {
             return i;
         }
@@ -41,6 +41,16 @@ args_parse(const struct args_spec *spec, PyObject *const *args, Py_ssize_t nargs
 {
     Py_ssize_t keywords = kwnames == NULL ? 0 : PyTuple_GET_SIZE(kwnames);
 
+    if (nargs != spec->positional && spec->nameless == spec->positional && spec->nameless > 0 &&
+        spec->nameless == spec->required) {
+        PyErr_Format(PyExc_TypeError, "%s() takes exactly %d positional argument%s (%zd given)",
+                     spec->method, spec->nameless, spec->nameless == 1 ? "" : "s", nargs);
+        return -1;
+    }
+    if (nargs > 0 && spec->positional == 0) {
+        PyErr_Format(PyExc_TypeError, "%s() takes no positional arguments", spec->method);
+        return -1;
+    }
     if (nargs > spec->positional) {
         PyErr_Format(PyExc_TypeError, "%s() takes at most %d positional arguments (%zd given)",
                      spec->method, spec->positional, nargs);
@@ -62,6 +72,89 @@ args_parse(const struct args_spec *spec, PyObject *const *args, Py_ssize_t nargs
         }
     }
     return 0;
+}
+
+int
+args_int(PyObject *value, int *number)
+{
+    PyObject *index = PyNumber_Index(value);
+    int overflow;
+    long read;
+
+    if (index == NULL) {
+        return -1;
+    }
+    read = PyLong_AsLongAndOverflow(index, &overflow);
+    Py_DECREF(index);
+    if (overflow != 0 || read > INT_MAX || read < INT_MIN) {
+        PyErr_SetString(PyExc_OverflowError, "Python int too large to convert to C int");
+        return -1;
+    }
+    *number = (int)read;
+    return 0;
+}
+
+int
+args_rowid(PyObject *value, int64_t *rowid)
+{
+    int overflow;
+
+    if (!PyLong_Check(value)) {
+        PyErr_SetString(PyExc_TypeError, "expected 'int'");
+        return -1;
+    }
+    *rowid = PyLong_AsLongLongAndOverflow(value, &overflow);
+    if (overflow != 0) {
+        PyErr_SetString(PyExc_OverflowError, "Python int too large to convert to SQLite INTEGER");
+        return -1;
+    }
+    return 0;
+}
+
+const char *
+args_text(PyObject *value, const char *method, const char *argument)
+{
+    const char *text;
+    Py_ssize_t size;
+
+    if (!PyUnicode_Check(value)) {
+        PyErr_Format(PyExc_TypeError, "%s() argument %s must be str, not %.50s", method, argument,
+                     value == Py_None ? "None" : Py_TYPE(value)->tp_name);
+        return NULL;
+    }
+    text = PyUnicode_AsUTF8AndSize(value, &size);
+    if (text != NULL && strlen(text) != (size_t)size) {
+        PyErr_SetString(PyExc_ValueError, "embedded null character");
+        return NULL;
+    }
+    return text;
+}
+
+PyObject *
+args_buffer(PyObject *value)
+{
+    Py_buffer view;
+
+    if (PyBytes_Check(value)) {
+        return Py_NewRef(value);
+    }
+    if (PyObject_GetBuffer(value, &view, PyBUF_SIMPLE) < 0) {
+        return NULL;
+    }
+    PyBuffer_Release(&view);
+    return PyMemoryView_FromObject(value);
+}
+
+void
+args_lend(PyObject *buffer, const char **bytes, size_t *size)
+{
+    if (PyBytes_Check(buffer)) {
+        *bytes = PyBytes_AS_STRING(buffer);
+        *size = (size_t)PyBytes_GET_SIZE(buffer);
+    } else {
+        *bytes = PyMemoryView_GET_BUFFER(buffer)->buf;
+        *size = (size_t)PyMemoryView_GET_BUFFER(buffer)->len;
+    }
 }
 
 PyObject *

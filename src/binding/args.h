@@ -15,6 +15,7 @@ struct args_spec {
     int required;             /* the first so many must be given */
     int positional;           /* the first so many may be given by position */
     const char *const *names; /* all `count` of them */
+    int nameless;             /* the first so many cannot be given by name */
 };
 
 enum { ARGS_MAX = 8 };
@@ -23,6 +24,23 @@ enum { ARGS_MAX = 8 };
  * 0, or -1 with TypeError. */
 int args_parse(const struct args_spec *spec, PyObject *const *args, Py_ssize_t nargs,
                PyObject *kwnames, PyObject **values);
+
+/* Reads an integer that fits into a C int. 0, or -1 with TypeError or OverflowError. */
+int args_int(PyObject *value, int *number);
+
+/* Reads a rowid. 0, or -1 with TypeError or OverflowError. */
+int args_rowid(PyObject *value, int64_t *rowid);
+
+/* Lends the UTF-8 of a str without NUL, which is `argument` ("1", "'name'") of
+ * `method`. NULL with TypeError, ValueError or UnicodeEncodeError. */
+const char *args_text(PyObject *value, const char *method, const char *argument);
+
+/* Gives what holds the bytes of a contiguous bytes-like object: itself, or a
+ * memoryview that keeps it from being resized. NULL with TypeError or BufferError. */
+PyObject *args_buffer(PyObject *value);
+
+/* Lends the bytes that such an object holds. */
+void args_lend(PyObject *buffer, const char **bytes, size_t *size);
 
 /* Calls `function` of the Python module csqlite.foreign with `self` in front of
  * the arguments: what serves a connection that is not csqlite's own. */

@@ -108,6 +108,36 @@ backup_make(ConnectionObject *self, PyObject *args)
     return (PyObject *)backup;
 }
 
+/* Worker thread. The path is the job's SQL, the name of the schema its argument. */
+static int
+save(struct csq_job *job, sqlite3 *handle)
+{
+    return csq_backup_save(handle, job->with.host.argument, job->sql, &job->error);
+}
+
+PyObject *
+backup_save(ConnectionObject *self, PyObject *args)
+{
+    static const struct request_hooks hooks = {.name = "Connection._save",
+                                               .pack = connection_simple_pack,
+                                               .unpack = connection_simple_unpack};
+    RequestObject *request;
+    const char *path;
+    const char *name;
+
+    if (!PyArg_ParseTuple(args, "ys:_save", &path, &name)) {
+        return NULL;
+    }
+    request = connection_request(self, &hooks, CSQ_APPLY, NULL);
+    if (request != NULL) {
+        request->arguments[0] = Py_NewRef(args);
+        request->job.sql = path;
+        request->job.with.host.run = save;
+        request->job.with.host.argument = (void *)name;
+    }
+    return (PyObject *)request;
+}
+
 /* Frees it; what is unfinished is finished first, which may wait. */
 static void
 free_rest(struct backup_rest *rest)

@@ -9,6 +9,9 @@
 /* Gives a Backup from `self` into (target, name); NULL with an exception. */
 PyObject *backup_make(ConnectionObject *self, PyObject *args);
 
+/* Gives a request that copies a schema into a file: (path: bytes, name). */
+PyObject *backup_save(ConnectionObject *self, PyObject *args);
+
 /* Registers the type. 0, or -1 with an exception. */
 int backup_init_type(struct module_state *state, PyObject *module);
 

@@ -7,11 +7,14 @@
 
 #include "binding/args.h"
 #include "binding/backup.h"
+#include "binding/blob.h"
 #include "binding/callbacks.h"
 #include "binding/cursor.h"
 #include "binding/errors.h"
 #include "binding/extensions.h"
 #include "binding/handle.h"
+#include "binding/serialize.h"
+#include "binding/settings.h"
 #include "bridge/direct.h"
 
 /* -- what other files need ---------------------------------------------------- */
@@ -210,41 +213,75 @@ connection_interrupt(ConnectionObject *self, PyObject *unused)
     return (PyObject *)connection_request(self, &hooks, CSQ_CALL, NULL);
 }
 
+/* Gives what a cursor's factory makes, which has the connection's row factory then. */
+static PyObject *
+call_factory(ConnectionObject *self, PyObject *factory)
+{
+    PyObject *cursor = PyObject_CallOneArg(factory, (PyObject *)self);
+
+    if (cursor != NULL && !PyObject_TypeCheck(cursor, self->state->cursor_type)) {
+        PyErr_Format(PyExc_TypeError, "factory must return a cursor, not %.100s",
+                     Py_TYPE(cursor)->tp_name);
+        Py_CLEAR(cursor);
+    }
+    if (cursor != NULL && self->row_factory != Py_None &&
+        PyObject_SetAttrString(cursor, "row_factory", self->row_factory) < 0) {
+        Py_CLEAR(cursor);
+    }
+    return cursor;
+}
+
 static enum request_answer
 cursor_pack(RequestObject *request)
 {
     ConnectionObject *self = (ConnectionObject *)request->owner;
+    PyObject *factory = request->arguments[0];
 
     if (connection_use(request, CONNECTION_DIRECT) < 0) {
         return REQUEST_FAILED;
     }
-    request->result = (PyObject *)cursor_new(self);
+    request->result =
+        factory == NULL ? (PyObject *)cursor_new(self) : call_factory(self, factory);
     return request->result == NULL ? REQUEST_FAILED : REQUEST_READY;
 }
 
 static PyObject *
 cursor_leave(PyObject *cursor)
 {
-    return cursor_close((CursorObject *)cursor);
+    return PyObject_CallMethod(cursor, "close", NULL);
 }
 
-PyDoc_STRVAR(cursor_doc,
-             "cursor($self, /)\n--\n\n"
-             "Give a new Cursor; `async with` closes it at the end.\n\n"
-             "It never suspends: unlike aiosqlite's, nothing has to cross to the worker.\n"
-             "Raises ValueError when the connection is not open.");
+PyDoc_STRVAR(
+    cursor_doc,
+    "cursor($self, /, factory=None)\n--\n\n"
+    "Give a new Cursor; `async with` closes it at the end.\n\n"
+    "factory: called with the connection, gives a Cursor or one of a subclass; None: Cursor.\n"
+    "It never suspends: unlike aiosqlite's, nothing has to cross to the worker. As\n"
+    "sqlite3's Connection.cursor(). Raises ValueError when the connection is not open,\n"
+    "TypeError when the factory gives no cursor.");
 
 static PyObject *
-connection_cursor(ConnectionObject *self, PyObject *unused)
+connection_cursor(ConnectionObject *self, PyObject *const *args, Py_ssize_t nargs,
+                  PyObject *kwnames)
 {
+    static const char *const names[] = {"factory"};
+    static const struct args_spec spec = {"cursor", 1, 0, 1, names, 0};
     static const struct request_hooks hooks = {
         .name = "Connection.cursor", .pack = cursor_pack, .leave = cursor_leave};
+    RequestObject *request;
+    PyObject *factory;
 
-    (void)unused;
     if (self->foreign != NULL) {
-        return args_forward("cursor", (PyObject *)self, NULL, 0, NULL);
+        return args_forward("cursor", (PyObject *)self, args, nargs, kwnames);
     }
-    return (PyObject *)connection_request(self, &hooks, CSQ_CALL, NULL);
+    if (args_parse(&spec, args, nargs, kwnames, &factory) < 0) {
+        return NULL;
+    }
+    request = connection_request(self, &hooks, CSQ_CALL, NULL);
+    if (request != NULL) {
+        request->arguments[0] = factory == Py_None ? NULL : Py_XNewRef(factory);
+    }
+    return (PyObject *)request;
 }
 
 /* -- awaiting ----------------------------------------------------------------- */
@@ -501,6 +538,8 @@ PyDoc_STRVAR(dump_doc, "_dump($self, filter, /)\n--\n\n"
                        "Give a cursor over the lines of a dump, each a row of one text.");
 PyDoc_STRVAR(backup_doc, "_backup($self, target, name, /)\n--\n\n"
                          "Give a Backup into another csqlite connection.");
+PyDoc_STRVAR(save_doc, "_save($self, path, name, /)\n--\n\n"
+                       "Copy a schema into the file `path`, bytes, in one go.");
 PyDoc_STRVAR(execute_doc,
              "execute($self, sql, parameters=None)\n--\n\n"
              "Execute one statement on a new cursor and give the cursor.\n\n"
@@ -526,7 +565,7 @@ static PyMethodDef connection_methods[] = {
     {"_connect", (PyCFunction)connection_connect, METH_NOARGS, connect_doc},
     {"close", (PyCFunction)connection_close, METH_NOARGS, close_doc},
     {"stop", (PyCFunction)connection_stop, METH_NOARGS, stop_doc},
-    {"cursor", (PyCFunction)connection_cursor, METH_NOARGS, cursor_doc},
+    {"cursor", (PyCFunction)(void (*)(void))connection_cursor, ARGS_FASTCALL, cursor_doc},
     {"commit", (PyCFunction)connection_commit, METH_NOARGS, commit_doc},
     {"rollback", (PyCFunction)connection_rollback, METH_NOARGS, rollback_doc},
     {"interrupt", (PyCFunction)connection_interrupt, METH_NOARGS, interrupt_doc},
@@ -544,6 +583,7 @@ static PyMethodDef connection_methods[] = {
     {"_enqueue", (PyCFunction)connection_enqueue, METH_O, enqueue_doc},
     {"_dump", (PyCFunction)connection_dump, METH_O, dump_doc},
     {"_backup", (PyCFunction)backup_make, METH_VARARGS, backup_doc},
+    {"_save", (PyCFunction)backup_save, METH_VARARGS, save_doc},
     {"_handle", (PyCFunction)connection_handle, METH_NOARGS, handle_doc},
     {"_interrupt", (PyCFunction)connection_interrupt_now, METH_NOARGS, interrupt_now_doc},
     {"_run", (PyCFunction)connection_run, METH_O, run_doc},
@@ -606,8 +646,7 @@ int
 connection_init_type(struct module_state *state, PyObject *module)
 {
     PyMethodDef *const others[] = {
-        callbacks_methods,
-        extensions_methods,
+        blob_methods, callbacks_methods, extensions_methods, serialize_methods, settings_methods,
     };
 
     state->connection_type =

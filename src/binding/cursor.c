@@ -318,6 +318,14 @@ cursor_call(CursorObject *self, PyObject *args, PyObject *kwargs)
     return connection_call(self->connection, args, kwargs);
 }
 
+/* setinputsizes() and setoutputsize(): they do nothing, as PEP 249 allows. */
+static PyObject *
+cursor_ignore(CursorObject *self, PyObject *args)
+{
+    (void)args;
+    return ready_new(&self->state->bridge, Py_NewRef(Py_None));
+}
+
 /* -- properties --------------------------------------------------------------- */
 
 static PyObject *
@@ -614,6 +622,10 @@ static PyMethodDef cursor_methods[] = {
     {"fetchmany", (PyCFunction)(void (*)(void))cursor_fetchmany, ARGS_FASTCALL, fetchmany_doc},
     {"fetchall", (PyCFunction)cursor_fetchall, METH_NOARGS, fetchall_doc},
     {"close", (PyCFunction)cursor_close_method, METH_NOARGS, close_doc},
+    {"setinputsizes", (PyCFunction)cursor_ignore, METH_O,
+     "setinputsizes($self, sizes, /)\n--\n\nDo nothing, as PEP 249 allows."},
+    {"setoutputsize", (PyCFunction)cursor_ignore, METH_VARARGS,
+     "setoutputsize($self, size, column=None, /)\n--\n\nDo nothing, as PEP 249 allows."},
     {"_execute", (PyCFunction)(void (*)(void))cursor_call, METH_VARARGS | METH_KEYWORDS,
      call_doc},
     {"_fetch_chunked", (PyCFunction)cursor_fetch_chunked, METH_NOARGS, fetch_chunked_doc},

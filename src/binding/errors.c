@@ -40,6 +40,8 @@ class_of(const struct module_state *state, int code)
     case CSQ_CLOSED:
     case CSQ_USAGE:
         return state->ProgrammingError;
+    case CSQ_UNSUPPORTED:
+        return state->NotSupportedError;
     default:
         return state->DatabaseError;
     }

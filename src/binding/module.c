@@ -4,9 +4,12 @@
 
 #include "binding/module.h"
 
+#include "binding/args.h"
 #include "binding/backup.h"
+#include "binding/blob.h"
 #include "binding/codes.h"
 #include "binding/connection.h"
+#include "binding/constants.h"
 #include "binding/cursor.h"
 #include "binding/handle.h"
 
@@ -194,6 +197,7 @@ take_sqlite3(struct module_state *state)
         {&state->OperationalError, "OperationalError"},
         {&state->IntegrityError, "IntegrityError"},
         {&state->InternalError, "InternalError"},
+        {&state->NotSupportedError, "NotSupportedError"},
         {&state->ProgrammingError, "ProgrammingError"},
         {&state->adapters, "adapters"},
         {&state->converters, "converters"},
@@ -214,16 +218,49 @@ take_sqlite3(struct module_state *state)
 }
 
 static int
-add_constants(PyObject *module)
+add_codes(PyObject *module, const struct code *table, size_t count)
 {
-    for (size_t i = 0; i < codes_count; i++) {
-        if (PyModule_AddIntConstant(module, codes[i].name, codes[i].value) < 0) {
+    for (size_t i = 0; i < count; i++) {
+        if (PyModule_AddIntConstant(module, table[i].name, table[i].value) < 0) {
             return -1;
         }
     }
-    if (PyModule_AddIntConstant(module, "SQLITE_OPEN_READWRITE", SQLITE_OPEN_READWRITE) < 0 ||
-        PyModule_AddIntConstant(module, "SQLITE_OPEN_CREATE", SQLITE_OPEN_CREATE) < 0 ||
-        PyModule_AddIntConstant(module, "SQLITE_OPEN_URI", SQLITE_OPEN_URI) < 0) {
+    return 0;
+}
+
+/* The words that SQLite's parser knows, in its order. */
+static PyObject *
+make_keywords(void)
+{
+    PyObject *keywords = PyTuple_New(sqlite3_keyword_count());
+
+    for (int i = 0; keywords != NULL && i < (int)PyTuple_GET_SIZE(keywords); i++) {
+        const char *name = "";
+        int size = 0;
+        PyObject *keyword;
+
+        sqlite3_keyword_name(i, &name, &size);
+        keyword = PyUnicode_FromStringAndSize(name, size);
+        if (keyword == NULL) {
+            Py_CLEAR(keywords);
+        } else {
+            PyTuple_SET_ITEM(keywords, i, keyword);
+        }
+    }
+    return keywords;
+}
+
+static int
+add_constants(PyObject *module)
+{
+    PyObject *keywords = make_keywords();
+
+    if (keywords == NULL || PyModule_AddObject(module, "SQLITE_KEYWORDS", keywords) < 0) {
+        Py_XDECREF(keywords);
+        return -1;
+    }
+    if (add_codes(module, codes, codes_count) < 0 ||
+        add_codes(module, constants, constants_count) < 0) {
         return -1;
     }
     return PyModule_AddStringConstant(module, "sqlite_version", sqlite3_libversion());
@@ -251,8 +288,8 @@ module_exec(PyObject *module)
         return -1;
     }
     if (connection_init_type(state, module) < 0 || cursor_init_type(state, module) < 0 ||
-        backup_init_type(state, module) < 0 || handle_init_type(state, module) < 0 ||
-        add_constants(module) < 0) {
+        backup_init_type(state, module) < 0 || blob_init_type(state, module) < 0 ||
+        handle_init_type(state, module) < 0 || add_constants(module) < 0) {
         return -1;
     }
     if (register_with(module, "atexit", "register", "_at_exit", NULL) < 0) {
@@ -269,6 +306,7 @@ module_traverse(PyObject *module, visitproc visit, void *arg)
     Py_VISIT(state->connection_type);
     Py_VISIT(state->cursor_type);
     Py_VISIT(state->backup_type);
+    Py_VISIT(state->blob_type);
     Py_VISIT(state->handle_type);
     Py_VISIT(state->adapters);
     Py_VISIT(state->converters);
@@ -284,6 +322,7 @@ module_clear(PyObject *module)
     Py_CLEAR(state->connection_type);
     Py_CLEAR(state->cursor_type);
     Py_CLEAR(state->backup_type);
+    Py_CLEAR(state->blob_type);
     Py_CLEAR(state->handle_type);
     Py_CLEAR(state->InterfaceError);
     Py_CLEAR(state->DatabaseError);
@@ -291,6 +330,7 @@ module_clear(PyObject *module)
     Py_CLEAR(state->OperationalError);
     Py_CLEAR(state->IntegrityError);
     Py_CLEAR(state->InternalError);
+    Py_CLEAR(state->NotSupportedError);
     Py_CLEAR(state->ProgrammingError);
     Py_CLEAR(state->adapters);
     Py_CLEAR(state->converters);
@@ -311,7 +351,30 @@ module_free(void *module)
     csq_crew_dismiss(state->crew);
 }
 
+static const char complete_statement_doc[] =
+    "complete_statement($module, /, statement)\n--\n\n"
+    "Whether a str ends one or more complete SQL statements, as far as quotes, comments and\n"
+    "semicolons tell. As sqlite3's complete_statement(); sqlite3_complete().";
+
+static PyObject *
+complete_statement(PyObject *module, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
+{
+    static const char *const names[] = {"statement"};
+    static const struct args_spec spec = {"complete_statement", 1, 1, 1, names, 0};
+    PyObject *value;
+    const char *statement;
+
+    (void)module;
+    if (args_parse(&spec, args, nargs, kwnames, &value) < 0) {
+        return NULL;
+    }
+    statement = args_text(value, "complete_statement", "'statement'");
+    return statement == NULL ? NULL : PyBool_FromLong(sqlite3_complete(statement));
+}
+
 static PyMethodDef module_methods[] = {
+    {"complete_statement", (PyCFunction)(void (*)(void))complete_statement, ARGS_FASTCALL,
+     complete_statement_doc},
     {"_at_exit", at_exit, METH_NOARGS, at_exit_doc},
     {"_after_fork", after_fork, METH_NOARGS, after_fork_doc},
     {NULL, NULL, 0, NULL},

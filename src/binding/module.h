@@ -17,6 +17,7 @@ struct module_state {
     PyTypeObject *connection_type;
     PyTypeObject *cursor_type;
     PyTypeObject *backup_type;
+    PyTypeObject *blob_type;
     PyTypeObject *handle_type;
 
     /* Of the sqlite3 module: its exceptions are ours, its registries are asked. */
@@ -26,6 +27,7 @@ struct module_state {
     PyObject *OperationalError;
     PyObject *IntegrityError;
     PyObject *InternalError;
+    PyObject *NotSupportedError;
     PyObject *ProgrammingError;
     PyObject *adapters;
     PyObject *converters;

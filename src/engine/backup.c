@@ -32,13 +32,14 @@ lock_target(struct csq_db *target)
 
 /* Holding both locks. Harmless when it is finished. */
 static int
-finish(struct csq_backup *backup)
+finish(struct csq_backup *backup, struct csq_db *source)
 {
     int rc = SQLITE_OK;
 
     if (backup->handle != NULL) {
         rc = sqlite3_backup_finish(backup->handle);
         backup->handle = NULL;
+        source->copies--;
         csq_db_backup_ended(backup->target);
     }
     return rc;
@@ -52,7 +53,7 @@ step(struct csq_backup *backup, struct csq_db *source, struct csq_error *error)
     int rc;
 
     if (target == NULL || source->handle == NULL) {
-        finish(backup);
+        finish(backup, source);
         return csq_error_set(error, CSQ_CLOSED, "Cannot operate on a closed database.");
     }
     csq_snapshot_release(backup->target);
@@ -62,6 +63,7 @@ step(struct csq_backup *backup, struct csq_db *source, struct csq_error *error)
             return csq_error_copy(error, target, sqlite3_errcode(target));
         }
         backup->target->backups++;
+        source->copies++;
     }
     rc = sqlite3_backup_step(backup->handle, backup->pages);
     backup->status = rc;
@@ -70,7 +72,7 @@ step(struct csq_backup *backup, struct csq_db *source, struct csq_error *error)
     if (rc == SQLITE_OK || rc == SQLITE_BUSY || rc == SQLITE_LOCKED) {
         return SQLITE_OK;
     }
-    rc = finish(backup);
+    rc = finish(backup, source);
     csq_db_publish(backup->target);
     return rc == SQLITE_OK ? SQLITE_OK : csq_error_copy(error, target, rc);
 }
@@ -89,10 +91,10 @@ csq_backup_step(struct csq_backup *backup, struct csq_db *source, struct csq_err
         return SQLITE_OK;
     }
     if (backup->pages == 0) {
-        finish(backup);
+        finish(backup, source);
     } else if (source->handle == NULL) {
         if (backup->handle != NULL) {
-            finish(backup);
+            finish(backup, source);
         }
         rc = csq_error_set(error, CSQ_CLOSED, "Cannot operate on a closed database.");
     } else {
@@ -100,6 +102,31 @@ csq_backup_step(struct csq_backup *backup, struct csq_db *source, struct csq_err
     }
     pthread_mutex_unlock(&backup->target->lock);
     return rc;
+}
+
+int
+csq_backup_save(sqlite3 *source, const char *name, const char *path, struct csq_error *error)
+{
+    const int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
+    sqlite3 *target = NULL;
+    sqlite3_backup *backup = NULL;
+    int rc = sqlite3_open_v2(path, &target, flags, NULL);
+
+    if (rc == SQLITE_OK) {
+        backup = sqlite3_backup_init(target, "main", source, name);
+        rc = backup == NULL ? sqlite3_errcode(target) : sqlite3_backup_step(backup, -1);
+    }
+    if (backup != NULL) {
+        /* What is busy is not an error of the backup, and so not what finishing gives. */
+        int finished = sqlite3_backup_finish(backup);
+
+        rc = rc == SQLITE_DONE ? finished : rc;
+    }
+    if (rc != SQLITE_OK) {
+        csq_error_copy(error, target, rc);
+    }
+    sqlite3_close(target);
+    return rc == SQLITE_OK ? rc : error->code;
 }
 
 void
@@ -112,7 +139,7 @@ csq_backup_finish(struct csq_backup *backup, struct csq_db *source)
     if (backup->handle != NULL) {
         pthread_mutex_lock(&first->lock);
         pthread_mutex_lock(&second->lock);
-        finish(backup);
+        finish(backup, source);
         pthread_mutex_unlock(&second->lock);
         pthread_mutex_unlock(&first->lock);
     }

@@ -26,6 +26,10 @@ struct csq_backup {
  * with SQLITE_BUSY nothing was done) or the code in `error`. */
 int csq_backup_step(struct csq_backup *backup, struct csq_db *source, struct csq_error *error);
 
+/* Worker thread. Copies the schema `name` of `source` into the file `path` in one go.
+ * Returns SQLITE_OK or the code in `error`. */
+int csq_backup_save(sqlite3 *source, const char *name, const char *path, struct csq_error *error);
+
 /* Any thread that holds neither lock. Ends the backup wherever it stands; waits for
  * what runs on both. Harmless when it is finished. */
 void csq_backup_finish(struct csq_backup *backup, struct csq_db *source);

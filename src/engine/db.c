@@ -10,6 +10,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "engine/blob.h"
 #include "engine/cursor.h"
 
 /* How often a running statement looks for cancellation: about every 20 us. */
@@ -23,6 +24,7 @@ csq_db_init(struct csq_db *db)
     pthread_mutex_init(&db->closing, NULL);
     csq_cache_init(&db->cache, 0);
     csq_list_init(&db->cursors);
+    csq_list_init(&db->blobs);
     atomic_init(&db->quitting, false);
     atomic_init(&db->in_transaction, false);
     atomic_init(&db->total_changes, 0);
@@ -123,6 +125,9 @@ csq_db_close(struct csq_db *db, struct csq_error *error)
     }
     while (!csq_list_empty(&db->cursors)) {
         csq_cursor_reset(csq_item(db->cursors.head.next, struct csq_cursor, open), &db->cache);
+    }
+    while (!csq_list_empty(&db->blobs)) {
+        csq_blob_close(csq_item(db->blobs.head.next, struct csq_blob, open));
     }
     csq_cache_clear(&db->cache);
     sqlite3_finalize(db->snapshot.handle);

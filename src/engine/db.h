@@ -35,6 +35,7 @@ enum csq_handler { CSQ_AUTHORIZER, CSQ_PROGRESS, CSQ_TRACE, CSQ_HANDLERS };
 struct csq_db {
     sqlite3 *handle;         /* NULL: not open */
     int backups;             /* under way into it; guarded by `lock` */
+    int copies;              /* under way out of it; guarded by `lock` */
     sqlite3 *orphan;         /* the handle after close, while `backups` still use it */
     pthread_mutex_t lock;    /* held while a job runs */
     pthread_mutex_t closing; /* guards `handle` for csq_db_interrupt() */
@@ -46,6 +47,7 @@ struct csq_db {
         int64_t since; /* when it was begun, csq_now() */
     } snapshot;        /* engine/snapshot.h */
     struct csq_list cursors;   /* open ones, by csq_cursor.open */
+    struct csq_list blobs;     /* open ones, by csq_blob.open */
     const atomic_int *stop;    /* set by who no longer waits for the running job */
     bool stoppable;            /* stopping the running statement undoes nothing but it */
     bool reading;              /* the running statement only reads */

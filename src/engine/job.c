@@ -5,6 +5,8 @@
 
 #include <string.h>
 
+#include "engine/alloc.h"
+
 void
 csq_job_init(struct csq_job *job, enum csq_op op)
 {
@@ -31,6 +33,10 @@ csq_job_clear(struct csq_job *job)
     csq_columns_put(job->columns);
     job->columns = NULL;
     csq_error_clear(&job->error);
+    if (job->op == CSQ_BLOB_TASK) {
+        csq_free(job->with.blob.own);
+        job->with.blob.own = NULL;
+    }
     if (job->streaming) {
         csq_flow_clear(&job->flow);
         job->streaming = false;

@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "engine/backup.h"
+#include "engine/blob.h"
 #include "engine/cells.h"
 #include "engine/columns.h"
 #include "engine/cursor.h"
@@ -36,6 +37,7 @@ enum csq_op {
     CSQ_AUTOCOMMIT,
     CSQ_DUMP,
     CSQ_BACKUP,
+    CSQ_BLOB_TASK,
     CSQ_APPLY,
     CSQ_CALL,
     CSQ_OPS, /* how many there are */
@@ -69,6 +71,7 @@ struct csq_job {
     union {
         struct csq_open open;
         struct csq_backup *backup; /* lent */
+        struct csq_blob_task blob;
         enum csq_autocommit autocommit;
         struct {
             /* CSQ_APPLY: with the handle. CSQ_CALL: `handle` is NULL. */

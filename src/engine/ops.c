@@ -377,6 +377,14 @@ op_backup(struct csq_db *db, struct csq_job *job)
 }
 
 static int
+op_blob(struct csq_db *db, struct csq_job *job)
+{
+    return db->handle == NULL ? closed(job)
+                              : csq_blob_run(&job->with.blob, db->handle, &db->blobs,
+                                             &job->cancelled, &job->error);
+}
+
+static int
 op_apply(struct csq_db *db, struct csq_job *job)
 {
     return db->handle == NULL ? closed(job) : job->with.host.run(job, db->handle);
@@ -391,12 +399,13 @@ op_call(struct csq_db *db, struct csq_job *job)
     return job->with.host.run(job, NULL);
 }
 
-/* A callback can reach its own cursor, or close the connection under a statement
- * that is being stepped. SQLite would not survive either. */
+/* A callback can reach its own cursor or blob, or close the connection under a
+ * statement that is being stepped. SQLite would survive none of these. */
 static bool
 is_recursive(const struct csq_db *db, const struct csq_job *job)
 {
     return (job->cursor != NULL && job->cursor->stepping) ||
+           (job->op == CSQ_BLOB_TASK && job->with.blob.blob->working) ||
            (job->op == CSQ_CLOSE && db->running > 0);
 }
 
@@ -418,7 +427,8 @@ csq_op_run(struct csq_db *db, struct csq_job *job)
         [CSQ_RESET] = op_reset,       [CSQ_COMMIT] = op_commit,
         [CSQ_ROLLBACK] = op_rollback, [CSQ_AUTOCOMMIT] = op_autocommit,
         [CSQ_DUMP] = op_dump,         [CSQ_BACKUP] = op_backup,
-        [CSQ_APPLY] = op_apply,       [CSQ_CALL] = op_call,
+        [CSQ_BLOB_TASK] = op_blob,    [CSQ_APPLY] = op_apply,
+        [CSQ_CALL] = op_call,
     };
     const atomic_int *stop = db->stop;
     const bool stoppable = db->stoppable;
@@ -427,7 +437,8 @@ csq_op_run(struct csq_db *db, struct csq_job *job)
     void *const context = db->context;
 
     if (is_recursive(db, job)) {
-        csq_error_set(&job->error, CSQ_USAGE, "Recursive use of cursors not allowed.");
+        csq_error_set(&job->error, CSQ_USAGE, "Recursive use of %s not allowed.",
+                      job->op == CSQ_BLOB_TASK ? "blobs" : "cursors");
         return;
     }
     /* A callback of a statement may run another one: what holds for the outer

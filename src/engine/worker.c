@@ -67,6 +67,7 @@ static bool
 is_wanted(const struct csq_job *job)
 {
     return job->op == CSQ_CLOSE || job->op == CSQ_RESET || job->op == CSQ_BACKUP ||
+           (job->op == CSQ_BLOB_TASK && job->with.blob.action == CSQ_BLOB_CLOSE) ||
            !atomic_load(&job->cancelled);
 }
 

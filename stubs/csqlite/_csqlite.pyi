@@ -15,7 +15,17 @@ from asyncio import AbstractEventLoop, Future
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterable
 from sqlite3 import Row
 from types import GenericAlias, TracebackType
-from typing import Any, Final, Generic, Literal, Protocol, final, type_check_only
+from typing import (
+    Any,
+    Final,
+    Generic,
+    Literal,
+    Protocol,
+    SupportsIndex,
+    final,
+    overload,
+    type_check_only,
+)
 
 from _typeshed import MaybeNone, ReadableBuffer
 from typing_extensions import ParamSpec, Self, TypeAlias, TypeVar, disjoint_base
@@ -27,6 +37,7 @@ _P = ParamSpec("_P")
 _T = TypeVar("_T")
 _T_co = TypeVar("_T_co", covariant=True)
 _RowT = TypeVar("_RowT", default=Row)
+_CursorT = TypeVar("_CursorT", bound=Cursor[Any])
 
 # What a user's SQL function may return.
 _SqliteData: TypeAlias = str | ReadableBuffer | float | None
@@ -114,7 +125,10 @@ class Connection(Generic[_RowT]):
         tb: TracebackType | None,
         /,
     ) -> None: ...
-    def cursor(self) -> Result[Cursor[_RowT]]: ...
+    @overload
+    def cursor(self, factory: None = None) -> Result[Cursor[_RowT]]: ...
+    @overload
+    def cursor(self, factory: Callable[[Self], _CursorT]) -> Result[_CursorT]: ...
     def execute(self, sql: str, parameters: _Parameters | None = None) -> Result[Cursor[_RowT]]: ...
     def executemany(self, sql: str, parameters: Iterable[_Parameters]) -> Result[Cursor[_RowT]]: ...
     def executescript(self, sql_script: str) -> Result[Cursor[_RowT]]: ...
@@ -148,6 +162,22 @@ class Connection(Generic[_RowT]):
     async def set_trace_callback(self, handler: Callable[[str], object] | None) -> None: ...
     async def enable_load_extension(self, value: bool) -> None: ...
     async def load_extension(self, path: str, *, entrypoint: str | None = None) -> None: ...
+    def blobopen(
+        self,
+        table: str,
+        column: str,
+        rowid: int,
+        /,
+        *,
+        readonly: bool = False,
+        name: str = "main",
+    ) -> Result[Blob]: ...
+    async def serialize(self, *, name: str = "main") -> bytes: ...
+    async def deserialize(self, data: ReadableBuffer | str, /, *, name: str = "main") -> None: ...
+    async def setlimit(self, category: int, limit: int, /) -> int: ...
+    async def getlimit(self, category: int, /) -> int: ...
+    async def setconfig(self, op: int, enable: bool = True, /) -> None: ...
+    async def getconfig(self, op: int, /) -> bool: ...
     def stop(self) -> Future[Any] | None: ...
     @property
     def in_transaction(self) -> bool: ...
@@ -195,6 +225,7 @@ class Connection(Generic[_RowT]):
     def _enqueue(self, callable: Callable[[], object], /) -> None: ...
     def _dump(self, filter: str | None, /) -> Request[Cursor[tuple[str]]]: ...
     def _backup(self, target: Connection[Any], name: str, /) -> _Backup: ...
+    async def _save(self, path: bytes, name: str, /) -> None: ...
     def _handle(self) -> _Handle | None: ...
     def _interrupt(self) -> None: ...
     # It takes a Request only. The methods that make one promise no more than this.
@@ -245,6 +276,9 @@ class Cursor(Generic[_RowT]):
     # The object below the connection, see Connection._conn in core.pyi.
     @property
     def connection(self) -> Any: ...
+    # They do nothing, as PEP 249 allows; awaiting them is not needed.
+    def setinputsizes(self, sizes: Any, /) -> Awaitable[None]: ...
+    def setoutputsize(self, size: Any, column: Any = None, /) -> Awaitable[None]: ...
     # Private in name, used by subclasses and ORMs.
     @property
     def _conn(self) -> Connection[_RowT]: ...
@@ -255,12 +289,122 @@ class Cursor(Generic[_RowT]):
     ) -> _T: ...
     def _fetch_chunked(self) -> AsyncIterator[_RowT]: ...
 
+# One value, read and written in pieces.
+@final
+class Blob:
+    async def read(self, length: int = -1, /) -> bytes: ...
+    async def write(self, data: ReadableBuffer, /) -> None: ...
+    async def seek(self, offset: int, origin: int = 0, /) -> None: ...
+    async def tell(self) -> int: ...
+    async def length(self) -> int: ...
+    async def reopen(self, rowid: int, /) -> None: ...
+    # What blob[key] = value is in sqlite3.
+    @overload
+    async def set(self, key: SupportsIndex, value: int, /) -> None: ...
+    @overload
+    async def set(self, key: slice, value: ReadableBuffer, /) -> None: ...
+    async def close(self) -> None: ...
+    async def __aenter__(self) -> Self: ...
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        tb: TracebackType | None,
+        /,
+    ) -> None: ...
+    def __len__(self) -> int: ...
+    # To be awaited.
+    @overload
+    def __getitem__(self, key: SupportsIndex, /) -> Request[int]: ...
+    @overload
+    def __getitem__(self, key: slice, /) -> Request[bytes]: ...
+
+def complete_statement(statement: str) -> bool: ...
 def _at_exit() -> None: ...
 def _after_fork() -> None: ...
 
 # Of the SQLite that csqlite itself uses.
 sqlite_version: Final[str]
 
+# The words that its parser knows.
+SQLITE_KEYWORDS: Final[tuple[str, ...]]
+
+# What an authorizer is asked and answers.
+SQLITE_DENY: Final = 1
+SQLITE_IGNORE: Final = 2
+SQLITE_CREATE_INDEX: Final = 1
+SQLITE_CREATE_TABLE: Final = 2
+SQLITE_CREATE_TEMP_INDEX: Final = 3
+SQLITE_CREATE_TEMP_TABLE: Final = 4
+SQLITE_CREATE_TEMP_TRIGGER: Final = 5
+SQLITE_CREATE_TEMP_VIEW: Final = 6
+SQLITE_CREATE_TRIGGER: Final = 7
+SQLITE_CREATE_VIEW: Final = 8
+SQLITE_DELETE: Final = 9
+SQLITE_DROP_INDEX: Final = 10
+SQLITE_DROP_TABLE: Final = 11
+SQLITE_DROP_TEMP_INDEX: Final = 12
+SQLITE_DROP_TEMP_TABLE: Final = 13
+SQLITE_DROP_TEMP_TRIGGER: Final = 14
+SQLITE_DROP_TEMP_VIEW: Final = 15
+SQLITE_DROP_TRIGGER: Final = 16
+SQLITE_DROP_VIEW: Final = 17
+SQLITE_INSERT: Final = 18
+SQLITE_PRAGMA: Final = 19
+SQLITE_READ: Final = 20
+SQLITE_SELECT: Final = 21
+SQLITE_TRANSACTION: Final = 22
+SQLITE_UPDATE: Final = 23
+SQLITE_ATTACH: Final = 24
+SQLITE_DETACH: Final = 25
+SQLITE_ALTER_TABLE: Final = 26
+SQLITE_REINDEX: Final = 27
+SQLITE_ANALYZE: Final = 28
+SQLITE_CREATE_VTABLE: Final = 29
+SQLITE_DROP_VTABLE: Final = 30
+SQLITE_FUNCTION: Final = 31
+SQLITE_SAVEPOINT: Final = 32
+SQLITE_RECURSIVE: Final = 33
+
+# Limits, for setlimit() and getlimit().
+SQLITE_LIMIT_LENGTH: Final = 0
+SQLITE_LIMIT_SQL_LENGTH: Final = 1
+SQLITE_LIMIT_COLUMN: Final = 2
+SQLITE_LIMIT_EXPR_DEPTH: Final = 3
+SQLITE_LIMIT_COMPOUND_SELECT: Final = 4
+SQLITE_LIMIT_VDBE_OP: Final = 5
+SQLITE_LIMIT_FUNCTION_ARG: Final = 6
+SQLITE_LIMIT_ATTACHED: Final = 7
+SQLITE_LIMIT_LIKE_PATTERN_LENGTH: Final = 8
+SQLITE_LIMIT_VARIABLE_NUMBER: Final = 9
+SQLITE_LIMIT_TRIGGER_DEPTH: Final = 10
+SQLITE_LIMIT_WORKER_THREADS: Final = 11
+SQLITE_LIMIT_PARSER_DEPTH: Final = 12
+
+# Switches, for setconfig() and getconfig().
+SQLITE_DBCONFIG_ENABLE_FKEY: Final = 1002
+SQLITE_DBCONFIG_ENABLE_TRIGGER: Final = 1003
+SQLITE_DBCONFIG_ENABLE_FTS3_TOKENIZER: Final = 1004
+SQLITE_DBCONFIG_ENABLE_LOAD_EXTENSION: Final = 1005
+SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE: Final = 1006
+SQLITE_DBCONFIG_ENABLE_QPSG: Final = 1007
+SQLITE_DBCONFIG_TRIGGER_EQP: Final = 1008
+SQLITE_DBCONFIG_RESET_DATABASE: Final = 1009
+SQLITE_DBCONFIG_DEFENSIVE: Final = 1010
+SQLITE_DBCONFIG_WRITABLE_SCHEMA: Final = 1011
+SQLITE_DBCONFIG_LEGACY_ALTER_TABLE: Final = 1012
+SQLITE_DBCONFIG_DQS_DML: Final = 1013
+SQLITE_DBCONFIG_DQS_DDL: Final = 1014
+SQLITE_DBCONFIG_ENABLE_VIEW: Final = 1015
+SQLITE_DBCONFIG_LEGACY_FILE_FORMAT: Final = 1016
+SQLITE_DBCONFIG_TRUSTED_SCHEMA: Final = 1017
+SQLITE_DBCONFIG_STMT_SCANSTATUS: Final = 1018
+SQLITE_DBCONFIG_REVERSE_SCANORDER: Final = 1019
+SQLITE_DBCONFIG_ENABLE_ATTACH_CREATE: Final = 1020
+SQLITE_DBCONFIG_ENABLE_ATTACH_WRITE: Final = 1021
+SQLITE_DBCONFIG_ENABLE_COMMENTS: Final = 1022
+
+# How connect() opens.
 SQLITE_OPEN_READWRITE: Final = 2
 SQLITE_OPEN_CREATE: Final = 4
 SQLITE_OPEN_URI: Final = 64
@@ -281,7 +425,12 @@ SQLITE_PERM: Final = 3
 SQLITE_ABORT: Final = 4
 SQLITE_ABORT_ROLLBACK: Final = 516
 SQLITE_BUSY: Final = 5
+SQLITE_BUSY_RECOVERY: Final = 261
+SQLITE_BUSY_SNAPSHOT: Final = 517
+SQLITE_BUSY_TIMEOUT: Final = 773
 SQLITE_LOCKED: Final = 6
+SQLITE_LOCKED_SHAREDCACHE: Final = 262
+SQLITE_LOCKED_VTAB: Final = 518
 SQLITE_NOMEM: Final = 7
 SQLITE_READONLY: Final = 8
 SQLITE_READONLY_RECOVERY: Final = 264

@@ -10,7 +10,7 @@ _T = TypeVar("_T")
 _T_co = TypeVar("_T_co", covariant=True)
 
 # The type to annotate with: `await` gives a _T_co, and so does `async with`, which closes it if it
-# is a Cursor. Arguments are positional only, as those of a coroutine and of csqlite's own results.
+# is a Cursor or a Blob. Arguments are positional only, as those of a coroutine and of csqlite's own results.
 class Result(Coroutine[Any, Any, _T_co], AbstractAsyncContextManager[_T_co, None]):
     __slots__ = ("_coro", "_obj")
     def __init__(self, coro: Awaitable[_T_co]) -> None: ...

@@ -36,11 +36,21 @@ def set_exception(fut: asyncio.Future[Any], e: BaseException) -> None: ...
 def _connection_worker_thread(tx: Any) -> None: ...
 
 class Connection(_csqlite.Connection[_RowT]):
+    Warning = sqlite3.Warning
+    Error = sqlite3.Error
+    InterfaceError = sqlite3.InterfaceError
+    DatabaseError = sqlite3.DatabaseError
+    DataError = sqlite3.DataError
+    OperationalError = sqlite3.OperationalError
+    IntegrityError = sqlite3.IntegrityError
+    InternalError = sqlite3.InternalError
+    ProgrammingError = sqlite3.ProgrammingError
+    NotSupportedError = sqlite3.NotSupportedError
     async def backup(
         self,
-        target: _csqlite.Connection[Any] | sqlite3.Connection,
+        target: _csqlite.Connection[Any] | sqlite3.Connection | StrOrBytesPath,
         *,
-        pages: int = 0,
+        pages: int = -1,
         progress: Callable[[int, int, int], object] | None = None,
         name: str = "main",
         sleep: float = 0.250,

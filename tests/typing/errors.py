@@ -91,7 +91,28 @@ async def callbacks(db: Connection, raw: sqlite3.Connection) -> None:
     await db.create_aggregate("a", 1, object)  # rejected: no step, no finalize
     await db.set_authorizer(lambda action: 0)  # rejected: five arguments
     await db.set_progress_handler(lambda: "stop", 100)  # rejected: an int, or None
-    await db.backup("copy.db")  # rejected: a connection, not a path
+    await db.backup(5)  # rejected: a connection or a path
     await db.backup(raw, 100)  # rejected: all but the target is by keyword
     async for line in db.iterdump():
         print(line.decode())  # rejected: text
+
+
+async def blobs(db: Connection, blob: csqlite.Blob) -> None:
+    await db.blobopen("t", "b", "1")  # rejected: a rowid is a number
+    await db.blobopen("t", column="b", rowid=1)  # rejected: by position
+    db.blobopen("t", "b", 1).read()  # rejected: not awaited
+    await blob.write("text")  # rejected: bytes
+    await blob.set(slice(0, 1), 5)  # rejected: a slice takes bytes
+    await blob.set(0, b"x")  # rejected: an index takes a number
+    blob[0] = 5  # rejected: cannot be awaited
+    print(await blob[0] + b"")  # rejected: a byte is a number
+    await db.deserialize(5)  # rejected: bytes
+    await db.setlimit("length", 5)  # rejected: a number
+    await db.cursor(csqlite.Row)  # rejected: no cursor
+
+
+async def progress(status: int, remaining: int) -> None: ...
+
+
+async def backups(db: Connection) -> None:
+    await db.backup("copy.db", progress=progress)  # rejected: three arguments

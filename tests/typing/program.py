@@ -253,6 +253,47 @@ async def everything(db: Connection[Any], cursor: Cursor[Any]) -> None:
         print(len(cursor.description))
 
 
+class Ruler(csqlite.Cursor[tuple[str, Optional[float]]]):
+    """A cursor of the program's own."""
+
+
+async def told(status: int, remaining: int, total: int) -> None:
+    print(status, remaining, total)
+
+
+async def whole_databases(db: csqlite.Connection[tuple[str, float | None]]) -> None:
+    """Blobs, serialized databases, backups into files, limits and switches."""
+    async with db.blobopen("reading", "place", 1, readonly=True, name="main") as blob:
+        assert_type(blob, csqlite.Blob)
+        assert_type(await blob.read(), bytes)
+        assert_type(await blob[0], int)
+        assert_type(await blob[1:3], bytes)
+        assert_type(await blob.tell(), int)
+        assert_type(len(blob) + await blob.length(), int)
+    blob = await db.blobopen("reading", "place", 1)
+    async with blob:
+        await blob.write(bytearray(b"attic"))
+        await blob.seek(-1, 2)
+        await blob.set(0, 65)
+        await blob.set(slice(1, 3), b"TT")
+        await blob.reopen(2)
+    image = await db.serialize(name="main")
+    assert_type(image, bytes)
+    await db.deserialize(memoryview(image))
+    await db.backup(Path("copy.db"), progress=told)
+    await db.backup("copy.db", pages=100, progress=lambda *numbers: print(numbers))
+    before = await db.setlimit(csqlite.SQLITE_LIMIT_VARIABLE_NUMBER, 10)
+    assert_type(before + await db.getlimit(csqlite.SQLITE_LIMIT_LENGTH), int)
+    await db.setconfig(csqlite.SQLITE_DBCONFIG_DEFENSIVE)
+    assert_type(await db.getconfig(csqlite.SQLITE_DBCONFIG_ENABLE_FKEY), bool)
+    async with db.cursor(factory=Ruler) as ruler:
+        assert_type(ruler, Ruler)
+    try:
+        await db.execute("INSERT INTO reading VALUES (1)")
+    except db.IntegrityError as error:
+        print(error, "SELECT" in csqlite.SQLITE_KEYWORDS, csqlite.complete_statement("x;"))
+
+
 def names() -> None:
     """The module speaks for sqlite3: same exceptions, same registries."""
     error: type[sqlite3.OperationalError] = csqlite.OperationalError

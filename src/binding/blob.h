@@ -1,0 +1,54 @@
+/* Connection.blobopen() and the Blob that it gives. Loop thread, GIL held. */
+
+#ifndef CSQ_BLOB_OBJECT_H
+#define CSQ_BLOB_OBJECT_H
+
+#include "binding/connection.h"
+
+/* The half of a blob that the worker uses. It outlives the object by the job that
+ * closes it. */
+struct blob_rest {
+    struct csq_blob blob;
+    struct csq_job farewell;
+};
+
+typedef struct {
+    PyObject_HEAD
+    ConnectionObject *connection;
+    struct blob_rest *rest;
+    int under_way; /* jobs with the worker */
+    bool opened;   /* the worker may have it open */
+    bool closed;
+    PyObject *weakrefs;
+} BlobObject;
+
+/* Methods of Connection. */
+extern PyMethodDef blob_methods[];
+
+/* Registers the type. 0, or -1 with an exception. */
+int blob_init_type(struct module_state *state, PyObject *module);
+
+/* Gives a request for `action` on the blob, as yet unchecked. */
+RequestObject *blob_request(BlobObject *self, const struct request_hooks *hooks,
+                            enum csq_blob_action action);
+
+/* Gives up a request that was not made whole. NULL. */
+PyObject *blob_drop(RequestObject *request);
+
+/* In a pack hook: checks that blob and connection can be used. 0, or -1 with
+ * ProgrammingError. */
+int blob_use(RequestObject *request);
+
+/* In an unpack hook: 0, or -1 with the exception that the job ended with. */
+int blob_check(RequestObject *request);
+
+/* The unpack hook of what gives None, and lets arguments[0] go. */
+enum request_answer blob_unpack_none(RequestObject *request, int64_t deadline);
+
+/* Methods of Blob that stand in a file of their own; each gives a request. */
+PyObject *blob_read(BlobObject *self, PyObject *args);
+PyObject *blob_write(BlobObject *self, PyObject *data);
+PyObject *blob_subscript(BlobObject *self, PyObject *key);
+PyObject *blob_set(BlobObject *self, PyObject *args);
+
+#endif
