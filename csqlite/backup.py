@@ -267,9 +267,9 @@ def _copy_blocking(source: "Connection", target: "Connection", plan: Plan) -> No
                 plan.progress(status, remaining, total)
             if status == _csqlite.SQLITE_DONE:
                 break
-            if status == _csqlite.SQLITE_LOCKED:
+            if status != _csqlite.SQLITE_OK and source.in_transaction:
                 # By a transaction of the source, which nobody can end meanwhile.
-                raise sqlite3.OperationalError("database table is locked")
+                raise sqlite3.OperationalError("database is locked")
             time.sleep(max(0.0, plan.sleep))
     finally:
         with suppress(ValueError):

@@ -87,6 +87,10 @@ class ConnectionFace(Face):
             lambda blob, exc_info: blob.__aexit__(*exc_info),
         )
 
+    async def backup(self, *args, **kwargs):
+        args = [item._target if isinstance(item, Face) else item for item in args]
+        self._target.backup(*args, **kwargs)
+
     async def execute_fetchall(self, sql, parameters=()):
         return self._target.execute(sql, parameters).fetchall()
 

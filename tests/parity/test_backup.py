@@ -146,7 +146,7 @@ async def test_same_connection(db):
     assert await outcome(db.backup(db)) == expected
 
 
-@pytest.mark.parametrize("target", [5, None, "file.db"])
+@pytest.mark.parametrize("target", [5, None, object()])
 async def test_target_that_is_no_connection(db, target):
     with pytest.raises(TypeError, match=r"must be sqlite3\.Connection, not "):
         await db.backup(target)
