@@ -24,6 +24,7 @@ typedef struct {
     int under_way;                /* jobs with the worker */
     bool closed;
     bool locked;            /* a row is being made, which may run any Python code */
+    bool plain;             /* texts are str, whatever the connection makes of them */
     RequestObject *decoder; /* lent: what takes in a large result, slice by slice; or NULL */
 
     /* The result set. */

@@ -475,6 +475,12 @@ connection_dump(ConnectionObject *self, PyObject *filter)
                                                .pack = dump_pack,
                                                .unpack = execute_unpack,
                                                .leave = execute_leave};
+    CursorObject *cursor;
 
-    return execute_request(cursor_new(self), &hooks, CSQ_DUMP, Py_None, filter);
+    cursor = cursor_new(self);
+    if (cursor != NULL) {
+        cursor->plain = true;
+        Py_SETREF(cursor->row_factory, Py_NewRef(Py_None));
+    }
+    return execute_request(cursor, &hooks, CSQ_DUMP, Py_None, filter);
 }

@@ -18,6 +18,12 @@ enum {
 /* -- one row ------------------------------------------------------------------ */
 
 static PyObject *
+text_factory_of(const CursorObject *cursor)
+{
+    return cursor->plain ? (PyObject *)&PyUnicode_Type : cursor->connection->text_factory;
+}
+
+static PyObject *
 value_of(CursorObject *cursor, const struct csq_cell *cell, int column)
 {
     switch (cell->type) {
@@ -26,7 +32,7 @@ value_of(CursorObject *cursor, const struct csq_cell *cell, int column)
     case CSQ_FLOAT:
         return PyFloat_FromDouble(cell->value.real);
     case CSQ_TEXT:
-        return convert_text(cursor->state, cell, cursor->connection->text_factory,
+        return convert_text(cursor->state, cell, text_factory_of(cursor),
                             cursor->columns->column[column].name);
     case CSQ_BLOB:
         return PyBytes_FromStringAndSize(cell->value.bytes, (Py_ssize_t)cell->size);
@@ -86,7 +92,7 @@ take_values(CursorObject *cursor, struct csq_strip *strip, struct csq_reader *re
     }
     strip->rows--;
     if (row != NULL && cursor->converters == NULL &&
-        cursor->connection->text_factory == (PyObject *)&PyUnicode_Type) {
+        text_factory_of(cursor) == (PyObject *)&PyUnicode_Type) {
         /* Numbers, str and bytes refer to nothing: the garbage collector, which would
          * find this out later, need not look at all the rows of a large result. */
         PyObject_GC_UnTrack(row);

@@ -23,6 +23,7 @@ struct csq_dump {
     char *filter; /* NULL: all */
     enum state state;
     bool writable;        /* PRAGMA writable_schema=ON has been said */
+    bool is_virtual;      /* what `schema` stands on is a virtual table */
     bool autoincrement;   /* a table said so far makes SQLite create sqlite_sequence */
     sqlite3_stmt *schema; /* lends the following three until its next step */
     const char *type;
@@ -36,7 +37,8 @@ struct csq_dump {
 /* sqlite_sequence comes last: creating and filling the tables changes it. What
  * is no table keeps the order of its creation, because a trigger needs its view. */
 static const char schema_sql[] =
-    "SELECT \"type\", \"name\", \"sql\" FROM \"main\".\"sqlite_master\""
+    "SELECT \"type\", \"name\", \"sql\", \"type\" == 'table' AND ifnull(\"rootpage\", 0) == 0"
+    " FROM \"main\".\"sqlite_master\""
     " WHERE \"sql\" NOT NULL AND \"type\" IN ('table', 'index', 'trigger', 'view')"
     " AND (?1 IS NULL OR \"name\" LIKE ?1)"
     " ORDER BY CASE WHEN \"type\" != 'table' THEN 1"
@@ -156,6 +158,10 @@ put_float(struct csq_dump *dump, double real)
 
     if (isinf(real)) {
         sqlite3_str_appendall(dump->line, real < 0 ? "-9.0e+999" : "9.0e+999");
+        return SQLITE_OK;
+    }
+    if (real == 0 && signbit(real)) {
+        sqlite3_str_appendall(dump->line, "-0.0");
         return SQLITE_OK;
     }
     rc = sqlite3_bind_double(dump->quote, 1, real);
@@ -318,6 +324,7 @@ next(struct csq_dump *dump)
     dump->type = (const char *)sqlite3_column_text(dump->schema, 0);
     dump->name = (const char *)sqlite3_column_text(dump->schema, 1);
     dump->sql = (const char *)sqlite3_column_text(dump->schema, 2);
+    dump->is_virtual = sqlite3_column_int(dump->schema, 3) != 0;
     if (dump->type == NULL || dump->name == NULL || dump->sql == NULL) {
         return SQLITE_NOMEM;
     }
@@ -325,11 +332,13 @@ next(struct csq_dump *dump)
     return SQLITE_OK;
 }
 
+/* RESET is OFF, and lets the connection that loads the dump read the schema again:
+ * it knows the virtual tables from then on. An old SQLite takes it for OFF. */
 static int
 switch_writable(struct csq_dump *dump, bool on)
 {
     dump->writable = on;
-    return say(dump, "PRAGMA writable_schema=%s;", on ? "ON" : "OFF");
+    return say(dump, "PRAGMA writable_schema=%s;", on ? "ON" : "RESET");
 }
 
 /* The rows of a virtual table are left out: they live in its shadow tables, and
@@ -370,7 +379,7 @@ object(struct csq_dump *dump)
     if (is_table && strcmp(dump->name, "sqlite_sequence") == 0) {
         return say_sequence(dump);
     }
-    if (is_table && strncmp(dump->sql, "CREATE VIRTUAL TABLE", 20) == 0) {
+    if (dump->is_virtual) {
         return say_virtual(dump);
     }
     dump->state = is_table ? ROWS : NEXT;

@@ -301,7 +301,7 @@ test_virtual(void)
         "INSERT INTO sqlite_master(type,name,tbl_name,rootpage,sql)"
         "VALUES('table','r','r',0,'CREATE VIRTUAL TABLE r USING rtree(id,a,b)');\n";
     static const char off_lines[] =
-        "PRAGMA writable_schema=OFF;\nDELETE FROM \"sqlite_sequence\";\nCOMMIT;\n";
+        "PRAGMA writable_schema=RESET;\nDELETE FROM \"sqlite_sequence\";\nCOMMIT;\n";
     sqlite3 *db = open_db(":memory:", "CREATE TABLE x(a INTEGER PRIMARY KEY AUTOINCREMENT);");
     const char *on;
     const char *off;
