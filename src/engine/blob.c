@@ -84,6 +84,8 @@ open_blob(struct csq_blob_task *task, sqlite3 *handle, struct csq_list *blobs,
         return csq_error_copy(error, handle, rc);
     }
     blob->handle = opened;
+    blob->aborted = false;
+    atomic_store(&blob->offset, 0);
     csq_list_append(blobs, &blob->open);
     return note(blob, rc, handle, error);
 }

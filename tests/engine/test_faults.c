@@ -10,6 +10,7 @@
 #include "engine/alloc.h"
 #include "engine/harness.h"
 #include "engine/office.h"
+#include "engine/serialize.h"
 
 #define COUNT_TO(n) "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<" #n ")"
 
@@ -212,6 +213,84 @@ back_up(struct scene *scene)
     csq_error_clear(&error);
 }
 
+static void
+blob_task(struct scene *scene, struct csq_blob *blob, enum csq_blob_action action)
+{
+    struct csq_job job;
+
+    make(scene, &job, CSQ_BLOB_TASK, NULL);
+    job.cursor = NULL;
+    job.with.blob.action = action;
+    job.with.blob.blob = blob;
+    if (action == CSQ_BLOB_OPEN) {
+        job.with.blob.with.open.schema = "main";
+        job.with.blob.with.open.table = "blobs";
+        job.with.blob.with.open.column = "b";
+        job.with.blob.with.open.row = 1;
+        job.with.blob.with.open.writable = true;
+    } else if (action == CSQ_BLOB_READ) {
+        job.with.blob.with.length = -1;
+    } else {
+        job.with.blob.with.slice.start = -1;
+        job.with.blob.with.slice.stop = 0;
+        job.with.blob.with.slice.step = -2;
+        job.with.blob.data = "xyz";
+        job.with.blob.data_size = 3;
+    }
+    submit(scene, &job);
+    finish(scene, &job);
+}
+
+/* Without a row, every task fails in its own way. */
+static void
+use_blob(struct scene *scene)
+{
+    struct csq_blob blob;
+
+    csq_blob_init(&blob);
+    simple(scene, CSQ_SCRIPT, "CREATE TABLE blobs(b); INSERT INTO blobs VALUES(zeroblob(7));");
+    if (scene->failed) {
+        return;
+    }
+    blob_task(scene, &blob, CSQ_BLOB_OPEN);
+    if (!scene->failed) {
+        blob_task(scene, &blob, CSQ_BLOB_READ);
+        blob_task(scene, &blob, CSQ_BLOB_GET);
+        blob_task(scene, &blob, CSQ_BLOB_SET);
+    }
+    blob_task(scene, &blob, CSQ_BLOB_CLOSE);
+    CHECK(blob.handle == NULL);
+}
+
+static int
+replace(struct csq_job *job, sqlite3 *handle)
+{
+    struct csq_db *db = job->with.host.argument;
+    unsigned char *bytes;
+    sqlite3_int64 size;
+    int rc = csq_serialize(db, "main", &bytes, &size, &job->error);
+
+    (void)handle;
+    if (rc == SQLITE_OK) {
+        rc = csq_deserialize(db, "main", bytes, (size_t)size, &job->error);
+        sqlite3_free(bytes);
+    }
+    return rc;
+}
+
+static void
+serialize(struct scene *scene)
+{
+    struct csq_job job;
+
+    make(scene, &job, CSQ_APPLY, NULL);
+    job.cursor = NULL;
+    job.with.host.run = replace;
+    job.with.host.argument = &scene->office.worker->db;
+    submit(scene, &job);
+    finish(scene, &job);
+}
+
 /* Everything but the closing. */
 static void
 act(struct scene *scene)
@@ -235,6 +314,9 @@ act(struct scene *scene)
     simple(scene, CSQ_DUMP, NULL);
     simple(scene, CSQ_FETCH, NULL);
     back_up(scene);
+    simple(scene, CSQ_RESET, NULL);
+    use_blob(scene);
+    serialize(scene);
     execute(scene, "DELETE FROM t", NULL);
     simple(scene, CSQ_ROLLBACK, NULL);
     execute(scene, "SELECT * FROM t", NULL);
