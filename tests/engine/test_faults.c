@@ -278,11 +278,15 @@ replace(struct csq_job *job, sqlite3 *handle)
     return rc;
 }
 
+/* Without memory for the new schema, an old SQLite leaves a handle that crashes. */
 static void
 serialize(struct scene *scene)
 {
     struct csq_job job;
 
+    if (sqlite3_libversion_number() < 3053000) {
+        return;
+    }
     make(scene, &job, CSQ_APPLY, NULL);
     job.cursor = NULL;
     job.with.host.run = replace;
