@@ -247,11 +247,10 @@ OLD = "the SQLite behind sqlite3 may be too old, or write numbers in another way
 # What sqlite3 does otherwise.
 DIFFERENT = {
     **dict.fromkeys([name for name in SCHEMAS if "virtual" in SCHEMAS[name]], VIRTUAL),
-    **dict.fromkeys(["strict", "generated columns", "numbers"], OLD),
+    **dict.fromkeys(["strict", "numbers"], OLD),
     "texts": "cuts them at a NUL",
     "utf-16": "cuts texts at a NUL",
     "texts that are not utf-8": "raises UnicodeDecodeError",
-    "difficult names": "does not quote them all",
     "comments": "leaves out the end of a statement that ends in one",
     "temporary objects": "writes the rows of a temporary table for those of its namesake",
     "blobs": "one is random",

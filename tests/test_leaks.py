@@ -157,6 +157,38 @@ async def failing_function(db):
     await outcome(db.execute("select fail()"))
 
 
+async def use_blob(db):
+    async with db.blobopen("large", "b", 1) as blob:
+        await blob.write(bytearray(b"x" * 300))
+        await asyncio.gather(blob.seek(0), blob.read(), blob[::-3], blob[5], blob.reopen(2))
+        await asyncio.gather(blob.reopen(1), blob.read(), blob.set(slice(0, 2), b"ab"))
+        await outcome(blob.write(b"x" * 10_000))
+        await outcome(blob[10_000])
+
+
+async def drop_blob(db):
+    blob = await db.blobopen("large", "b", 1, readonly=True)
+    await blob.read(5)
+
+
+async def fail_with_a_blob(db):
+    await outcome(db.blobopen("large", "b", 99))
+    async with db.blobopen("large", "b", 1) as blob:
+        await outcome(blob.reopen(99))
+        await outcome(blob.read())
+
+
+async def replace(db):
+    await db.deserialize(await db.serialize())
+
+
+async def settings(db):
+    await db.setlimit(csqlite.SQLITE_LIMIT_LENGTH, await db.getlimit(csqlite.SQLITE_LIMIT_LENGTH))
+    await db.setconfig(csqlite.SQLITE_DBCONFIG_ENABLE_FKEY, True)
+    await db.getconfig(csqlite.SQLITE_DBCONFIG_ENABLE_FKEY)
+    await outcome(db.getlimit(99))
+
+
 INSERT = "insert into t values (?, ?)"
 
 # `other` is a second connection. Each is one operation, repeated.
@@ -220,11 +252,29 @@ OPERATIONS = {
         lambda: (db.in_transaction, db.total_changes, db._thread, db._conn, db.row_factory)
     ),
     "backup": lambda db, other: backup(other, db),
+    "blob": lambda db, other: use_blob(db),
+    "drop blob": lambda db, other: drop_blob(db),
+    "blob that fails": lambda db, other: fail_with_a_blob(db),
+    "blob cancelled": lambda db, other: cancelled(db.blobopen("large", "b", 1), 1),
+    "serialize": lambda db, other: replace(other),
+    "serialize cancelled": lambda db, other: cancelled(db.serialize(), 2),
+    "settings": lambda db, other: settings(db),
+    "cursor factory": lambda db, other: db.cursor(csqlite.Cursor),
     "converters": lambda db, other: other.execute_fetchall("select 5 as 'a [point]'"),
 }
 
 # Those that take a while each.
-SLOW = {"backup", "dump", "large", "cancelled large", "callbacks", "big values"}
+SLOW = {
+    "serialize",
+    "serialize cancelled",
+    "blob",
+    "backup",
+    "dump",
+    "large",
+    "cancelled large",
+    "callbacks",
+    "big values",
+}
 
 
 class Total:
@@ -268,7 +318,8 @@ async def test_operation_repeated_leaves_nothing_behind(name):
     ):
         for connection in (db, other):
             await connection.executescript(
-                "create table t (a, b); create table u (a primary key); insert into u values (1)"
+                "create table t (a, b); create table u (a primary key); insert into u values (1);"
+                "create table large (b); insert into large values (zeroblob(1000)), (zeroblob(9000))"
             )
         await db.create_aggregate("total_of", 1, Total)
 

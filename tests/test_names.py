@@ -1,6 +1,7 @@
 """What the running sqlite3 has, csqlite has: every name but those that are listed here, with a reason."""
 
 import sqlite3
+import sys
 from collections import abc
 
 import pytest
@@ -152,7 +153,9 @@ def test_complete_statement_with_wrong_arguments(arguments, expected):
     for module in (sqlite3, csqlite):
         with pytest.raises(expected[0]) as caught:
             module.complete_statement(*arguments)
-        assert str(caught.value) == expected[1]
+        # Python 3.9 words it in another way.
+        if module is csqlite or sys.version_info >= (3, 11):
+            assert str(caught.value) == expected[1]
 
 
 # -- cursor(factory=)
