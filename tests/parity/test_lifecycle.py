@@ -369,7 +369,7 @@ async def test_closing_in_another_loop_than_the_one_that_opened(aiosqlite):
         lambda db: db.executemany("select 1"),
         lambda db: db.commit(1),
         lambda db: db.close(1),
-        lambda db: db.cursor(int),
+        lambda db: db.cursor(int, 1),
         lambda db: db.create_function("f", 1),
         lambda db: db.backup(),
         lambda db: db.backup(db, 1),
