@@ -25,6 +25,7 @@ csq_db_init(struct csq_db *db)
     csq_cache_init(&db->cache, 0);
     csq_list_init(&db->cursors);
     csq_list_init(&db->blobs);
+    csq_list_init(&db->registered);
     atomic_init(&db->quitting, false);
     atomic_init(&db->in_transaction, false);
     atomic_init(&db->total_changes, 0);
@@ -133,6 +134,7 @@ csq_db_close(struct csq_db *db, struct csq_error *error)
     sqlite3_finalize(db->snapshot.handle);
     db->snapshot.handle = NULL;
     db->snapshot.held = false;
+    db->tidy = NULL;
     pthread_mutex_lock(&db->closing);
     db->handle = NULL;
     pthread_mutex_unlock(&db->closing);
@@ -162,6 +164,21 @@ csq_db_backup_ended(struct csq_db *db)
 }
 
 int
+csq_db_step(struct csq_db *db, sqlite3_stmt *statement, struct csq_error *error)
+{
+    int rc = sqlite3_step(statement);
+
+    if (rc != SQLITE_ROW && rc != SQLITE_DONE) {
+        return csq_error_copy(error, db->handle, rc);
+    }
+    if (db->raised) {
+        db->raised = false;
+        return csq_error_set(error, CSQ_RAISED, "a callback failed");
+    }
+    return rc;
+}
+
+int
 csq_db_run(struct csq_db *db, const char *sql, struct csq_error *error)
 {
     struct csq_stmt *stmt;
@@ -171,14 +188,9 @@ csq_db_run(struct csq_db *db, const char *sql, struct csq_error *error)
     if (stmt == NULL) {
         return error->code;
     }
-    rc = sqlite3_step(stmt->handle);
-    if (rc != SQLITE_DONE && rc != SQLITE_ROW) {
-        csq_error_copy(error, db->handle, rc);
-    } else {
-        rc = SQLITE_OK;
-    }
+    rc = csq_db_step(db, stmt->handle, error);
     csq_stmt_put(&db->cache, stmt);
-    return rc == SQLITE_OK ? rc : error->code;
+    return rc == SQLITE_DONE || rc == SQLITE_ROW ? SQLITE_OK : rc;
 }
 
 static int

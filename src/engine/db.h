@@ -53,6 +53,8 @@ struct csq_db {
     bool reading;              /* the running statement only reads */
     void *context;             /* of the running job, for callbacks; NULL: none */
     int running;               /* jobs that run, each in a callback of the one before */
+    int sealed;                /* callbacks that run in which SQLite forbids to use the handle */
+    bool raised;               /* a callback failed where SQLite knows no failure */
     atomic_bool quitting;      /* the process ends: what only reads ends too */
     int timeout;               /* milliseconds */
     bool patient;              /* locks are waited for */
@@ -63,6 +65,11 @@ struct csq_db {
         void *argument;
         void (*release)(void *argument);
     } handlers[CSQ_HANDLERS];
+    /* For whoever registers functions and collations; the db does not look at them. */
+    struct csq_list registered;
+    bool unsettled; /* handlers were set while it was sealed */
+    void (*tidy)(struct csq_db *db); /* called before a job, to do what statements that ran
+                                        did not allow; NULL: nothing is left to do */
     enum csq_autocommit autocommit;
     /* What any thread may read at any time, as of the last job done. */
     atomic_bool in_transaction;
@@ -81,6 +88,10 @@ int csq_db_open(struct csq_db *db, const struct csq_open *open, struct csq_error
 /* Closes, whatever is left open in it; an open transaction is rolled back.
  * Harmless when it is not open. Returns SQLITE_OK or the code in `error`. */
 int csq_db_close(struct csq_db *db, struct csq_error *error);
+
+/* Steps a statement. Gives SQLITE_ROW, SQLITE_DONE, or the code in `error`: CSQ_RAISED
+ * when a callback has set `raised` meanwhile. */
+int csq_db_step(struct csq_db *db, sqlite3_stmt *statement, struct csq_error *error);
 
 /* Runs SQL that returns nothing, through the cache. */
 int csq_db_run(struct csq_db *db, const char *sql, struct csq_error *error);

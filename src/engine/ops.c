@@ -170,14 +170,11 @@ execute_rows(struct csq_db *db, struct csq_job *job, struct csq_stmt *stmt,
             break;
         }
         do {
-            rc = sqlite3_step(stmt->handle);
+            rc = csq_db_step(db, stmt->handle, &job->error);
         } while (rc == SQLITE_ROW);
         if (rc == SQLITE_DONE) {
             rc = SQLITE_OK;
             job->changes += stmt->dml ? sqlite3_changes(db->handle) : 0;
-        } else {
-            csq_error_copy(&job->error, db->handle, rc);
-            rc = job->error.code;
         }
         sqlite3_reset(stmt->handle);
         if (atomic_load_explicit(&job->cancelled, memory_order_relaxed)) {
@@ -264,18 +261,17 @@ run_one(struct csq_db *db, struct csq_job *job, const char **sql)
     sqlite3_stmt *handle = NULL;
     int rc = sqlite3_prepare_v2(db->handle, *sql, -1, &handle, sql);
 
-    if (rc == SQLITE_OK && handle != NULL) {
+    if (rc != SQLITE_OK) {
+        return csq_error_copy(&job->error, db->handle, rc);
+    }
+    if (handle != NULL) {
         db->stoppable = sqlite3_stmt_readonly(handle) || sqlite3_get_autocommit(db->handle);
         do {
-            rc = sqlite3_step(handle);
+            rc = csq_db_step(db, handle, &job->error);
         } while (rc == SQLITE_ROW);
         if (rc == SQLITE_DONE) {
             rc = SQLITE_OK;
         }
-    }
-    if (rc != SQLITE_OK) {
-        csq_error_copy(&job->error, db->handle, rc);
-        rc = job->error.code;
     }
     sqlite3_finalize(handle);
     return rc;
@@ -409,6 +405,13 @@ is_recursive(const struct csq_db *db, const struct csq_job *job)
            (job->op == CSQ_CLOSE && db->running > 0);
 }
 
+/* Nor a handle that is used in the middle of preparing or comparing. */
+static bool
+is_sealed(const struct csq_db *db, const struct csq_job *job)
+{
+    return db->sealed > 0 && !job->anytime && job->op != CSQ_CALL;
+}
+
 void
 csq_op_skip(struct csq_db *db)
 {
@@ -435,11 +438,21 @@ csq_op_run(struct csq_db *db, struct csq_job *job)
     const bool reading = db->reading;
     const int waited = db->waited;
     void *const context = db->context;
+    const bool raised = db->raised;
 
     if (is_recursive(db, job)) {
         csq_error_set(&job->error, CSQ_USAGE, "Recursive use of %s not allowed.",
                       job->op == CSQ_BLOB_TASK ? "blobs" : "cursors");
         return;
+    }
+    if (is_sealed(db, job)) {
+        csq_error_set(&job->error, CSQ_USAGE,
+                      "The connection cannot be used in a callback of this kind.");
+        return;
+    }
+    if (db->tidy != NULL && db->running == 0) {
+        csq_snapshot_release(db); /* it is a running statement, too */
+        db->tidy(db);
     }
     /* A callback of a statement may run another one: what holds for the outer
      * statement holds again when the inner one is done. */
@@ -451,6 +464,7 @@ csq_op_run(struct csq_db *db, struct csq_job *job)
     if (job->op != CSQ_EXECUTE) {
         csq_snapshot_release(db);
     }
+    db->raised = false;
     ops[job->op](db, job);
     if (!db->queued || job->error.code == SQLITE_INTERRUPT) {
         csq_snapshot_release(db);
@@ -463,6 +477,7 @@ csq_op_run(struct csq_db *db, struct csq_job *job)
     db->reading = reading;
     db->waited = waited;
     db->context = context;
+    db->raised = raised;
     db->running -= job->op == CSQ_CALL ? 0 : 1;
     csq_db_publish(db);
 }

@@ -40,9 +40,9 @@ step(struct csq_db *db, struct csq_job *job)
     if (cursor->dump != NULL) {
         return csq_dump_step(cursor->dump, &job->up, &job->error);
     }
-    rc = sqlite3_step(cursor->stmt->handle);
+    rc = csq_db_step(db, cursor->stmt->handle, &job->error);
     if (rc != SQLITE_ROW && rc != SQLITE_DONE) {
-        return csq_error_copy(&job->error, db->handle, rc);
+        return rc;
     }
     if (!note_columns(job, cursor->stmt) ||
         (rc == SQLITE_ROW && !csq_stmt_row(cursor->stmt, &job->up, job->texts))) {

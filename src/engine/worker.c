@@ -25,6 +25,7 @@ csq_worker_new(void)
     csq_db_init(&worker->db);
     pthread_mutex_init(&worker->lock, NULL);
     pthread_cond_init(&worker->ended, NULL);
+    pthread_cond_init(&worker->woken, NULL);
     return worker;
 }
 
@@ -46,6 +47,7 @@ csq_worker_put(struct csq_worker *worker)
     csq_db_destroy(&worker->db);
     pthread_mutex_destroy(&worker->lock);
     pthread_cond_destroy(&worker->ended);
+    pthread_cond_destroy(&worker->woken);
     csq_free(worker);
 }
 
@@ -230,8 +232,32 @@ csq_worker_quit(struct csq_worker *worker)
     if (worker->streaming != NULL) {
         csq_flow_abandon(&worker->streaming->flow);
     }
+    pthread_cond_broadcast(&worker->woken);
     pthread_mutex_unlock(&worker->lock);
     csq_worker_stop(worker);
+}
+
+bool
+csq_worker_wait(struct csq_worker *worker, const bool *over)
+{
+    bool woken;
+
+    pthread_mutex_lock(&worker->lock);
+    while (!*over && !atomic_load(&worker->db.quitting)) {
+        pthread_cond_wait(&worker->woken, &worker->lock);
+    }
+    woken = *over;
+    pthread_mutex_unlock(&worker->lock);
+    return woken;
+}
+
+void
+csq_worker_wake(struct csq_worker *worker, bool *over)
+{
+    pthread_mutex_lock(&worker->lock);
+    *over = true;
+    pthread_cond_broadcast(&worker->woken);
+    pthread_mutex_unlock(&worker->lock);
 }
 
 bool

@@ -24,6 +24,7 @@ struct csq_worker {
     pthread_t thread;
     pthread_mutex_t lock;    /* guards what follows */
     pthread_cond_t ended;    /* `running` became false */
+    pthread_cond_t woken;    /* what csq_worker_wait() waits for has come */
     bool running;            /* the thread was started and has not ended */
     bool stopping;           /* the farewell is pushed */
     struct csq_job *streaming; /* the job that runs, when it has a flow */
@@ -61,6 +62,13 @@ void csq_worker_stop(struct csq_worker *worker);
 /* Any thread. As csq_worker_stop(), and what only reads, or waits for a loop
  * that is gone, ends at once: the process is about to end. */
 void csq_worker_quit(struct csq_worker *worker);
+
+/* Worker thread, in the middle of a job: waits until csq_worker_wake() has set *over.
+ * False: the worker is told to quit, so that nobody may come any more. */
+bool csq_worker_wait(struct csq_worker *worker, const bool *over);
+
+/* Any thread, while the worker waits for it. Sets *over. */
+void csq_worker_wake(struct csq_worker *worker, bool *over);
 
 /* Any thread but the worker's. Waits until the thread has ended, at most
  * `seconds` (negative: for ever). False: it still runs. */

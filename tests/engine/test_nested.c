@@ -127,11 +127,136 @@ test_cancel_outer(void)
     tear_down(&nest);
 }
 
+/* A callback that SQLite forbids to use the handle: only what says that it harms nothing. */
+static void
+test_sealed(void)
+{
+    static const enum csq_op refused[] = {CSQ_EXECUTE, CSQ_SCRIPT,   CSQ_DUMP,  CSQ_COMMIT,
+                                          CSQ_APPLY,   CSQ_ROLLBACK, CSQ_RESET, CSQ_FETCH};
+
+    for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) {
+        struct nest nest;
+
+        set_up(&nest);
+        nest.office.worker->db.sealed = 1;
+        office_job(&nest.office, &nest.inner, refused[i], &nest.other, "SELECT 1");
+        csq_op_run(&nest.office.worker->db, &nest.inner);
+        CHECK(nest.inner.error.code == CSQ_USAGE);
+        nest.office.worker->db.sealed = 0;
+        tear_down(&nest);
+    }
+}
+
+static int
+succeed(struct csq_job *job, sqlite3 *handle)
+{
+    *(int *)job->with.host.argument += handle == NULL ? 1 : 10;
+    return SQLITE_OK;
+}
+
+static void
+test_sealed_anytime(void)
+{
+    struct nest nest;
+    int ran = 0;
+
+    set_up(&nest);
+    nest.office.worker->db.sealed = 1;
+    office_job(&nest.office, &nest.inner, CSQ_APPLY, NULL, NULL);
+    nest.inner.with.host.run = succeed;
+    nest.inner.with.host.argument = &ran;
+    nest.inner.anytime = true;
+    csq_op_run(&nest.office.worker->db, &nest.inner);
+    nest.inner.op = CSQ_CALL;
+    nest.inner.anytime = false;
+    csq_op_run(&nest.office.worker->db, &nest.inner);
+    CHECK(nest.inner.error.code == SQLITE_OK && ran == 11);
+    nest.office.worker->db.sealed = 0;
+    tear_down(&nest);
+}
+
+/* Fails where SQLite cannot be told, as a collation does. */
+static void
+fail_quietly(sqlite3_context *context, int count, sqlite3_value **values)
+{
+    struct csq_db *db = sqlite3_user_data(context);
+
+    (void)count;
+    db->raised = sqlite3_value_int(values[0]) == 3;
+    sqlite3_result_value(context, values[0]);
+}
+
+static int
+teach_failing(struct csq_job *job, sqlite3 *handle)
+{
+    return sqlite3_create_function(handle, "quietly", 1, SQLITE_UTF8, job->with.host.argument,
+                                   fail_quietly, NULL, NULL);
+}
+
+/* Each way of stepping hears of it, at that row, and the next statement does not. */
+static void
+test_raised(void)
+{
+    static const char *const sql[] = {
+        "WITH n(i) AS (VALUES(1), (2), (3), (4)) SELECT quietly(i) FROM n",
+        "SELECT 1; INSERT INTO t VALUES(quietly(3)); INSERT INTO t VALUES(4)",
+    };
+    static const enum csq_op ops[] = {CSQ_EXECUTE, CSQ_SCRIPT};
+    struct office office;
+    struct csq_job job;
+
+    office_open(&office, NULL);
+    office_run(&office, "CREATE TABLE t(a)");
+    office_job(&office, &job, CSQ_APPLY, NULL, NULL);
+    job.with.host.run = teach_failing;
+    job.with.host.argument = &office.worker->db;
+    CHECK(office_do(&office, &job) == SQLITE_OK);
+    csq_job_clear(&job);
+    for (size_t i = 0; i < 2; i++) {
+        office_job(&office, &job, ops[i], &office.cursor, sql[i]);
+        job.whole = true;
+        job.rows = SIZE_MAX;
+        CHECK(office_do(&office, &job) == CSQ_RAISED);
+        CHECK(job.up.rows == (ops[i] == CSQ_EXECUTE ? 2 : 0));
+        csq_job_clear(&job);
+        CHECK(!office.worker->db.raised);
+        CHECK(office_number(&office, "SELECT quietly(5)") == 5);
+    }
+    CHECK(office_number(&office, "SELECT count(*) FROM t WHERE a = 4") == 0);
+    office_close(&office);
+}
+
+static void
+tidy_at_last(struct csq_db *db)
+{
+    CHECK(db->running == 0);
+    db->tidy = NULL;
+}
+
+/* What is left to do is done before a job, and not in the midst of another. */
+static void
+test_tidy(void)
+{
+    struct nest nest;
+
+    set_up(&nest);
+    office_job(&nest.office, &nest.inner, CSQ_EXECUTE, &nest.other, "SELECT 1");
+    nest.office.worker->db.tidy = tidy_at_last;
+    gate_open(&nest.gate);
+    CHECK(office_number(&nest.office, "SELECT nested()") == 1);
+    CHECK(nest.office.worker->db.tidy == NULL);
+    tear_down(&nest);
+}
+
 int
 main(int argc, char **argv)
 {
     static const struct harness_test tests[] = {
         {"other_cursor", test_other_cursor},
+        {"sealed", test_sealed},
+        {"sealed_anytime", test_sealed_anytime},
+        {"raised", test_raised},
+        {"tidy", test_tidy},
         {"refused", test_refused},
         {"cancel_outer", test_cancel_outer},
     };

@@ -306,6 +306,76 @@ test_quit_streams(void)
     office_close(&office);
 }
 
+/* A job that waits for somebody, and how that came out. */
+struct wait {
+    struct csq_worker *worker;
+    struct gate begun;
+    bool over;
+    bool woken;
+};
+
+static int
+wait_for_somebody(struct csq_job *job, sqlite3 *handle)
+{
+    struct wait *wait = job->with.host.argument;
+
+    (void)handle;
+    gate_reach(&wait->begun);
+    wait->woken = csq_worker_wait(wait->worker, &wait->over);
+    return SQLITE_OK;
+}
+
+enum waking { WAKE_AFTER, WAKE_BEFORE, QUIT_AFTER, QUIT_BEFORE, WAKINGS };
+
+static void
+wake(struct wait *wait, bool quit)
+{
+    if (quit) {
+        csq_worker_quit(wait->worker);
+    } else {
+        csq_worker_wake(wait->worker, &wait->over);
+    }
+}
+
+/* Whether it comes before or after the worker waits: it goes on. */
+static void
+test_wait(void)
+{
+    for (int waking = 0; waking < WAKINGS; waking++) {
+        const bool quit = waking == QUIT_AFTER || waking == QUIT_BEFORE;
+        const bool before = waking == WAKE_BEFORE || waking == QUIT_BEFORE;
+        struct office office;
+        struct csq_job hold;
+        struct csq_job job;
+        struct gate gate;
+        struct wait wait = {.over = false};
+
+        office_open(&office, NULL);
+        gate_init(&gate);
+        gate_init(&wait.begun);
+        wait.worker = office.worker;
+        office_hold(&office, &hold, &gate);
+        office_job(&office, &job, CSQ_CALL, NULL, NULL);
+        job.with.host.run = wait_for_somebody;
+        job.with.host.argument = &wait;
+        office_push(&office, &job);
+        if (before) {
+            wake(&wait, quit);
+        }
+        gate_open(&gate);
+        gate_await(&wait.begun);
+        if (!before) {
+            wake(&wait, quit);
+        }
+        CHECK(office_wait(&office, &job) == SQLITE_OK && wait.woken == !quit);
+        csq_job_clear(&job);
+        csq_job_clear(&hold);
+        gate_destroy(&gate);
+        gate_destroy(&wait.begun);
+        office_close(&office);
+    }
+}
+
 /* SQLite calls a COMMIT read-only; at the end it is waited for all the same. */
 static void
 test_quit_commit(void)
@@ -490,6 +560,7 @@ main(int argc, char **argv)
         {"at_end", test_at_end},
         {"quit_read", test_quit_read},
         {"quit_streams", test_quit_streams},
+        {"wait", test_wait},
         {"quit_commit", test_quit_commit},
         {"many_threads", test_many_threads},
         {"closing_race", test_closing_race},
