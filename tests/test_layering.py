@@ -40,6 +40,7 @@ ORDER = {
         ("reactor",),
         ("ready", "waiter"),
         ("request",),
+        ("await",),
         ("direct",),
     ),
 }

@@ -12,6 +12,7 @@
 #include "binding/cursor.h"
 #include "binding/errors.h"
 #include "binding/extensions.h"
+#include "binding/functions.h"
 #include "binding/handle.h"
 #include "binding/serialize.h"
 #include "binding/settings.h"
@@ -646,7 +647,8 @@ int
 connection_init_type(struct module_state *state, PyObject *module)
 {
     PyMethodDef *const others[] = {
-        blob_methods, callbacks_methods, extensions_methods, serialize_methods, settings_methods,
+        blob_methods,       callbacks_methods, functions_methods,
+        extensions_methods, serialize_methods, settings_methods,
     };
 
     state->connection_type =

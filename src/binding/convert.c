@@ -466,24 +466,19 @@ argument_of(sqlite3_value *value)
     }
 }
 
-PyObject *
-convert_arguments(int count, sqlite3_value **values)
+int
+convert_arguments(int count, sqlite3_value **values, PyObject **arguments)
 {
-    PyObject *arguments = PyTuple_New(count);
-
-    if (arguments == NULL) {
-        return NULL;
-    }
     for (int i = 0; i < count; i++) {
-        PyObject *argument = argument_of(values[i]);
-
-        if (argument == NULL) {
-            Py_DECREF(arguments);
-            return NULL;
+        arguments[i] = argument_of(values[i]);
+        if (arguments[i] == NULL) {
+            while (i-- > 0) {
+                Py_DECREF(arguments[i]);
+            }
+            return -1;
         }
-        PyTuple_SET_ITEM(arguments, i, argument);
     }
-    return arguments;
+    return 0;
 }
 
 static int
@@ -500,7 +495,7 @@ result_buffer(sqlite3_context *context, PyObject *value)
 }
 
 int
-convert_result(sqlite3_context *context, PyObject *value)
+convert_result(struct module_state *state, sqlite3_context *context, PyObject *value)
 {
     if (value == Py_None) {
         sqlite3_result_null(context);
@@ -532,5 +527,11 @@ convert_result(sqlite3_context *context, PyObject *value)
         sqlite3_result_text64(context, text, (sqlite3_uint64)size, SQLITE_TRANSIENT, SQLITE_UTF8);
         return 0;
     }
-    return PyObject_CheckBuffer(value) ? result_buffer(context, value) : -1;
+    if (PyObject_CheckBuffer(value)) {
+        return result_buffer(context, value);
+    }
+    PyErr_Format(state->ProgrammingError,
+                 "User-defined functions cannot return '%s' values to SQLite",
+                 Py_TYPE(value)->tp_name);
+    return -1;
 }

@@ -31,11 +31,11 @@ const char *convert_sql(struct module_state *state, PyObject *sql, const char *m
 PyObject *convert_text(struct module_state *state, const struct csq_cell *cell, PyObject *factory,
                        const char *column);
 
-/* Gives a tuple of the arguments of a user function; NULL with an exception. */
-PyObject *convert_arguments(int count, sqlite3_value **values);
+/* Fills arguments[count] with new references to the arguments of a user function. 0, or -1
+ * with an exception and none of them. */
+int convert_arguments(int count, sqlite3_value **values, PyObject **arguments);
 
-/* Lets `value` be the result of a user function. 0, or -1 with an exception (a
- * type that SQLite does not know: with none). */
-int convert_result(sqlite3_context *context, PyObject *value);
+/* Lets `value` be the result of a user function. 0, or -1 with an exception. */
+int convert_result(struct module_state *state, sqlite3_context *context, PyObject *value);
 
 #endif

@@ -160,6 +160,20 @@ drop_rows(CursorObject *self)
     csq_strip_clear(&self->strip);
     self->reader = (struct csq_reader){NULL, NULL};
     csq_error_clear(&self->error);
+    Py_CLEAR(self->cause);
+}
+
+void
+cursor_keep_error(CursorObject *self, RequestObject *request)
+{
+    csq_error_clear(&self->error);
+    self->error = request->job.error;
+    csq_error_init(&request->job.error);
+    Py_CLEAR(self->cause);
+    if (self->error.code != SQLITE_OK) {
+        self->cause = request->raised;
+        request->raised = NULL;
+    }
 }
 
 void
@@ -488,6 +502,7 @@ adopt(CursorObject *self, CursorObject *from)
     self->exhausted = from->exhausted;
     self->error = from->error;
     csq_error_init(&from->error);
+    Py_XSETREF(self->cause, Py_XNewRef(from->cause));
     self->changes = from->changes;
     self->rowcount = from->rowcount;
     self->arraysize = from->arraysize;
@@ -549,6 +564,7 @@ cursor_traverse(CursorObject *self, visitproc visit, void *arg)
     COMPAT_VISIT_TYPE(self);
     Py_VISIT(self->connection);
     Py_VISIT(self->foreign);
+    Py_VISIT(self->cause);
     Py_VISIT(self->description);
     Py_VISIT(self->converters);
     Py_VISIT(self->row_cursor);
@@ -563,6 +579,7 @@ static int
 cursor_clear(CursorObject *self)
 {
     Py_CLEAR(self->foreign);
+    Py_CLEAR(self->cause);
     Py_CLEAR(self->description);
     Py_CLEAR(self->converters);
     Py_CLEAR(self->row_cursor);

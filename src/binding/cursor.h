@@ -32,7 +32,8 @@ typedef struct {
     struct csq_strip strip;      /* rows that are here and not yet asked for */
     struct csq_reader reader;
     bool exhausted;         /* nothing is left with the worker, as far as known here */
-    struct csq_error error; /* comes in place of the last row that is here */
+    struct csq_error error; /* comes in place of the last row that is here … */
+    PyObject *cause;        /* … with the exception of a callback, or NULL */
     long long changes;      /* the rowcount that holds once the last row is taken */
     PyObject *description;  /* made when it is asked for; NULL: not yet */
     PyObject *converters;   /* tuple of callable or None per column; NULL: none */
@@ -71,6 +72,9 @@ enum request_answer cursor_send(RequestObject *request);
 /* In an unpack hook: whether somebody else is in the middle of this cursor's
  * rows. REQUEST_READY: nobody is; else the answer the hook must give. */
 enum request_answer cursor_wait(CursorObject *self, RequestObject *request);
+
+/* Keeps the error that the job of `request` met behind its rows, or that there is none. */
+void cursor_keep_error(CursorObject *self, RequestObject *request);
 
 /* Forgets the result set; what the worker has of it is another matter. */
 void cursor_forget(CursorObject *self);

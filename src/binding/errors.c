@@ -67,8 +67,9 @@ set_code(PyObject *exception, int extended)
     return rc;
 }
 
-void
-errors_raise(struct module_state *state, const struct csq_error *error)
+/* Raises the exception for `error`, as yet without a cause. */
+static void
+raise_plain(struct module_state *state, const struct csq_error *error)
 {
     const char *message = error->message == NULL ? sqlite3_errstr(error->code) : error->message;
     PyObject *class = class_of(state, error->code);
@@ -94,20 +95,39 @@ errors_raise(struct module_state *state, const struct csq_error *error)
     Py_DECREF(exception);
 }
 
+void
+errors_raise(struct module_state *state, const struct csq_error *error, PyObject *cause)
+{
+    PyObject *exception;
+
+    if (cause != NULL && error->code == CSQ_RAISED) {
+        compat_give_exception(cause);
+        return;
+    }
+    raise_plain(state, error);
+    if (cause != NULL) {
+        exception = compat_take_exception();
+        PyException_SetCause(exception, cause);
+        compat_give_exception(exception);
+    }
+}
+
 int
 errors_check(struct module_state *state, RequestObject *request)
 {
     struct csq_error *error = &request->job.error;
     PyObject *held = request->held;
+    PyObject *raised = request->raised;
 
     if (error->code == SQLITE_OK) {
         return 0;
     }
-    if ((error->code == CSQ_PACKED || error->code == CSQ_RAISED) && held != NULL) {
+    if (error->code == CSQ_PACKED && held != NULL) {
         request->held = NULL;
         compat_give_exception(held);
     } else {
-        errors_raise(state, error);
+        request->raised = NULL;
+        errors_raise(state, error, raised);
     }
     return -1;
 }

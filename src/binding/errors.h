@@ -9,8 +9,9 @@
 
 /* Loop thread, GIL held. Raises what `error` says, with the class, the message
  * and the attributes sqlite_errorcode and sqlite_errorname that the sqlite3
- * module gives it. */
-void errors_raise(struct module_state *state, const struct csq_error *error);
+ * module gives it. Takes `cause`, the exception of a callback (or NULL), which becomes
+ * its __cause__; with CSQ_RAISED it is what is raised. */
+void errors_raise(struct module_state *state, const struct csq_error *error, PyObject *cause);
 
 /* 0 when the request's job went well, else -1 with its exception, which may be
  * one that the request has held since packing. */

@@ -138,8 +138,7 @@ execute_unpack(RequestObject *request, int64_t deadline)
         return fail(self);
     }
     csq_strip_move(&self->strip, &job->up);
-    self->error = job->error;
-    csq_error_init(&job->error);
+    cursor_keep_error(self, request);
     self->changes = job->changes;
     self->rowcount = job->changes;
     if (self->strip.rows > 0 && job->changes > 0) {

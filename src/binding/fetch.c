@@ -18,10 +18,14 @@ enum { SMALL_FETCH = 256 };
 static int
 raise_pending(CursorObject *self)
 {
+    PyObject *cause;
+
     if (self->error.code == SQLITE_OK) {
         return 0;
     }
-    errors_raise(self->state, &self->error);
+    cause = self->cause;
+    self->cause = NULL;
+    errors_raise(self->state, &self->error, cause);
     csq_error_clear(&self->error);
     csq_strip_clear(&self->strip);
     self->reader = (struct csq_reader){NULL, NULL};
@@ -71,9 +75,7 @@ take_chunk(CursorObject *self, RequestObject *request)
         return errors_check(self->state, request);
     }
     csq_strip_move(&self->strip, &job->up);
-    csq_error_clear(&self->error);
-    self->error = job->error;
-    csq_error_init(&job->error);
+    cursor_keep_error(self, request);
     return 0;
 }
 

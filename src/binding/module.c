@@ -372,9 +372,28 @@ complete_statement(PyObject *module, PyObject *const *args, Py_ssize_t nargs, Py
     return statement == NULL ? NULL : PyBool_FromLong(sqlite3_complete(statement));
 }
 
+PyDoc_STRVAR(enable_callback_tracebacks_doc,
+             "_enable_callback_tracebacks($module, flag, /)\n--\n\n"
+             "Show exceptions of callbacks through sys.unraisablehook, or do not.");
+
+static PyObject *
+enable_callback_tracebacks(PyObject *module, PyObject *flag)
+{
+    struct module_state *state = PyModule_GetState(module);
+    int on = PyObject_IsTrue(flag);
+
+    if (on < 0) {
+        return NULL;
+    }
+    state->tracebacks = on;
+    Py_RETURN_NONE;
+}
+
 static PyMethodDef module_methods[] = {
     {"complete_statement", (PyCFunction)(void (*)(void))complete_statement, ARGS_FASTCALL,
      complete_statement_doc},
+    {"_enable_callback_tracebacks", enable_callback_tracebacks, METH_O,
+     enable_callback_tracebacks_doc},
     {"_at_exit", at_exit, METH_NOARGS, at_exit_doc},
     {"_after_fork", after_fork, METH_NOARGS, after_fork_doc},
     {NULL, NULL, 0, NULL},

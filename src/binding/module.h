@@ -32,6 +32,7 @@ struct module_state {
     PyObject *adapters;
     PyObject *converters;
     PyObject *prepare_protocol;
+    bool tracebacks;   /* exceptions of callbacks go to sys.unraisablehook, too */
     bool base_adapted; /* an adapter is registered for a type SQLite knows: convert_begin() */
 
     PyObject *row_cursors; /* dict: tuple of column names -> what a row factory is given */

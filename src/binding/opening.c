@@ -6,6 +6,7 @@
 
 #include "binding/connection.h"
 #include "binding/errors.h"
+#include "bridge/await.h"
 #include "engine/alloc.h"
 
 /* -- Python on the worker ----------------------------------------------------- */
@@ -21,7 +22,7 @@ run_callable(struct csq_job *job, sqlite3 *handle)
     gate_enter(request->gate);
     request->result = PyObject_CallNoArgs(request->arguments[0]);
     if (request->result == NULL) {
-        request->held = compat_take_exception();
+        request->raised = compat_take_exception();
         rc = csq_error_set(&job->error, CSQ_RAISED, "a callable raised");
     }
     gate_leave(request->gate);
@@ -364,7 +365,7 @@ close_pack(RequestObject *request)
         request->result = Py_NewRef(Py_None);
         return REQUEST_READY;
     }
-    if (connection_use(request, CONNECTION_DIRECT) < 0) {
+    if (connection_use(request, CONNECTION_DIRECT) < 0 || await_check(request) < 0) {
         return REQUEST_FAILED;
     }
     if (self->foreign != NULL) {
@@ -386,6 +387,11 @@ close_unpack(RequestObject *request, int64_t deadline)
     bool closed_before = request->job.error.code == CSQ_CLOSED;
 
     (void)deadline;
+    if (request->job.error.code == CSQ_USAGE) {
+        /* Refused in a callback of a statement, which goes on. */
+        self->stage = CONNECTION_OPEN;
+        return errors_check(self->state, request) < 0 ? REQUEST_FAILED : REQUEST_READY;
+    }
     stop_worker(self);
     if (!closed_before && errors_check(self->state, request) < 0) {
         return REQUEST_FAILED;

@@ -6,79 +6,9 @@
 
 #include "binding/convert.h"
 
-struct callback *
-callback_new(struct module_state *state, struct gate *gate, const struct csq_db *db,
-             PyObject *callable)
-{
-    struct callback *callback = PyMem_RawMalloc(sizeof *callback);
-
-    if (callback == NULL) {
-        PyErr_NoMemory();
-        return NULL;
-    }
-    callback->gate = gate_get(gate);
-    callback->db = db;
-    callback->state = state;
-    callback->owner = Py_NewRef((PyObject *)state->connection_type);
-    callback->callable = Py_NewRef(callable);
-    return callback;
-}
-
-void
-callback_free(void *argument)
-{
-    struct callback *callback = argument;
-    struct gate *gate;
-
-    if (callback == NULL) {
-        return;
-    }
-    gate = callback->gate;
-    gate_enter(gate);
-    Py_DECREF(callback->callable);
-    Py_DECREF(callback->owner);
-    gate_leave(gate);
-    gate_put(gate);
-    PyMem_RawFree(callback);
-}
-
-/* What a trampoline holds while it is in Python: a handler may remove itself, and
- * then its callback is gone before the trampoline is. */
-struct visit {
-    struct gate *gate;
-    PyObject *callable;
-    PyObject *variables; /* the context that was entered; NULL: none */
-};
-
-static void
-enter(struct visit *visit, const struct callback *callback)
-{
-    visit->gate = gate_get(callback->gate);
-    gate_enter(visit->gate);
-    visit->callable = Py_NewRef(callback->callable);
-    visit->variables = Py_XNewRef(callback->db->context);
-    if (visit->variables != NULL && PyContext_Enter(visit->variables) < 0) {
-        /* A callback within a callback is in it already. */
-        PyErr_Clear();
-        Py_CLEAR(visit->variables);
-    }
-}
-
-static void
-leave(struct visit *visit)
-{
-    if (visit->variables != NULL && PyContext_Exit(visit->variables) < 0) {
-        PyErr_WriteUnraisable(visit->callable);
-    }
-    Py_XDECREF(visit->variables);
-    Py_DECREF(visit->callable);
-    gate_leave(visit->gate);
-    gate_put(visit->gate);
-}
-
 /* Turns the current exception into the error of a function call. */
 static void
-fail_call(sqlite3_context *context, const char *message)
+fail_call(struct visit *visit, sqlite3_context *context, const char *message)
 {
     PyObject *type = PyErr_Occurred();
 
@@ -89,19 +19,57 @@ fail_call(sqlite3_context *context, const char *message)
     } else {
         sqlite3_result_error(context, message, -1);
     }
-    PyErr_Clear();
+    visit_fail(visit);
 }
 
-/* Lets what `callable(*values)` returns be the result. GIL held. */
-static int
-call_for_result(sqlite3_context *context, PyObject *callable, PyObject *arguments)
+/* The error of a call of what was removed while a statement used it. */
+static void
+fail_removed(sqlite3_context *context, const struct callback *callback)
 {
-    PyObject *result = arguments == NULL ? NULL : PyObject_Call(callable, arguments, NULL);
-    int rc = result == NULL ? -1 : convert_result(context, result);
+    char *message = sqlite3_mprintf("no such function: %s", callback->name);
 
-    Py_XDECREF(arguments);
-    Py_XDECREF(result);
-    return rc;
+    if (message == NULL) {
+        sqlite3_result_error_nomem(context);
+    } else {
+        sqlite3_result_error(context, message, -1);
+        sqlite3_free(message);
+    }
+}
+
+/* Calls `callable` with SQL values. */
+static PyObject *
+call_with_values(struct visit *visit, PyObject *callable, int count, sqlite3_value **values)
+{
+    enum { FEW = 8 };
+    PyObject *few[1 + FEW];
+    PyObject **all = few;
+    PyObject *result = NULL;
+
+    if (count > FEW) {
+        all = PyMem_Malloc((1 + (size_t)count) * sizeof *all);
+        if (all == NULL) {
+            return PyErr_NoMemory();
+        }
+    }
+    if (convert_arguments(count, values, all + 1) == 0) {
+        result = visit_call(visit, callable, all + 1, (size_t)count);
+        for (int i = 1; i <= count; i++) {
+            Py_DECREF(all[i]);
+        }
+    }
+    if (all != few) {
+        PyMem_Free(all);
+    }
+    return result;
+}
+
+/* Calls `callable` without arguments. */
+static PyObject *
+call(struct visit *visit, PyObject *callable)
+{
+    PyObject *arguments[1] = {NULL};
+
+    return visit_call(visit, callable, arguments + 1, 0);
 }
 
 void
@@ -109,131 +77,273 @@ trampoline_function(sqlite3_context *context, int count, sqlite3_value **values)
 {
     struct callback *callback = sqlite3_user_data(context);
     struct visit visit;
+    PyObject *result;
 
-    enter(&visit, callback);
-    if (call_for_result(context, visit.callable, convert_arguments(count, values)) < 0) {
-        fail_call(context, "user-defined function raised exception");
+    visit_begin(&visit, callback);
+    if (visit.callable == NULL) {
+        fail_removed(context, callback);
+    } else {
+        result = call_with_values(&visit, visit.callable, count, values);
+        if (result == NULL || convert_result(visit.state, context, result) < 0) {
+            fail_call(&visit, context, "user-defined function raised exception");
+        }
+        Py_XDECREF(result);
     }
-    leave(&visit);
+    visit_end(&visit);
 }
 
 /* -- aggregates --------------------------------------------------------------- */
 
+/* Calls a method of the aggregate's instance with SQL values; what it gives is of no
+ * interest. `undefined` and `raised` are the two messages. */
+static void
+call_method(struct visit *visit, sqlite3_context *context, PyObject *instance, const char *name,
+            int count, sqlite3_value **values, const char *undefined, const char *raised)
+{
+    PyObject *method = PyObject_GetAttrString(instance, name);
+    PyObject *result;
+
+    if (method == NULL) {
+        fail_call(visit, context, undefined);
+        return;
+    }
+    result = call_with_values(visit, method, count, values);
+    if (result == NULL) {
+        fail_call(visit, context, raised);
+    }
+    Py_DECREF(method);
+    Py_XDECREF(result);
+}
+
+/* Makes the instance, unless there is one. False: SQLite has been told why not. */
+static bool
+have_instance(struct visit *visit, sqlite3_context *context, PyObject **instance)
+{
+    if (*instance != NULL) {
+        return true;
+    }
+    if (visit->callable == NULL) {
+        fail_removed(context, sqlite3_user_data(context));
+        return false;
+    }
+    *instance = call(visit, visit->callable);
+    if (*instance == NULL) {
+        fail_call(visit, context, "user-defined aggregate's '__init__' method raised error");
+    }
+    return *instance != NULL;
+}
+
 void
 trampoline_step(sqlite3_context *context, int count, sqlite3_value **values)
 {
-    struct callback *callback = sqlite3_user_data(context);
-    struct visit visit;
     PyObject **instance = sqlite3_aggregate_context(context, sizeof(PyObject *));
-    PyObject *arguments = NULL;
-    PyObject *step = NULL;
-    PyObject *result = NULL;
+    struct visit visit;
 
-    enter(&visit, callback);
     if (instance == NULL) {
         sqlite3_result_error_nomem(context);
-        goto done;
+        return;
     }
-    if (*instance == NULL) {
-        *instance = PyObject_CallNoArgs(visit.callable);
-        if (*instance == NULL) {
-            fail_call(context, "user-defined aggregate's '__init__' method raised error");
-            goto done;
-        }
+    visit_begin(&visit, sqlite3_user_data(context));
+    if (have_instance(&visit, context, instance)) {
+        call_method(&visit, context, *instance, "step", count, values,
+                    "user-defined aggregate's 'step' method not defined",
+                    "user-defined aggregate's 'step' method raised error");
     }
-    step = PyObject_GetAttrString(*instance, "step");
-    if (step == NULL) {
-        fail_call(context, PyErr_ExceptionMatches(PyExc_AttributeError)
-                               ? "user-defined aggregate's 'step' method not defined"
-                               : "user-defined aggregate's 'step' method raised error");
-        goto done;
-    }
-    arguments = convert_arguments(count, values);
-    result = arguments == NULL ? NULL : PyObject_Call(step, arguments, NULL);
-    if (result == NULL) {
-        fail_call(context, "user-defined aggregate's 'step' method raised error");
-    }
+    visit_end(&visit);
+}
 
-done:
-    Py_XDECREF(arguments);
-    Py_XDECREF(step);
+void
+trampoline_inverse(sqlite3_context *context, int count, sqlite3_value **values)
+{
+    PyObject **instance = sqlite3_aggregate_context(context, sizeof(PyObject *));
+    struct visit visit;
+
+    /* Never without a step before; but memory may be short. */
+    if (instance == NULL || *instance == NULL) {
+        sqlite3_result_error_nomem(context);
+        return;
+    }
+    visit_begin(&visit, sqlite3_user_data(context));
+    call_method(&visit, context, *instance, "inverse", count, values,
+                "user-defined aggregate's 'inverse' method not defined",
+                "user-defined aggregate's 'inverse' method raised error");
+    visit_end(&visit);
+}
+
+/* Lets what a method of the instance gives be the result. As in the sqlite3 module, an
+ * AttributeError of whatever origin means that the method is not defined. */
+static void
+answer(struct visit *visit, sqlite3_context *context, PyObject *instance, const char *name,
+       const char *undefined, const char *raised, const char *unfit)
+{
+    PyObject *method = PyObject_GetAttrString(instance, name);
+    PyObject *result = method == NULL ? NULL : call(visit, method);
+
+    if (result == NULL) {
+        fail_call(visit, context,
+                  PyErr_ExceptionMatches(PyExc_AttributeError) ? undefined : raised);
+    } else if (convert_result(visit->state, context, result) < 0) {
+        fail_call(visit, context, unfit);
+    }
+    Py_XDECREF(method);
     Py_XDECREF(result);
-    leave(&visit);
+}
+
+void
+trampoline_value(sqlite3_context *context)
+{
+    PyObject **instance = sqlite3_aggregate_context(context, sizeof(PyObject *));
+    struct visit visit;
+
+    if (instance == NULL) {
+        sqlite3_result_error_nomem(context);
+        return;
+    }
+    visit_begin(&visit, sqlite3_user_data(context));
+    /* Of a window without rows, too, SQLite asks for the value. */
+    if (have_instance(&visit, context, instance)) {
+        answer(&visit, context, *instance, "value",
+               "user-defined aggregate's 'value' method not defined",
+               "user-defined aggregate's 'value' method raised error",
+               "unable to set result from user-defined aggregate's 'value' method");
+    }
+    visit_end(&visit);
 }
 
 void
 trampoline_final(sqlite3_context *context)
 {
-    struct callback *callback = sqlite3_user_data(context);
-    struct visit visit;
     PyObject **instance = sqlite3_aggregate_context(context, 0);
-    PyObject *finalize;
+    struct visit visit;
 
     /* No row was seen, or the instance could not be made. */
     if (instance == NULL || *instance == NULL) {
         return;
     }
-    enter(&visit, callback);
-    finalize = PyObject_GetAttrString(*instance, "finalize");
-    if (finalize == NULL) {
-        fail_call(context, PyErr_ExceptionMatches(PyExc_AttributeError)
-                               ? "user-defined aggregate's 'finalize' method not defined"
-                               : "user-defined aggregate's 'finalize' method raised error");
-    } else {
-        if (call_for_result(context, finalize, PyTuple_New(0)) < 0) {
-            fail_call(context, "user-defined aggregate's 'finalize' method raised error");
-        }
-        Py_DECREF(finalize);
-    }
+    visit_begin(&visit, sqlite3_user_data(context));
+    answer(&visit, context, *instance, "finalize",
+           "user-defined aggregate's 'finalize' method not defined",
+           "user-defined aggregate's 'finalize' method raised error",
+           "user-defined aggregate's 'finalize' method raised error");
     Py_CLEAR(*instance);
-    leave(&visit);
+    visit_end(&visit);
 }
 
 /* -- the rest ----------------------------------------------------------------- */
 
+/* Gives callable(a, b) as an int of three values; 0 with an exception set, or for what
+ * is no int. */
+static int
+compare(struct visit *visit, int size_a, const void *a, int size_b, const void *b)
+{
+    PyObject *arguments[3] = {NULL, PyUnicode_FromStringAndSize(a, size_a),
+                              PyUnicode_FromStringAndSize(b, size_b)};
+    PyObject *result = NULL;
+    int overflow;
+    long value;
+    int order = 0;
+
+    if (arguments[1] != NULL && arguments[2] != NULL) {
+        result = visit_call(visit, visit->callable, arguments + 1, 2);
+    }
+    if (result != NULL && PyLong_Check(result)) {
+        value = PyLong_AsLongAndOverflow(result, &overflow);
+        order = overflow != 0 ? overflow : (value > 0) - (value < 0);
+    }
+    Py_XDECREF(arguments[1]);
+    Py_XDECREF(arguments[2]);
+    Py_XDECREF(result);
+    return order;
+}
+
+/* SQLite has no way to hear of a failure: the comparison comes out as "equal", and the
+ * step of the statement fails when SQLite is done with it. */
 int
 trampoline_collation(void *argument, int size_a, const void *a, int size_b, const void *b)
 {
     struct callback *callback = argument;
+    struct csq_db *db = callback->db;
     struct visit visit;
-    PyObject *result = NULL;
     int order = 0;
 
-    enter(&visit, callback);
-    result = PyObject_CallFunction(visit.callable, "s#s#", a, (Py_ssize_t)size_a, b,
-                                   (Py_ssize_t)size_b);
-    if (result != NULL && PyLong_Check(result)) {
-        int overflow;
-        long value = PyLong_AsLongAndOverflow(result, &overflow);
-
-        order = overflow != 0 ? overflow : (value > 0) - (value < 0);
+    if (db->raised) {
+        return 0;
     }
-    /* There is no way to fail here: what cannot be compared is equal. */
-    PyErr_Clear();
-    Py_XDECREF(result);
-    leave(&visit);
+    db->sealed++;
+    visit_begin(&visit, callback);
+    if (visit.callable == NULL) {
+        PyErr_Format(visit.state->OperationalError, "no such collation sequence: %s",
+                     callback->name);
+    } else {
+        order = compare(&visit, size_a, a, size_b, b);
+    }
+    visit_raise(&visit);
+    visit_end(&visit);
+    db->sealed--;
     return order;
+}
+
+/* Gives a str, or None for NULL; NULL with an exception. */
+static PyObject *
+text_of(const char *text)
+{
+    return text == NULL ? Py_NewRef(Py_None) : PyUnicode_FromString(text);
+}
+
+/* Gives what the authorizer answers; SQLITE_DENY, maybe with an exception, for what is no
+ * int of C. */
+static int
+authorize(struct visit *visit, int action, const char *const *names)
+{
+    PyObject *arguments[6] = {NULL, PyLong_FromLong(action)};
+    PyObject *result = NULL;
+    bool complete = arguments[1] != NULL;
+    int overflow;
+    long value;
+    int answer = SQLITE_DENY;
+
+    for (int i = 0; i < 4; i++) {
+        arguments[2 + i] = complete ? text_of(names[i]) : NULL;
+        complete = arguments[2 + i] != NULL;
+    }
+    if (complete) {
+        result = visit_call(visit, visit->callable, arguments + 1, 5);
+    }
+    if (result != NULL && PyLong_Check(result)) {
+        value = PyLong_AsLongAndOverflow(result, &overflow);
+        if (overflow != 0 || value > INT_MAX || value < INT_MIN) {
+            PyErr_SetString(PyExc_OverflowError, "Python int too large to convert to C int");
+        } else {
+            answer = (int)value;
+        }
+    }
+    for (int i = 1; i < 6; i++) {
+        Py_XDECREF(arguments[i]);
+    }
+    Py_XDECREF(result);
+    return answer;
 }
 
 int
 trampoline_authorizer(void *argument, int action, const char *a, const char *b,
                       const char *database, const char *trigger)
 {
+    const char *const names[4] = {a, b, database, trigger};
     struct callback *callback = argument;
+    struct csq_db *db;
     struct visit visit;
-    PyObject *result;
-    int answer = SQLITE_DENY;
+    int answer;
 
-    enter(&visit, callback);
-    result = PyObject_CallFunction(visit.callable, "issss", action, a, b, database, trigger);
-    if (result != NULL && PyLong_Check(result)) {
-        long value = PyLong_AsLong(result);
-
-        answer = value == -1 && PyErr_Occurred() ? SQLITE_DENY : (int)value;
+    if (callback == NULL) {
+        return SQLITE_OK;
     }
-    PyErr_Clear();
-    Py_XDECREF(result);
-    leave(&visit);
+    db = callback->db;
+    db->sealed++;
+    visit_begin(&visit, callback);
+    answer = authorize(&visit, action, names);
+    visit_fail(&visit);
+    visit_end(&visit);
+    db->sealed--;
     return answer;
 }
 
@@ -241,16 +351,19 @@ int
 trampoline_progress(void *argument)
 {
     struct callback *callback = argument;
+    struct csq_db *db = callback->db;
     struct visit visit;
     PyObject *result;
     int stop;
 
-    enter(&visit, callback);
-    result = PyObject_CallNoArgs(visit.callable);
+    db->sealed++;
+    visit_begin(&visit, callback);
+    result = call(&visit, visit.callable);
     stop = result == NULL ? 1 : PyObject_IsTrue(result);
-    PyErr_Clear();
     Py_XDECREF(result);
-    leave(&visit);
+    visit_fail(&visit);
+    visit_end(&visit);
+    db->sealed--;
     return stop != 0;
 }
 
@@ -261,10 +374,10 @@ trampoline_trace(unsigned event, void *argument, void *statement, void *sql)
     struct visit visit;
     const char *text = sql;
     char *expanded = NULL;
+    PyObject *arguments[2] = {NULL};
     PyObject *result = NULL;
-    PyObject *string;
 
-    if (event != SQLITE_TRACE_STMT) {
+    if (event != SQLITE_TRACE_STMT || callback == NULL) {
         return 0;
     }
     /* A trigger's program is given as a comment; anything else with its values. */
@@ -272,15 +385,15 @@ trampoline_trace(unsigned event, void *argument, void *statement, void *sql)
         expanded = sqlite3_expanded_sql(statement);
         text = expanded == NULL ? text : expanded;
     }
-    enter(&visit, callback);
-    string = PyUnicode_DecodeUTF8(text, (Py_ssize_t)strlen(text), "replace");
-    if (string != NULL) {
-        result = PyObject_CallOneArg(visit.callable, string);
-        Py_DECREF(string);
+    visit_begin(&visit, callback);
+    arguments[1] = PyUnicode_DecodeUTF8(text, (Py_ssize_t)strlen(text), "replace");
+    if (arguments[1] != NULL) {
+        result = visit_call(&visit, visit.callable, arguments + 1, 1);
+        Py_DECREF(arguments[1]);
     }
-    PyErr_Clear();
     Py_XDECREF(result);
-    leave(&visit);
+    visit_ignore(&visit);
+    visit_end(&visit);
     sqlite3_free(expanded);
     return 0;
 }

@@ -6,6 +6,8 @@
 
 #include <time.h>
 
+#include "bridge/await.h"
+
 /* Whether this thread is in the middle of a job already: it is the worker, or
  * runs one in its place. The lock is its own then. */
 static bool
@@ -43,7 +45,10 @@ run_here(RequestObject *request, bool wait)
         gate_lend(request->gate, state);
     }
     if (locked) {
+        request->job.context = request;
+        request->outer = within ? db->context : NULL;
         csq_op_run(db, &request->job);
+        request->outer = NULL;
     }
     if (locked && !within) {
         gate_lend(request->gate, NULL);
@@ -72,6 +77,26 @@ direct_try(RequestObject *request)
     return answer == REQUEST_FAILED ? -1 : 1;
 }
 
+/* Runs the packed job and unpacks it. */
+static enum request_answer
+run_and_unpack(RequestObject *request)
+{
+    enum request_answer answer;
+
+    if (await_check(request) < 0) {
+        return REQUEST_FAILED;
+    }
+    if (!run_here(request, true)) {
+        csq_error_set(&request->job.error, SQLITE_BUSY,
+                      "the connection is busy with another statement");
+    }
+    request->job.done = true;
+    do {
+        answer = request->hooks->unpack(request, INT64_MAX);
+    } while (answer == REQUEST_AGAIN);
+    return answer;
+}
+
 PyObject *
 direct_run(RequestObject *request)
 {
@@ -82,14 +107,7 @@ direct_run(RequestObject *request)
     request->stage = REQUEST_DONE;
     answer = request->hooks->pack(request);
     if (answer == REQUEST_WAIT) {
-        if (!run_here(request, true)) {
-            csq_error_set(&request->job.error, SQLITE_BUSY,
-                          "the connection is busy with another statement");
-        }
-        request->job.done = true;
-        do {
-            answer = request->hooks->unpack(request, INT64_MAX);
-        } while (answer == REQUEST_AGAIN);
+        answer = run_and_unpack(request);
     }
     if (answer == REQUEST_READY) {
         request_finish(request, &result);

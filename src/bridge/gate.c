@@ -47,12 +47,11 @@ gate_is_lender(struct gate *gate)
            pthread_equal(atomic_load(&gate->lender), pthread_self());
 }
 
-void
-gate_enter(struct gate *gate)
+PyThreadState *
+gate_state(struct gate *gate)
 {
     if (gate_is_lender(gate)) {
-        PyEval_RestoreThread(atomic_load(&gate->lent));
-        return;
+        return atomic_load(&gate->lent);
     }
     if (gate->own == NULL) {
         gate->own = PyThreadState_New(gate->interpreter);
@@ -60,14 +59,7 @@ gate_enter(struct gate *gate)
             Py_FatalError("csqlite: no memory for a thread state");
         }
     }
-    PyEval_RestoreThread(gate->own);
-}
-
-void
-gate_leave(struct gate *gate)
-{
-    (void)gate;
-    PyEval_SaveThread();
+    return gate->own;
 }
 
 void

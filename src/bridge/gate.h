@@ -20,6 +20,8 @@ struct gate {
     PyInterpreterState *interpreter;
     bool used;                     /* there are or were callbacks; loop thread */
     PyThreadState *own;            /* NULL until the worker first enters */
+    PyObject *variables;           /* lent: the context that is entered, or NULL; GIL held */
+    PyObject *awaiting; /* lent: what the worker waits for (await.h), or NULL; GIL held */
     /* While a thread runs a job in the worker's place, holding the db's lock. */
     _Atomic(PyThreadState *) lent;
     _Atomic(pthread_t) lender;
@@ -41,11 +43,25 @@ void gate_lend(struct gate *gate, PyThreadState *state);
 /* Any thread. Whether it is the one whose thread state is lent. */
 bool gate_is_lender(struct gate *gate);
 
+/* Worker thread: gives the thread state to enter with, made if need be. */
+PyThreadState *gate_state(struct gate *gate);
+
 /* Worker thread, GIL not held: takes the GIL. Each enter is followed by a leave. */
-void gate_enter(struct gate *gate);
+static inline void
+gate_enter(struct gate *gate)
+{
+    bool usual = atomic_load(&gate->lent) == NULL && gate->own != NULL;
+
+    PyEval_RestoreThread(usual ? gate->own : gate_state(gate));
+}
 
 /* Worker thread: gives the GIL back. */
-void gate_leave(struct gate *gate);
+static inline void
+gate_leave(struct gate *gate)
+{
+    (void)gate;
+    PyEval_SaveThread();
+}
 
 /* Worker thread, at its end: deletes the thread state and takes the reference.
  * `gate` is a struct gate *. */

@@ -19,6 +19,7 @@
 
 #include "bridge/reactor.h"
 
+#include "bridge/await.h"
 #include "bridge/ready.h"
 #include "bridge/request.h"
 #include "bridge/waiter.h"
@@ -285,6 +286,9 @@ silence(ReactorObject *reactor)
 
         if (request->job.streaming) {
             csq_flow_abandon(&request->job.flow);
+        }
+        if (request->awaiting != NULL) {
+            await_forsake(request->awaiting);
         }
     }
 }
@@ -615,7 +619,8 @@ bridge_init(struct bridge *bridge, PyObject *module)
     compat_forbid_new(bridge->reactor_type);
     compat_forbid_new(bridge->waker_type);
     if (import_asyncio(bridge) < 0 || intern_strings(bridge) < 0 ||
-        ready_init(bridge, module) < 0 || waiter_init(bridge, module) < 0) {
+        ready_init(bridge, module) < 0 || waiter_init(bridge, module) < 0 ||
+        await_init(bridge, module) < 0) {
         return -1;
     }
     return request_init(bridge, module);
@@ -632,6 +637,10 @@ bridge_traverse(struct bridge *bridge, visitproc visit, void *arg)
     Py_VISIT(bridge->get_running_loop);
     Py_VISIT(bridge->CancelledError);
     Py_VISIT(bridge->InvalidStateError);
+    Py_VISIT(bridge->await_type);
+    Py_VISIT(bridge->within);
+    Py_VISIT(bridge->ensure_future);
+    Py_VISIT(bridge->ProgrammingError);
     return 0;
 }
 
@@ -647,6 +656,10 @@ bridge_clear(struct bridge *bridge)
     Py_CLEAR(bridge->CancelledError);
     Py_CLEAR(bridge->InvalidStateError);
     Py_CLEAR(bridge->context_names);
+    Py_CLEAR(bridge->await_type);
+    Py_CLEAR(bridge->within);
+    Py_CLEAR(bridge->ensure_future);
+    Py_CLEAR(bridge->ProgrammingError);
     Py_CLEAR(bridge->str_add_reader);
     Py_CLEAR(bridge->str_call_soon);
     Py_CLEAR(bridge->str_create_future);

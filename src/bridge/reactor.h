@@ -24,6 +24,10 @@ struct bridge {
     PyObject *CancelledError;
     PyObject *InvalidStateError;
     PyObject *context_names; /* ("context",) */
+    PyTypeObject *await_type;
+    PyObject *within; /* context variable: the callback that runs, see await.c */
+    PyObject *ensure_future;
+    PyObject *ProgrammingError; /* sqlite3's */
     PyObject *str_add_reader;
     PyObject *str_call_soon;
     PyObject *str_create_future;

@@ -8,6 +8,7 @@
 
 #include "bridge/request.h"
 
+#include "bridge/await.h"
 #include "bridge/ready.h"
 
 /* -- making ------------------------------------------------------------------- */
@@ -63,13 +64,14 @@ is_gated(const RequestObject *request)
 static int
 push(RequestObject *request)
 {
-    if (request->gate->used) {
+    /* What is called on the worker may register the first callback. */
+    if (is_gated(request)) {
         request->variables = PyContext_CopyCurrent();
         if (request->variables == NULL) {
             return -1;
         }
-        request->job.context = request->variables;
     }
+    request->job.context = request;
     request->job.mailbox = &request->reactor->mailbox;
     request->gated = is_gated(request);
     request->reactor->gated += request->gated;
@@ -88,7 +90,7 @@ push(RequestObject *request)
     return reactor_deliver(request->reactor, &request->news);
 }
 
-/* There is no loop to wait in: what packing began is undone. The exception stays. */
+/* It cannot be waited for: what packing began is undone. The exception stays. */
 static void
 give_up(RequestObject *request)
 {
@@ -100,6 +102,16 @@ give_up(RequestObject *request)
     }
     if (exception != NULL) {
         compat_give_exception(exception);
+    }
+}
+
+/* Nobody waits for it any more. */
+static void
+cancel(RequestObject *request)
+{
+    csq_job_cancel(&request->job);
+    if (request->awaiting != NULL) {
+        await_cancel(request->awaiting);
     }
 }
 
@@ -127,7 +139,7 @@ request_advance(RequestObject *request, int64_t deadline)
         if (answer == REQUEST_FAILED) {
             request_fail(request);
             if (!done) {
-                csq_job_cancel(&request->job);
+                cancel(request);
             }
             request->stage = REQUEST_SETTLED;
         } else if (answer == REQUEST_READY) {
@@ -243,7 +255,7 @@ leave_worker(RequestObject *request)
 
     request->stage = REQUEST_DONE;
     if (request->pushed) {
-        csq_job_cancel(&request->job);
+        cancel(request);
     }
     if (pending && request->hooks->abandon != NULL) {
         request->hooks->abandon(request);
@@ -267,7 +279,7 @@ start(RequestObject *request, PyObject **result)
     if (answer == REQUEST_FAILED) {
         return PYGEN_ERROR;
     }
-    if (find_reactor(request) < 0) {
+    if (await_check(request) < 0 || find_reactor(request) < 0) {
         give_up(request);
         return PYGEN_ERROR;
     }
@@ -443,6 +455,7 @@ request_start(RequestObject *request)
     enum request_answer answer;
 
     request->stage = REQUEST_DONE;
+    request->unawaited = true;
     answer = request->hooks->pack(request);
     if (answer == REQUEST_FAILED) {
         return NULL;
@@ -488,7 +501,9 @@ request_traverse(RequestObject *self, visitproc visit, void *arg)
     Py_VISIT(self->result);
     Py_VISIT(self->exception);
     Py_VISIT(self->held);
+    Py_VISIT(self->raised);
     Py_VISIT(self->variables);
+    Py_VISIT(self->awaiting);
     Py_VISIT(self->context);
     Py_VISIT(self->waiter);
     Py_VISIT(self->future);
@@ -509,7 +524,9 @@ request_clear(RequestObject *self)
     Py_CLEAR(self->result);
     Py_CLEAR(self->exception);
     Py_CLEAR(self->held);
+    Py_CLEAR(self->raised);
     Py_CLEAR(self->variables);
+    Py_CLEAR(self->awaiting);
     Py_CLEAR(self->context);
     Py_CLEAR(self->waiter);
     Py_CLEAR(self->future);

@@ -60,6 +60,7 @@ struct RequestObject {
     bool pushed;               /* the job is with the worker; one reference is held for it */
     bool gated;                /* its job may need the GIL, for a callback */
     bool inline_run;           /* runs in the calling thread, no loop takes part */
+    bool unawaited;            /* nobody awaits it, but perhaps the future it gave */
     bool entered;              /* by `async with` */
     int *counter;              /* lent by target: how many jobs it has under way; or NULL */
     struct csq_worker *worker; /* lent by owner */
@@ -74,7 +75,10 @@ struct RequestObject {
     PyObject *result;
     PyObject *exception;
     PyObject *held; /* an exception met while packing, raised if nothing else fails */
+    PyObject *raised; /* the first exception of a callback that SQLite was told of, or NULL */
     PyObject *variables; /* the awaiting task's context, for callbacks; or NULL */
+    PyObject *awaiting; /* the coroutine that the worker waits for (await.h), or NULL */
+    RequestObject *outer; /* lent: in whose callback this one runs inline; or NULL */
     PyObject *context; /* what `async with` was entered with */
     WaiterObject *waiter; /* what the awaiting task waits for */
     PyObject *future; /* of request_start(): an asyncio future; or NULL */
@@ -94,6 +98,16 @@ PyObject *request_start(RequestObject *request);
 
 /* Ends it with what came of it: PYGEN_RETURN with the result, or PYGEN_ERROR. */
 PySendResult request_finish(RequestObject *request, PyObject **result);
+
+/* The request within whose callbacks, directly or not, this one runs; or itself. */
+static inline RequestObject *
+request_root(RequestObject *request)
+{
+    while (request->outer != NULL) {
+        request = request->outer;
+    }
+    return request;
+}
 
 /* Keeps the current exception as what the request ends with. */
 void request_fail(RequestObject *request);

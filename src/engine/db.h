@@ -53,13 +53,13 @@ struct csq_db {
     bool reading;              /* the running statement only reads */
     void *context;             /* of the running job, for callbacks; NULL: none */
     int running;               /* jobs that run, each in a callback of the one before */
-    int sealed;                /* callbacks that run in which SQLite forbids to use the handle */
-    bool raised;               /* a callback failed where SQLite knows no failure */
-    atomic_bool quitting;      /* the process ends: what only reads ends too */
-    int timeout;               /* milliseconds */
-    bool patient;              /* locks are waited for */
-    int waited;                /* milliseconds of the current wait for a lock */
-    int (*progress)(void *);   /* the user's handler, NULL: none */
+    int sealed; /* callbacks that run in which SQLite forbids to use the handle */
+    bool raised; /* a callback failed where SQLite knows no failure */
+    atomic_bool quitting; /* the process ends: what only reads ends too */
+    int timeout; /* milliseconds */
+    bool patient; /* locks are waited for */
+    int waited; /* milliseconds of the current wait for a lock */
+    int (*progress)(void *); /* the user's handler, NULL: none */
     void *progress_argument;
     struct {
         void *argument;

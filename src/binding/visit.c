@@ -1,0 +1,151 @@
+/* A callback is called once for each row, or more often, so a visit does no more than it
+ * must: one time the GIL, no tuple, and no context if the right one is entered. */
+
+#include "binding/visit.h"
+
+#include "bridge/await.h"
+
+struct callback *
+callback_new(struct module_state *state, struct gate *gate, struct csq_db *db, PyObject *callable)
+{
+    struct callback *callback = PyMem_RawCalloc(1, sizeof *callback);
+
+    if (callback == NULL) {
+        PyErr_NoMemory();
+        return NULL;
+    }
+    csq_link_init(&callback->registered);
+    callback->gate = gate_get(gate);
+    callback->db = db;
+    callback->state = state;
+    callback->owner = Py_NewRef((PyObject *)state->connection_type);
+    callback->callable = Py_NewRef(callable);
+    return callback;
+}
+
+void
+callback_free(void *argument)
+{
+    struct callback *callback = argument;
+    struct gate *gate;
+
+    if (callback == NULL) {
+        return;
+    }
+    csq_link_remove(&callback->registered);
+    gate = callback->gate;
+    gate_enter(gate);
+    /* SQLite is in the middle of something, and letting go may run any Python code. */
+    callback->db->sealed++;
+    Py_XDECREF(callback->callable);
+    callback->db->sealed--;
+    Py_DECREF(callback->owner);
+    gate_leave(gate);
+    gate_put(gate);
+    PyMem_RawFree(callback->name);
+    PyMem_RawFree(callback);
+}
+
+/* Enters the context of the task that awaits the statement, unless it is entered. */
+static void
+enter(struct visit *visit)
+{
+    RequestObject *request = visit->db->context;
+    PyObject *variables = request == NULL ? NULL : request_root(request)->variables;
+
+    visit->before = visit->gate->variables;
+    visit->entered = NULL;
+    if (variables == NULL || variables == visit->before) {
+        return;
+    }
+    if (PyContext_Enter(variables) < 0) {
+        PyErr_Clear();
+        return;
+    }
+    visit->entered = Py_NewRef(variables);
+    visit->gate->variables = variables;
+}
+
+void
+visit_begin(struct visit *visit, const struct callback *callback)
+{
+    visit->state = callback->state;
+    visit->gate = callback->gate;
+    visit->db = callback->db;
+    gate_enter(visit->gate);
+    visit->callable = Py_XNewRef(callback->callable);
+    enter(visit);
+}
+
+void
+visit_end(struct visit *visit)
+{
+    if (visit->entered != NULL) {
+        visit->gate->variables = visit->before;
+        if (PyContext_Exit(visit->entered) < 0) {
+            PyErr_WriteUnraisable(visit->callable);
+        }
+        Py_DECREF(visit->entered);
+    }
+    Py_XDECREF(visit->callable);
+    gate_leave(visit->gate);
+}
+
+PyObject *
+visit_call(struct visit *visit, PyObject *callable, PyObject **arguments, size_t count)
+{
+    PyObject *result =
+        PyObject_Vectorcall(callable, arguments, count | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
+
+    if (result != NULL && await_is_for(result)) {
+        result = await_on_loop(&visit->state->bridge, visit->db->context, result);
+    }
+    return result;
+}
+
+/* Gives the current exception, which has been shown if that is wanted; or NULL. */
+static PyObject *
+take(struct visit *visit)
+{
+    PyObject *exception = compat_take_exception();
+
+    if (exception != NULL && visit->state->tracebacks) {
+        compat_give_exception(Py_NewRef(exception));
+        PyErr_WriteUnraisable(visit->callable);
+    }
+    return exception;
+}
+
+/* Takes an exception (or NULL) for the request whose statement runs. */
+static void
+keep(struct visit *visit, PyObject *exception)
+{
+    RequestObject *request = visit->db->context;
+
+    if (exception != NULL && request != NULL && request->raised == NULL) {
+        request->raised = exception;
+    } else {
+        Py_XDECREF(exception);
+    }
+}
+
+void
+visit_fail(struct visit *visit)
+{
+    keep(visit, take(visit));
+}
+
+void
+visit_raise(struct visit *visit)
+{
+    PyObject *exception = compat_take_exception();
+
+    visit->db->raised = exception != NULL && visit->db->context != NULL;
+    keep(visit, exception);
+}
+
+void
+visit_ignore(struct visit *visit)
+{
+    Py_XDECREF(take(visit));
+}

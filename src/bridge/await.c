@@ -1,0 +1,461 @@
+/* The worker makes an object, lets the loop call it, and waits. The loop calls it
+ * twice: to begin a task, and when the task is done. Its fields are guarded by the
+ * GIL, but for `over`, which the worker's lock guards because it is waited for
+ * without the GIL.
+ *
+ * The task runs in a copy of the context that is entered on the worker, in which a
+ * variable of ours names this object. Tasks that it starts inherit that, and so a
+ * request can tell that it is made on behalf of what its own worker waits for. */
+
+#include "bridge/await.h"
+
+typedef struct {
+    PyObject_HEAD
+    struct bridge *bridge;
+    struct csq_worker *worker; /* lent: while it waits, it does not end */
+    PyObject *loop;
+    PyObject *awaitable; /* until the task begins */
+    PyObject *task;      /* NULL: it has not begun */
+    PyObject *result;
+    PyObject *exception;
+    PyObject *outer; /* the object in whose task the statement is awaited, or NULL */
+    bool over;       /* the worker may go on */
+    bool cancelled;  /* before the task began */
+    bool left;       /* the worker has gone on */
+} AwaitObject;
+
+/* Takes the awaitable; a coroutine is told that nobody awaits it, lest it complain. */
+static void
+refuse(struct bridge *bridge, PyObject *awaitable)
+{
+    PyObject *exception = compat_take_exception();
+    PyObject *closed = NULL;
+
+    if (PyCoro_CheckExact(awaitable) || PyGen_CheckExact(awaitable) ||
+        Py_TYPE(awaitable) == bridge->request_type) {
+        closed = PyObject_CallMethod(awaitable, "close", NULL);
+    }
+    Py_XDECREF(closed);
+    PyErr_Clear();
+    Py_DECREF(awaitable);
+    if (exception != NULL) {
+        compat_give_exception(exception);
+    }
+}
+
+/* -- on the loop -------------------------------------------------------------- */
+
+/* Lets the worker go on with the result, or with the current exception. */
+static void
+finish(AwaitObject *self, PyObject *result)
+{
+    if (result == NULL) {
+        Py_XSETREF(self->exception, compat_take_exception());
+    }
+    Py_XSETREF(self->result, result);
+    if (!self->left) {
+        csq_worker_wake(self->worker, &self->over);
+    }
+}
+
+/* Begins the task; its first step may come at once, as the loop decides. */
+static int
+start_task(AwaitObject *self, PyObject *awaitable)
+{
+    struct bridge *bridge = self->bridge;
+    PyObject *token = PyContextVar_Set(bridge->within, (PyObject *)self);
+    PyObject *added;
+
+    if (token == NULL) {
+        return -1;
+    }
+    Py_DECREF(token);
+    self->task = PyObject_CallFunctionObjArgs(bridge->ensure_future, awaitable, NULL);
+    if (self->task == NULL) {
+        return -1;
+    }
+    added = PyObject_CallMethod(self->task, "add_done_callback", "O", (PyObject *)self);
+    Py_XDECREF(added);
+    return added == NULL ? -1 : 0;
+}
+
+static void
+begin(AwaitObject *self)
+{
+    PyObject *awaitable = self->awaitable;
+
+    self->awaitable = NULL;
+    if (awaitable == NULL) {
+        return;
+    }
+    if (self->left || self->cancelled) {
+        PyErr_SetNone(self->bridge->CancelledError);
+    } else if (start_task(self, awaitable) == 0) {
+        Py_DECREF(awaitable);
+        return;
+    }
+    refuse(self->bridge, awaitable);
+    finish(self, NULL);
+}
+
+/* Without an argument it is the call that await_on_loop() asks for; with one, a
+ * future, the call that start_task() asks for. */
+static PyObject *
+await_call(AwaitObject *self, PyObject *args, PyObject *kwargs)
+{
+    (void)kwargs;
+    if (PyTuple_GET_SIZE(args) == 0) {
+        begin(self);
+    } else {
+        Py_CLEAR(self->task);
+        finish(self, PyObject_CallMethod(PyTuple_GET_ITEM(args, 0), "result", NULL));
+    }
+    Py_RETURN_NONE;
+}
+
+/* -- from anywhere ------------------------------------------------------------ */
+
+/* Gives loop.call_soon_threadsafe(callable), in `context` unless that is NULL. */
+static int
+call_soon(PyObject *loop, PyObject *callable, PyObject *context)
+{
+    PyObject *method = PyObject_GetAttrString(loop, "call_soon_threadsafe");
+    PyObject *args = PyTuple_Pack(1, callable);
+    PyObject *kwargs = context == NULL ? PyDict_New() : Py_BuildValue("{sO}", "context", context);
+    PyObject *handle = NULL;
+
+    if (method != NULL && args != NULL && kwargs != NULL) {
+        handle = PyObject_Call(method, args, kwargs);
+    }
+    Py_XDECREF(method);
+    Py_XDECREF(args);
+    Py_XDECREF(kwargs);
+    Py_XDECREF(handle);
+    return handle == NULL ? -1 : 0;
+}
+
+/* Whether somebody has cancelled the task already: a second time would interrupt what
+ * it does about the first. Known since Python 3.11. */
+static bool
+is_cancelling(PyObject *task)
+{
+    PyObject *count = PyObject_CallMethod(task, "cancelling", NULL);
+    bool cancelling = count != NULL && PyObject_IsTrue(count) > 0;
+
+    PyErr_Clear();
+    Py_XDECREF(count);
+    return cancelling;
+}
+
+void
+await_cancel(PyObject *awaiting)
+{
+    AwaitObject *self = (AwaitObject *)Py_NewRef(awaiting);
+    PyObject *exception = compat_take_exception();
+    PyObject *cancel;
+
+    self->cancelled = true;
+    if (self->task != NULL && !is_cancelling(self->task)) {
+        cancel = PyObject_GetAttrString(self->task, "cancel");
+        if (cancel == NULL || call_soon(self->loop, cancel, NULL) < 0) {
+            PyErr_Clear();
+            await_forsake(awaiting);
+        }
+        Py_XDECREF(cancel);
+    }
+    Py_DECREF(self);
+    if (exception != NULL) {
+        compat_give_exception(exception);
+    }
+}
+
+void
+await_forsake(PyObject *awaiting)
+{
+    AwaitObject *self = (AwaitObject *)awaiting;
+
+    if (!self->left) {
+        csq_worker_wake(self->worker, &self->over);
+    }
+}
+
+/* -- on the worker ------------------------------------------------------------ */
+
+/* Gives the request that a task awaits, within whose callbacks `request` runs; NULL
+ * with ProgrammingError or RuntimeError when there is none. */
+static RequestObject *
+awaited(struct bridge *bridge, RequestObject *request)
+{
+    RequestObject *root = request == NULL ? NULL : request_root(request);
+
+    if (root == NULL || root->reactor == NULL) {
+        PyErr_SetString(bridge->ProgrammingError,
+                        "A callback that is a coroutine needs an event loop: the statement that "
+                        "calls it has to be awaited.");
+        return NULL;
+    }
+    if (root->reactor->silent) {
+        PyErr_SetString(PyExc_RuntimeError, "Event loop is closed");
+        return NULL;
+    }
+    if (atomic_load(&root->worker->db.quitting)) {
+        PyErr_SetString(PyExc_RuntimeError, "the process ends");
+        return NULL;
+    }
+    return root;
+}
+
+/* The nearest object that is waited for among those in whose context this runs. */
+static int
+find_outer(struct bridge *bridge, PyObject **outer)
+{
+    PyObject *value = NULL;
+
+    if (PyContextVar_Get(bridge->within, Py_None, &value) < 0) {
+        return -1;
+    }
+    while (value != Py_None && ((AwaitObject *)value)->left) {
+        PyObject *next = ((AwaitObject *)value)->outer;
+
+        next = Py_NewRef(next == NULL ? Py_None : next);
+        Py_SETREF(value, next);
+    }
+    if (value == Py_None) {
+        Py_CLEAR(value);
+    }
+    *outer = value;
+    return 0;
+}
+
+/* Takes the awaitable. */
+static AwaitObject *
+make(struct bridge *bridge, RequestObject *root, PyObject *awaitable)
+{
+    PyTypeObject *type = bridge->await_type;
+    AwaitObject *self = (AwaitObject *)type->tp_alloc(type, 0);
+
+    if (self == NULL) {
+        refuse(bridge, awaitable);
+        return NULL;
+    }
+    self->bridge = bridge;
+    self->worker = root->worker;
+    self->loop = Py_NewRef(root->reactor->loop);
+    self->awaitable = awaitable;
+    if (find_outer(bridge, &self->outer) < 0) {
+        Py_DECREF(self);
+        return NULL;
+    }
+    return self;
+}
+
+/* Lets the loop begin, and waits; false when that could not be asked for. */
+static bool
+send(AwaitObject *self, struct gate *gate, RequestObject *root)
+{
+    PyObject *context;
+    bool sent;
+
+    if (atomic_load(&root->job.cancelled)) {
+        PyErr_SetNone(self->bridge->CancelledError);
+        return false;
+    }
+    context = PyContext_CopyCurrent();
+    sent = context != NULL && call_soon(self->loop, (PyObject *)self, context) == 0;
+    Py_XDECREF(context);
+    if (sent) {
+        gate_leave(gate);
+        csq_worker_wait(root->worker, &self->over);
+        gate_enter(gate);
+    }
+    return sent;
+}
+
+/* Gives what has come of it. Nothing has when the loop or the process ends. */
+static PyObject *
+take_outcome(AwaitObject *self)
+{
+    PyObject *result = self->result;
+    PyObject *exception = self->exception;
+
+    self->result = NULL;
+    self->exception = NULL;
+    if (exception != NULL) {
+        compat_give_exception(exception);
+    } else if (result == NULL) {
+        /* Where the loop still runs, the task is told. */
+        await_cancel((PyObject *)self);
+        PyErr_SetString(PyExc_RuntimeError, "the event loop ended before the callback did");
+    }
+    return result;
+}
+
+PyObject *
+await_on_loop(struct bridge *bridge, RequestObject *request, PyObject *awaitable)
+{
+    RequestObject *root = awaited(bridge, request);
+    struct gate *gate;
+    AwaitObject *self;
+    PyObject *result = NULL;
+    bool sent;
+
+    if (root == NULL) {
+        refuse(bridge, awaitable);
+        return NULL;
+    }
+    self = make(bridge, root, awaitable);
+    if (self == NULL) {
+        return NULL;
+    }
+    /* Whoever cancels or closes finds it from here on, begun or not. */
+    gate = root->gate;
+    root->awaiting = Py_NewRef((PyObject *)self);
+    gate->awaiting = (PyObject *)self;
+    sent = send(self, gate, root);
+    gate->awaiting = NULL;
+    Py_CLEAR(root->awaiting);
+    if (sent) {
+        result = take_outcome(self);
+    }
+    self->left = true;
+    awaitable = self->awaitable;
+    self->awaitable = NULL;
+    if (awaitable != NULL) {
+        refuse(bridge, awaitable);
+    }
+    Py_DECREF(self);
+    return result;
+}
+
+/* Whether its task is done, of which the worker is about to hear. -1 with an exception. */
+static int
+is_done(AwaitObject *self)
+{
+    PyObject *task = Py_XNewRef(self->task);
+    PyObject *answer = task == NULL ? NULL : PyObject_CallMethod(task, "done", NULL);
+    int done = answer == NULL ? -1 : PyObject_IsTrue(answer);
+
+    Py_XDECREF(answer);
+    if (task == NULL) {
+        /* It is over, or in a first step that came at once. */
+        done = self->over;
+    }
+    Py_XDECREF(task);
+    return done;
+}
+
+int
+await_check(RequestObject *request)
+{
+    struct bridge *bridge = request->bridge;
+    PyObject *awaiting = Py_XNewRef(request->gate->awaiting);
+    PyObject *value = NULL;
+    PyObject *within;
+    int done = 1;
+
+    if (awaiting == NULL || request->unawaited) {
+        Py_XDECREF(awaiting);
+        return 0;
+    }
+    if (PyContextVar_Get(bridge->within, Py_None, &value) < 0) {
+        Py_DECREF(awaiting);
+        return -1;
+    }
+    within = value;
+    while (within != NULL && within != Py_None && within != awaiting) {
+        within = ((AwaitObject *)within)->outer;
+    }
+    if (within == awaiting) {
+        done = is_done((AwaitObject *)awaiting);
+    }
+    Py_DECREF(value);
+    Py_DECREF(awaiting);
+    if (done == 0) {
+        PyErr_SetString(bridge->ProgrammingError, "A callback cannot await its own connection, "
+                                                  "which waits for the callback.");
+    }
+    return done > 0 ? 0 : -1;
+}
+
+/* -- the type ----------------------------------------------------------------- */
+
+static int
+await_traverse(AwaitObject *self, visitproc visit, void *arg)
+{
+    COMPAT_VISIT_TYPE(self);
+    Py_VISIT(self->loop);
+    Py_VISIT(self->awaitable);
+    Py_VISIT(self->task);
+    Py_VISIT(self->result);
+    Py_VISIT(self->exception);
+    Py_VISIT(self->outer);
+    return 0;
+}
+
+static int
+await_clear(AwaitObject *self)
+{
+    PyObject *awaitable = self->awaitable;
+
+    self->awaitable = NULL;
+    if (awaitable != NULL) {
+        refuse(self->bridge, awaitable);
+    }
+    Py_CLEAR(self->loop);
+    Py_CLEAR(self->task);
+    Py_CLEAR(self->result);
+    Py_CLEAR(self->exception);
+    Py_CLEAR(self->outer);
+    return 0;
+}
+
+static void
+await_dealloc(AwaitObject *self)
+{
+    PyTypeObject *type = Py_TYPE(self);
+
+    PyObject_GC_UnTrack(self);
+    await_clear(self);
+    type->tp_free(self);
+    Py_DECREF(type);
+}
+
+static PyType_Slot await_slots[] = {
+    {Py_tp_doc, "A callback that the loop runs while its connection's worker waits."},
+    {Py_tp_call, await_call},
+    {Py_tp_traverse, await_traverse},
+    {Py_tp_clear, await_clear},
+    {Py_tp_dealloc, await_dealloc},
+    {0, NULL},
+};
+
+static PyType_Spec await_spec = {
+    .name = "csqlite._csqlite.Await",
+    .basicsize = sizeof(AwaitObject),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC,
+    .slots = await_slots,
+};
+
+int
+await_init(struct bridge *bridge, PyObject *module)
+{
+    PyObject *asyncio = PyImport_ImportModule("asyncio");
+    PyObject *sqlite3 = PyImport_ImportModule("sqlite3");
+
+    bridge->await_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &await_spec, NULL);
+    bridge->within = PyContextVar_New("csqlite_callback", NULL);
+    if (asyncio != NULL) {
+        bridge->ensure_future = PyObject_GetAttrString(asyncio, "ensure_future");
+    }
+    if (sqlite3 != NULL) {
+        bridge->ProgrammingError = PyObject_GetAttrString(sqlite3, "ProgrammingError");
+    }
+    Py_XDECREF(asyncio);
+    Py_XDECREF(sqlite3);
+    if (bridge->await_type == NULL || bridge->within == NULL || bridge->ensure_future == NULL ||
+        bridge->ProgrammingError == NULL) {
+        return -1;
+    }
+    compat_forbid_new(bridge->await_type);
+    return 0;
+}

@@ -1,0 +1,41 @@
+/* Awaiting on the worker: what a user's callable gives there, when it is a coroutine
+ * or anything else that can be awaited.
+ *
+ * It is awaited in a task on the loop of the task that awaits the statement, while
+ * the worker waits, the GIL released. That task's cancellation, the end of its loop
+ * and the end of the process let the worker go on. */
+
+#ifndef CSQ_AWAIT_H
+#define CSQ_AWAIT_H
+
+#include "bridge/request.h"
+
+/* GIL held. Whether `object` can be awaited. Asked of the result of every callback. */
+static inline bool
+await_is_for(PyObject *object)
+{
+    const PyAsyncMethods *methods = Py_TYPE(object)->tp_as_async;
+
+    /* A generator may be what types.coroutine() makes of one. */
+    return (methods != NULL && methods->am_await != NULL) || PyGen_CheckExact(object);
+}
+
+/* Worker thread, GIL held, in a callback of the statement that `request` (NULL: a job
+ * without one) runs. Takes the awaitable and gives what it comes to, or NULL with its
+ * exception; ProgrammingError when no task awaits the statement on a loop. */
+PyObject *await_on_loop(struct bridge *bridge, RequestObject *request, PyObject *awaitable);
+
+/* GIL held. `awaiting` is a request's: cancels what the worker waits for. */
+void await_cancel(PyObject *awaiting);
+
+/* GIL held. The same, when the loop is closed: the worker goes on. */
+void await_forsake(PyObject *awaiting);
+
+/* Loop thread, GIL held. 0, or -1 with ProgrammingError when the worker of `request` waits for
+ * a callback in which, or in a task of which, this runs: neither would ever end. */
+int await_check(RequestObject *request);
+
+/* Registers the type. 0, or -1 with an exception. */
+int await_init(struct bridge *bridge, PyObject *module);
+
+#endif
