@@ -37,7 +37,6 @@ from sqlite3 import (
     adapters as adapters,
     apilevel as apilevel,
     converters as converters,
-    enable_callback_tracebacks as enable_callback_tracebacks,
     paramstyle,
     register_adapter,
     register_converter,
@@ -56,6 +55,17 @@ from .core import Connection, Cursor, connect
 
 sqlite_version = _csqlite.sqlite_version
 sqlite_version_info = tuple(int(part) for part in sqlite_version.split("."))
+
+
+def enable_callback_tracebacks(flag: bool, /) -> None:
+    """Show exceptions of callbacks through sys.unraisablehook (True), or do not (False, at first).
+
+    They are not raised as they are: a function's is the __cause__ of what its statement raises,
+    a trace callback's is ignored. As sqlite3.enable_callback_tracebacks(), which is called, too.
+    """
+    _sqlite3.enable_callback_tracebacks(flag)
+    _csqlite._enable_callback_tracebacks(flag)
+
 
 # For connect(autocommit=...). The sqlite3 module has it since Python 3.12.
 LEGACY_TRANSACTION_CONTROL = -1

@@ -74,15 +74,29 @@ async def interrupt(db: "Connection") -> None:
 
 
 async def create_function(
-    db: "Connection", name: str, num_params: int, func: Any, deterministic: bool = False
+    db: "Connection",
+    name: str,
+    num_params: int,
+    func: Any,
+    deterministic: bool = False,
+    **flags: Any,
 ) -> None:
-    """See Connection.create_function()."""
-    await db._execute(db._conn.create_function, name, num_params, func, deterministic=deterministic)
+    """See Connection.create_function(). sqlite3 knows no other flag than `deterministic`."""
+    await db._execute(
+        db._conn.create_function, name, num_params, func, deterministic=deterministic, **flags
+    )
 
 
 async def create_aggregate(db: "Connection", name: str, n_arg: int, aggregate_class: Any) -> None:
     """See Connection.create_aggregate()."""
     await db._execute(db._conn.create_aggregate, name, n_arg, aggregate_class)
+
+
+async def create_window_function(
+    db: "Connection", name: str, num_params: int, aggregate_class: Any, /
+) -> None:
+    """See Connection.create_window_function()."""
+    await db._execute(db._conn.create_window_function, name, num_params, aggregate_class)
 
 
 async def create_collation(db: "Connection", name: str, callback: Any) -> None:

@@ -256,6 +256,7 @@ _SAME_NAME = frozenset(
         "create_aggregate",
         "create_collation",
         "create_function",
+        "create_window_function",
         "deserialize",
         "enable_load_extension",
         "getconfig",

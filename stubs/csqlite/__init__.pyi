@@ -23,7 +23,6 @@ from sqlite3 import (
     adapters as adapters,
     apilevel as apilevel,
     converters as converters,
-    enable_callback_tracebacks as enable_callback_tracebacks,
     paramstyle as paramstyle,
     register_adapter as register_adapter,
     register_converter as register_converter,
@@ -249,6 +248,8 @@ __all__ = [
 # Of the SQLite that csqlite itself uses, which need not be the one of the sqlite3 module.
 sqlite_version: Final[str]
 sqlite_version_info: Final[tuple[int, int, int]]
+
+def enable_callback_tracebacks(flag: bool, /) -> None: ...
 
 # For connect(autocommit=...), on every Python version.
 LEGACY_TRANSACTION_CONTROL: Final = -1

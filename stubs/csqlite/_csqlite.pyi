@@ -56,10 +56,16 @@ _RowFactory: TypeAlias = Callable[[Any, tuple[Any, ...]], _RowT] | None
 # "" is what sqlite3 reports when nothing was chosen: a plain BEGIN, which is DEFERRED.
 _IsolationLevel: TypeAlias = Literal["", "DEFERRED", "IMMEDIATE", "EXCLUSIVE"] | None
 
+# Each may be a coroutine function.
 @type_check_only
 class _Aggregate(Protocol):
     def step(self, *args: Any, **kwargs: Any) -> object: ...
-    def finalize(self) -> _SqliteData: ...
+    def finalize(self) -> _SqliteData | Awaitable[_SqliteData]: ...
+
+@type_check_only
+class _WindowAggregate(_Aggregate, Protocol):
+    def inverse(self, *args: Any, **kwargs: Any) -> object: ...
+    def value(self) -> _SqliteData | Awaitable[_SqliteData]: ...
 
 # What the async methods return: nothing runs until it is awaited or entered. It is not a subclass
 # of Result but registered with it, so isinstance() and issubclass() answer as if it were. The
@@ -146,18 +152,33 @@ class Connection(Generic[_RowT]):
         self,
         name: str,
         num_params: int,
-        func: Callable[..., _SqliteData] | None,
+        func: Callable[..., _SqliteData | Awaitable[_SqliteData]] | None,
         deterministic: bool = False,
+        *,
+        directonly: bool = False,
+        innocuous: bool = False,
     ) -> None: ...
     async def create_aggregate(
         self, name: str, n_arg: int, aggregate_class: Callable[[], _Aggregate] | None
     ) -> None: ...
-    async def create_collation(
-        self, name: str, callback: Callable[[str, str], int] | None
+    async def create_window_function(
+        self,
+        name: str,
+        num_params: int,
+        aggregate_class: Callable[[], _WindowAggregate] | None,
+        /,
     ) -> None: ...
-    async def set_authorizer(self, authorizer_callback: AuthorizerCallback | None) -> None: ...
+    async def create_collation(
+        self, name: str, callback: Callable[[str, str], int | Awaitable[int]] | None
+    ) -> None: ...
+    async def set_authorizer(
+        self,
+        authorizer_callback: AuthorizerCallback
+        | Callable[[int, str, str, str, str], Awaitable[int]]
+        | None,
+    ) -> None: ...
     async def set_progress_handler(
-        self, handler: Callable[[], int | None] | None, n: int
+        self, handler: Callable[[], int | Awaitable[int | None] | None] | None, n: int
     ) -> None: ...
     async def set_trace_callback(self, handler: Callable[[str], object] | None) -> None: ...
     async def enable_load_extension(self, value: bool) -> None: ...
@@ -321,6 +342,7 @@ class Blob:
 
 def complete_statement(statement: str) -> bool: ...
 def _at_exit() -> None: ...
+def _enable_callback_tracebacks(flag: object, /) -> None: ...
 def _after_fork() -> None: ...
 
 # Of the SQLite that csqlite itself uses.
