@@ -189,6 +189,66 @@ async def settings(db):
     await outcome(db.getlimit(99))
 
 
+async def coroutine_callbacks(db):
+    async def give(*arguments):
+        await asyncio.sleep(0)
+        return 0
+
+    await db.create_function("coroutine", 1, give)
+    await db.create_collation("slow", give)
+    await db.execute_fetchall("select coroutine(1) union select 2 order by 1 collate slow")
+
+
+async def failing_coroutine(db):
+    async def fail():
+        await asyncio.sleep(0)
+        raise LookupError("broken")
+
+    await db.create_function("fail", 0, fail)
+    await outcome(db.execute("select fail()"))
+    await db.create_function("fail", 0, db.commit)
+    await outcome(db.execute("select fail()"))
+
+
+async def cancelled_coroutine(db):
+    begun = asyncio.Event()
+
+    async def wait():
+        begun.set()
+        await asyncio.sleep(SECONDS)
+
+    await db.create_function("wait", 0, wait)
+    task = asyncio.ensure_future(db.execute("select wait()"))
+    await begun.wait()
+    task.cancel()
+    await asyncio.wait([task])
+
+
+async def replaced_in_use(db):
+    await db.create_function("f", 0, lambda: 1)
+    await db.create_collation("c", lambda a, b: 0)
+    async with db.execute(
+        "with recursive n(i) as (select 1 union all select i + 1 from n limit 200) "
+        "select f(), 'a' < 'b' collate c from n"
+    ):
+        await db.create_function("f", 0, lambda: 2)
+        await db.create_function("f", 0, None)
+        await db.create_collation("c", None)
+
+
+async def failing_collation(db):
+    await db.create_collation("fail", raise_lookup)
+    await outcome(db.execute("select 'a' union select 'b' order by 1 collate fail"))
+
+
+async def use_window(db):
+    await db.create_window_function("window_of", 1, Total)
+    await db.execute_fetchall(
+        "select window_of(column1) over (order by column1 rows 1 preceding) "
+        "from (values (1), (2), (3))"
+    )
+
+
 INSERT = "insert into t values (?, ?)"
 
 # `other` is a second connection. Each is one operation, repeated.
@@ -245,6 +305,12 @@ OPERATIONS = {
     "use of an aggregate": lambda db, other: db.execute_fetchall("select total_of(a) from u"),
     "collation": lambda db, other: db.create_collation("order_of", lambda a, b: (a > b) - (a < b)),
     "callbacks": lambda db, other: callbacks(db),
+    "coroutine": lambda db, other: coroutine_callbacks(db),
+    "coroutine that fails": lambda db, other: failing_coroutine(db),
+    "coroutine that is cancelled": lambda db, other: cancelled_coroutine(db),
+    "replaced in use": lambda db, other: replaced_in_use(db),
+    "collation that fails": lambda db, other: failing_collation(db),
+    "window": lambda db, other: use_window(db),
     "_execute": lambda db, other: db._execute(int, "5"),
     "_execute that raises": lambda db, other: outcome(db._execute(raise_lookup)),
     "raw": lambda db, other: db._execute(lambda: db._conn.execute("select 1").fetchall()),
@@ -284,8 +350,13 @@ class Total:
     def step(self, value):
         self.total += value
 
+    def inverse(self, value):
+        self.total -= value
+
     def finalize(self):
         return self.total
+
+    value = finalize
 
 
 @pytest.fixture(scope="module", autouse=True)

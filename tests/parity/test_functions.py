@@ -173,6 +173,12 @@ async def test_deterministic_is_the_fourth_positional_argument(db):
     await db.execute("create index i on t (double(a))")
 
 
+async def test_arguments_of_create_function_by_name(db):
+    await db.create_function(name="f", num_params=1, func=abs, deterministic=True)
+    await db.create_function(deterministic=False, func=abs, num_params=1, name="g")
+    assert await fetchall(db, "select f(-1), g(-2)") == [(1, 2)]
+
+
 async def test_create_function_gives_none(db):
     assert await db.create_function("f", 0, int) is None
     assert await db.set_progress_handler(None, 1) is None
@@ -387,7 +393,7 @@ async def test_authorizer_can_be_removed(db):
     assert await scalar(db, "select 1") == 1
 
 
-@pytest.mark.parametrize("answer", [None, "yes", 1.5, 77, 2**70], ids=str)
+@pytest.mark.parametrize("answer", [None, "yes", 1.5, 77, 2**32, 2**70], ids=str)
 async def test_authorizer_that_gives_no_valid_answer(db, answer):
     def program(connection):
         connection.set_authorizer(lambda *arguments: answer)

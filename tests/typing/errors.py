@@ -87,6 +87,9 @@ async def callbacks(db: Connection, raw: sqlite3.Connection) -> None:
     await db.create_function("f", "1", len)  # rejected: a number of arguments
     await db.create_function("f", 1, "len")  # rejected: not callable
     await db.create_function("f", 1, lambda value: [value])  # rejected: SQLite has no lists
+    await db.create_function("f", 1, len, True, True)  # rejected: flags are by keyword
+    await db.create_window_function("f", 1, object)  # rejected: no inverse, no value
+    await db.create_window_function(name="f", num_params=1, aggregate_class=None)  # rejected: names
     await db.create_collation("c", lambda a: 0)  # rejected: compares two
     await db.create_aggregate("a", 1, object)  # rejected: no step, no finalize
     await db.set_authorizer(lambda action: 0)  # rejected: five arguments

@@ -211,6 +211,35 @@ class Median:
         return sorted(self.values)[len(self.values) // 2] if self.values else None
 
 
+class Sum:
+    def __init__(self) -> None:
+        self.total = 0
+
+    async def step(self, value: int) -> None:
+        self.total += value
+
+    def inverse(self, value: int) -> None:
+        self.total -= value
+
+    async def value(self) -> int:
+        return self.total
+
+    def finalize(self) -> int:
+        return self.total
+
+
+async def half(value: float) -> float:
+    return value / 2
+
+
+async def compare(a: str, b: str) -> int:
+    return (a < b) - (a > b)
+
+
+async def allow(*arguments: Any) -> int:
+    return csqlite.SQLITE_OK
+
+
 def authorize(
     action: int, first: str | None, second: str | None, database: str | None, trigger: str | None
 ) -> int:
@@ -220,11 +249,19 @@ def authorize(
 async def everything(db: Connection[Any], cursor: Cursor[Any]) -> None:
     await db.create_function("half", 1, lambda value: value / 2)
     await db.create_function("half", 1, None)
+    await db.create_function("half", 1, half, deterministic=True, directonly=True, innocuous=False)
     await db.create_aggregate("median", 1, Median)
+    await db.create_window_function("sum_of", 1, Sum)
+    await db.create_window_function("sum_of", 1, None)
     await db.create_collation("reverse", lambda a, b: (a < b) - (a > b))
+    await db.create_collation("reverse", compare)
     await db.create_collation("reverse", None)
     await db.set_authorizer(authorize)
+    await db.set_authorizer(allow)
     await db.set_authorizer(None)
+    await db.set_progress_handler(allow, 100)
+    await db.set_trace_callback(allow)
+    csqlite.enable_callback_tracebacks(True)
     await db.set_progress_handler(None, 0)
     await db.set_trace_callback(None)
     await db.enable_load_extension(True)
