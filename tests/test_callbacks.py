@@ -495,9 +495,9 @@ async def test_error_of_a_later_row_that_nobody_reads_is_let_go(db):
 
 async def test_error_in_a_nested_statement_has_both_causes(db):
     original = LookupError("inside")
-    await db.create_function("inner", 0, raising(original))
-    await db.create_function("outer", 0, lambda: db._conn.execute("select inner()"))
-    error = await error_of(db.execute("select outer()"))
+    await db.create_function("low", 0, raising(original))
+    await db.create_function("high", 0, lambda: db._conn.execute("select low()"))
+    error = await error_of(db.execute("select high()"))
     nested = error.__cause__
     assert (type(nested), str(nested)) == (sqlite3.OperationalError, RAISED)
     assert nested is not error
@@ -507,13 +507,13 @@ async def test_error_in_a_nested_statement_has_both_causes(db):
 async def test_error_in_a_nested_statement_that_is_caught_is_nobodys_cause(db):
     def outer():
         with pytest.raises(sqlite3.OperationalError):
-            db._conn.execute("select inner()")
+            db._conn.execute("select low()")
         return 1
 
-    await db.create_function("inner", 0, raising(LookupError("inside")))
-    await db.create_function("outer", 0, outer)
-    assert await scalar(db, "select outer()") == 1
-    error = await error_of(db.execute("select outer(), no_such_function()"))
+    await db.create_function("low", 0, raising(LookupError("inside")))
+    await db.create_function("high", 0, outer)
+    assert await scalar(db, "select high()") == 1
+    error = await error_of(db.execute("select high(), no_such_function()"))
     assert error.__cause__ is None
 
 
@@ -1221,10 +1221,10 @@ async def test_context_variable_that_a_callback_sets_is_there_for_the_next_of_th
 
 
 async def test_nested_callbacks_share_the_context(db):
-    await db.create_function("inner", 0, variable.get)
-    await db.create_function("outer", 0, lambda: db._conn.execute("select inner()").fetchone()[0])
+    await db.create_function("low", 0, variable.get)
+    await db.create_function("high", 0, lambda: db._conn.execute("select low()").fetchone()[0])
     variable.set("mine")
-    assert await fetchall(db, "select outer(), inner()") == [("mine", "mine")]
+    assert await fetchall(db, "select high(), low()") == [("mine", "mine")]
 
 
 async def test_what_is_called_on_the_worker_has_the_context_in_its_callbacks(db):

@@ -997,18 +997,18 @@ async def test_synchronous_view_on_the_worker_uses_the_loop_of_the_task(db):
 
 async def test_plain_callback_that_runs_a_statement_with_a_coroutine(db):
     def outer():
-        return db._conn.execute("select inner(1)").fetchone()[0]
+        return db._conn.execute("select low(1)").fetchone()[0]
 
-    await db.create_function("inner", 1, give)
-    await db.create_function("outer", 0, outer)
-    assert await scalar(db, "select outer()") == 1
+    await db.create_function("low", 1, give)
+    await db.create_function("high", 0, outer)
+    assert await scalar(db, "select high()") == 1
 
 
 async def test_cancelling_reaches_the_coroutine_of_a_nested_statement(db):
     held = Held()
-    await db.create_function("inner", 0, held)
-    await db.create_function("outer", 0, lambda: db._conn.execute("select inner()").fetchone()[0])
-    task = asyncio.ensure_future(db.execute("select outer()"))
+    await db.create_function("low", 0, held)
+    await db.create_function("high", 0, lambda: db._conn.execute("select low()").fetchone()[0])
+    task = asyncio.ensure_future(db.execute("select high()"))
     await held.begun.wait()
     await cancelled(task)
     await held.ended.wait()
