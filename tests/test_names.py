@@ -27,7 +27,6 @@ MODULE = {
 CONNECTION = {
     "__enter__": "async with",
     "__exit__": "async with",
-    "create_window_function": "not there yet",
 }
 CURSOR = {"__iter__": "async for", "__next__": "async for"}
 BLOB = {"__enter__": "async with", "__exit__": "async with", "__setitem__": "await blob.set()"}
@@ -36,7 +35,6 @@ RAW_CONNECTION = {
     "__call__": "prepares a statement, for sqlite3's own use",
     "__del__": "the connection that is viewed has it",
     "__text_signature__": "of the class",
-    "create_window_function": "not there yet",
 }
 
 

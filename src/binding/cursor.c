@@ -14,8 +14,6 @@
 #include "bridge/ready.h"
 #include "engine/alloc.h"
 
-enum { CHUNK_GROWTH = 16 }; /* how many times larger than the first chunk one may become */
-
 /* -- the worker's half -------------------------------------------------------- */
 
 static int
@@ -112,25 +110,6 @@ cursor_use(RequestObject *request, enum connection_access access)
     request->job.cursor = &self->rest->cursor;
     request->counter = &self->under_way;
     return 0;
-}
-
-size_t
-cursor_first_chunk(CursorObject *self)
-{
-    self->chunk = self->iter_chunk_size > 0 ? self->iter_chunk_size : 1;
-    return (size_t)self->chunk;
-}
-
-size_t
-cursor_next_chunk(CursorObject *self)
-{
-    Py_ssize_t before = self->chunk;
-    Py_ssize_t first = (Py_ssize_t)cursor_first_chunk(self);
-
-    if (first > 1 && before >= first && first <= PY_SSIZE_T_MAX / CHUNK_GROWTH) {
-        self->chunk = Py_MIN(2 * before, CHUNK_GROWTH * first);
-    }
-    return (size_t)self->chunk;
 }
 
 enum request_answer

@@ -11,6 +11,29 @@
 /* A list is made for the rows at once only when they are few. */
 enum { SMALL_FETCH = 256 };
 
+/* -- how many rows at a time --------------------------------------------------- */
+
+enum { CHUNK_GROWTH = 16 }; /* how many times larger than the first chunk one may become */
+
+size_t
+cursor_first_chunk(CursorObject *self)
+{
+    self->chunk = self->iter_chunk_size > 0 ? self->iter_chunk_size : 1;
+    return (size_t)self->chunk;
+}
+
+size_t
+cursor_next_chunk(CursorObject *self)
+{
+    Py_ssize_t before = self->chunk;
+    Py_ssize_t first = (Py_ssize_t)cursor_first_chunk(self);
+
+    if (first > 1 && before >= first && first <= PY_SSIZE_T_MAX / CHUNK_GROWTH) {
+        self->chunk = Py_MIN(2 * before, CHUNK_GROWTH * first);
+    }
+    return (size_t)self->chunk;
+}
+
 /* -- one row ------------------------------------------------------------------ */
 
 /* The error that the worker met behind the last row here; 0 when there is none,
