@@ -50,6 +50,8 @@ from ._csqlite import (
     SQLITE_KEYWORDS as SQLITE_KEYWORDS,
     Blob as Blob,
     complete_statement as complete_statement,
+    jsonb_decode as jsonb_decode,
+    jsonb_encode as jsonb_encode,
 )
 from .core import Connection, Cursor, connect
 

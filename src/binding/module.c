@@ -12,6 +12,7 @@
 #include "binding/constants.h"
 #include "binding/cursor.h"
 #include "binding/handle.h"
+#include "binding/jsonb.h"
 
 /* How long the end of the interpreter waits for queued writes of a connection
  * that was not closed. */
@@ -290,6 +291,10 @@ module_exec(PyObject *module)
     if (connection_init_type(state, module) < 0 || cursor_init_type(state, module) < 0 ||
         backup_init_type(state, module) < 0 || blob_init_type(state, module) < 0 ||
         handle_init_type(state, module) < 0 || add_constants(module) < 0) {
+        return -1;
+    }
+    if (PyModule_AddFunctions(module, jsonb_encode_methods) < 0 ||
+        PyModule_AddFunctions(module, jsonb_decode_methods) < 0) {
         return -1;
     }
     if (register_with(module, "atexit", "register", "_at_exit", NULL) < 0) {

@@ -222,6 +222,8 @@ from ._csqlite import (
     SQLITE_WARNING_AUTOINDEX as SQLITE_WARNING_AUTOINDEX,
     Blob as Blob,
     complete_statement as complete_statement,
+    jsonb_decode as jsonb_decode,
+    jsonb_encode as jsonb_encode,
 )
 from .core import Connection as Connection, Cursor as Cursor, connect as connect
 

@@ -341,6 +341,25 @@ class Blob:
     def __getitem__(self, key: slice, /) -> Request[bytes]: ...
 
 def complete_statement(statement: str) -> bool: ...
+
+# JSON is Any both ways, as in the json module: what a hook or `default` makes of it is its own
+# business.
+def jsonb_encode(
+    obj: Any,
+    *,
+    default: Callable[[Any], Any] | None = None,
+    sort_keys: bool = False,
+    skipkeys: bool = False,
+    allow_nan: bool = True,
+) -> bytes: ...
+def jsonb_decode(
+    data: ReadableBuffer,
+    *,
+    object_hook: Callable[[dict[str, Any]], Any] | None = None,
+    object_pairs_hook: Callable[[list[tuple[str, Any]]], Any] | None = None,
+    parse_int: Callable[[str], Any] | None = None,
+    parse_float: Callable[[str], Any] | None = None,
+) -> Any: ...
 def _at_exit() -> None: ...
 def _enable_callback_tracebacks(flag: object, /) -> None: ...
 def _after_fork() -> None: ...
