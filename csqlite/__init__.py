@@ -50,10 +50,12 @@ from ._csqlite import (
     SQLITE_KEYWORDS as SQLITE_KEYWORDS,
     Blob as Blob,
     complete_statement as complete_statement,
+    carray as carray,
     jsonb_decode as jsonb_decode,
     jsonb_encode as jsonb_encode,
 )
 from .core import Connection, Cursor, connect
+from .values import placeholders as placeholders
 
 sqlite_version = _csqlite.sqlite_version
 sqlite_version_info = tuple(int(part) for part in sqlite_version.split("."))

@@ -21,6 +21,7 @@ ORDER = {
     "engine": (
         ("list", "scan", "clock"),
         ("alloc",),
+        ("array",),
         ("error", "cells", "columns"),
         ("stmt", "flow"),
         ("dump",),

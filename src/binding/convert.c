@@ -6,6 +6,7 @@
 
 #include <limits.h>
 
+#include "binding/carray.h"
 #include "engine/scan.h"
 
 /* How many names of one statement are remembered so as not to ask a mapping
@@ -153,6 +154,8 @@ put_buffer(struct csq_strip *strip, PyObject *value)
 static enum put
 put_plain(struct module_state *state, struct csq_strip *strip, PyObject *value, int number)
 {
+    struct csq_array *array;
+
     if (value == Py_None) {
         return csq_strip_put_null(strip) ? PUT_DONE : PUT_FAILED;
     }
@@ -167,6 +170,10 @@ put_plain(struct module_state *state, struct csq_strip *strip, PyObject *value, 
     }
     if (PyObject_CheckBuffer(value)) {
         return put_buffer(strip, value);
+    }
+    array = carray_of(state, value);
+    if (array != NULL) {
+        return csq_strip_put_array(strip, array) ? PUT_DONE : PUT_FAILED;
     }
     PyErr_Format(state->ProgrammingError,
                  "Error binding parameter %d: type '%s' is not supported", number,

@@ -7,6 +7,7 @@
 #include "binding/args.h"
 #include "binding/backup.h"
 #include "binding/blob.h"
+#include "binding/carray.h"
 #include "binding/codes.h"
 #include "binding/connection.h"
 #include "binding/constants.h"
@@ -293,7 +294,8 @@ module_exec(PyObject *module)
         handle_init_type(state, module) < 0 || add_constants(module) < 0) {
         return -1;
     }
-    if (PyModule_AddFunctions(module, jsonb_encode_methods) < 0 ||
+    if (carray_init_type(state, module) < 0 ||
+        PyModule_AddFunctions(module, jsonb_encode_methods) < 0 ||
         PyModule_AddFunctions(module, jsonb_decode_methods) < 0) {
         return -1;
     }
@@ -312,6 +314,7 @@ module_traverse(PyObject *module, visitproc visit, void *arg)
     Py_VISIT(state->cursor_type);
     Py_VISIT(state->backup_type);
     Py_VISIT(state->blob_type);
+    Py_VISIT(state->carray_type);
     Py_VISIT(state->handle_type);
     Py_VISIT(state->adapters);
     Py_VISIT(state->converters);
@@ -328,6 +331,7 @@ module_clear(PyObject *module)
     Py_CLEAR(state->cursor_type);
     Py_CLEAR(state->backup_type);
     Py_CLEAR(state->blob_type);
+    Py_CLEAR(state->carray_type);
     Py_CLEAR(state->handle_type);
     Py_CLEAR(state->InterfaceError);
     Py_CLEAR(state->DatabaseError);

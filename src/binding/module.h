@@ -18,6 +18,7 @@ struct module_state {
     PyTypeObject *cursor_type;
     PyTypeObject *backup_type;
     PyTypeObject *blob_type;
+    PyTypeObject *carray_type;
     PyTypeObject *handle_type;
 
     /* Of the sqlite3 module: its exceptions are ours, its registries are asked. */

@@ -28,11 +28,16 @@ chunk_free(struct csq_chunk *chunk)
     struct csq_cell *cell;
 
     for (cell = chunk->cells; chunk->owned > 0; cell++) {
-        if (cell->owned) {
+        if (!cell->owned) {
+            continue;
+        }
+        if (cell->type == CSQ_ARRAY) {
+            csq_array_put(cell->value.array);
+        } else {
             bytes += cell->size;
             csq_free(cell->value.bytes);
-            chunk->owned--;
         }
+        chunk->owned--;
     }
     csq_free(chunk);
     return bytes;
@@ -256,6 +261,22 @@ bool
 csq_strip_put_blob(struct csq_strip *strip, const void *bytes, size_t size)
 {
     return put_bytes(strip, CSQ_BLOB, bytes, size) != NULL;
+}
+
+bool
+csq_strip_put_array(struct csq_strip *strip, struct csq_array *array)
+{
+    struct csq_cell *cell = cell_add(strip, 0);
+
+    if (cell == NULL) {
+        return false;
+    }
+    cell->type = CSQ_ARRAY;
+    cell->owned = true;
+    cell->size = 0;
+    cell->value.array = csq_array_get(array);
+    strip->last->owned++;
+    return true;
 }
 
 struct csq_cell *

@@ -16,12 +16,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "engine/array.h"
+
 enum csq_type {
     CSQ_NULL,
     CSQ_INTEGER,
     CSQ_FLOAT,
     CSQ_TEXT,
     CSQ_BLOB,
+    CSQ_ARRAY,   /* a parameter alone: many values for carray() */
     CSQ_MISSING, /* a parameter's name for which the mapping has no value */
     CSQ_POISON,  /* a parameter that could not be packed; binding it is CSQ_PACKED */
 };
@@ -29,12 +32,13 @@ enum csq_type {
 struct csq_cell {
     uint8_t type;  /* enum csq_type */
     bool ascii;    /* CSQ_TEXT: all bytes are below 0x80 */
-    bool owned;    /* the bytes are a block of their own, freed with the chunk */
+    bool owned;    /* the value is a block of its own, let go with the chunk */
     uint32_t size; /* bytes of a text or blob; SQLite allows less than 2^31 */
     union {
         int64_t integer;
         double real;
         char *bytes; /* size bytes, not terminated */
+        struct csq_array *array;
     } value;
 };
 
@@ -43,7 +47,7 @@ struct csq_chunk {
     struct csq_cell *end; /* one past the last cell written */
     char *floor;          /* lowest byte in use; the room lies between the two */
     size_t capacity;      /* bytes behind this header */
-    size_t owned;         /* cells whose bytes are blocks of their own */
+    size_t owned;         /* cells whose values are blocks of their own */
     struct csq_cell cells[];
 };
 
@@ -75,6 +79,8 @@ bool csq_strip_put_integer(struct csq_strip *strip, int64_t integer);
 bool csq_strip_put_float(struct csq_strip *strip, double real);
 bool csq_strip_put_text(struct csq_strip *strip, const char *bytes, size_t size);
 bool csq_strip_put_blob(struct csq_strip *strip, const void *bytes, size_t size);
+/* Holds a new reference to `array`, which `bytes` of the strip does not count. */
+bool csq_strip_put_array(struct csq_strip *strip, struct csq_array *array);
 /* CSQ_MISSING or CSQ_POISON. */
 bool csq_strip_put_mark(struct csq_strip *strip, enum csq_type type);
 

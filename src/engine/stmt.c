@@ -189,6 +189,20 @@ csq_stmt_put(struct csq_cache *cache, struct csq_stmt *stmt)
 }
 
 static int
+bind_array(sqlite3_stmt *handle, int number, struct csq_array *array)
+{
+#ifdef SQLITE_ENABLE_CARRAY
+    _Static_assert(CSQ_ARRAY_INT32 == SQLITE_CARRAY_INT32, "the numbers are SQLite's");
+    _Static_assert(CSQ_ARRAY_BLOB == SQLITE_CARRAY_BLOB, "the numbers are SQLite's");
+    return sqlite3_carray_bind(handle, number, array->values, array->count, (int)array->type,
+                               SQLITE_STATIC);
+#else
+    (void)array;
+    return sqlite3_bind_null(handle, number);
+#endif
+}
+
+static int
 bind_cell(sqlite3_stmt *handle, int number, const struct csq_cell *cell)
 {
     switch (cell->type) {
@@ -202,6 +216,8 @@ bind_cell(sqlite3_stmt *handle, int number, const struct csq_cell *cell)
     case CSQ_BLOB:
         return sqlite3_bind_blob(handle, number, cell->value.bytes, (int)cell->size,
                                  SQLITE_STATIC);
+    case CSQ_ARRAY:
+        return bind_array(handle, number, cell->value.array);
     case CSQ_POISON:
         return CSQ_PACKED;
     default:

@@ -221,11 +221,13 @@ from ._csqlite import (
     SQLITE_WARNING as SQLITE_WARNING,
     SQLITE_WARNING_AUTOINDEX as SQLITE_WARNING_AUTOINDEX,
     Blob as Blob,
+    carray as carray,
     complete_statement as complete_statement,
     jsonb_decode as jsonb_decode,
     jsonb_encode as jsonb_encode,
 )
 from .core import Connection as Connection, Cursor as Cursor, connect as connect
+from .values import placeholders as placeholders
 
 __all__ = [
     "Connection",

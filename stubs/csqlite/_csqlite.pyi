@@ -342,6 +342,15 @@ class Blob:
 
 def complete_statement(statement: str) -> bool: ...
 
+# Values of one type. A buffer is looked at first: its items are integers or doubles.
+@final
+class carray:
+    def __new__(
+        cls,
+        values: Iterable[int] | Iterable[float] | Iterable[str] | Iterable[ReadableBuffer],
+    ) -> Self: ...
+    def __len__(self) -> int: ...
+
 # JSON is Any both ways, as in the json module: what a hook or `default` makes of it is its own
 # business.
 def jsonb_encode(

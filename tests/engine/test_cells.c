@@ -250,6 +250,47 @@ test_no_memory(void)
     CHECK(whole);
 }
 
+/* An array is let go by the last that holds it, in whichever order. */
+static void
+test_arrays(void)
+{
+    long live = csq_alloc_live();
+    struct csq_array *array = csq_array_new(CSQ_ARRAY_INT64, 3, 5);
+    struct csq_strip strip;
+    struct csq_reader reader = {NULL, NULL};
+    struct csq_cell *cell;
+
+    if (!CHECK(array != NULL)) {
+        return;
+    }
+    CHECK(array->count == 3 && array->room == (char *)&array->values[3]);
+    memset(array->room, 7, 5);
+    array->values[2].integer = INT64_MIN;
+    csq_strip_init(&strip);
+    CHECK(csq_strip_put_integer(&strip, 1));
+    CHECK(csq_strip_put_array(&strip, array));
+    CHECK(csq_strip_put_array(&strip, array));
+    csq_array_put(array);
+    CHECK(strip.bytes == count_bytes(&strip));
+    csq_strip_read(&strip, &reader);
+    cell = csq_strip_read(&strip, &reader);
+    CHECK(cell->type == CSQ_ARRAY && cell->value.array == array);
+    CHECK(csq_strip_read(&strip, &reader)->value.array->values[2].integer == INT64_MIN);
+    csq_strip_clear(&strip);
+    CHECK(csq_alloc_live() == live);
+
+    csq_array_put(NULL);
+    CHECK(csq_array_new(CSQ_ARRAY_TEXT, 1, SIZE_MAX - 8) == NULL);
+    array = csq_array_new(CSQ_ARRAY_INT32, 0, 0);
+    CHECK(array != NULL && array->count == 0);
+    csq_alloc_fail_at(1);
+    CHECK(!csq_strip_put_array(&strip, array));
+    csq_alloc_fail_at(1);
+    CHECK(csq_array_new(CSQ_ARRAY_BLOB, 1, 0) == NULL);
+    csq_array_put(array);
+    CHECK(csq_alloc_live() == live);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -257,7 +298,7 @@ main(int argc, char **argv)
         {"types", test_types},         {"heads", test_heads},
         {"ascii", test_ascii},         {"boundaries", test_boundaries},
         {"huge", test_huge},           {"move_and_trim", test_move_and_trim},
-        {"no_memory", test_no_memory},
+        {"no_memory", test_no_memory}, {"arrays", test_arrays},
     };
 
     return harness_main(argc, argv, tests, sizeof tests / sizeof *tests);
