@@ -47,12 +47,31 @@ from sqlite3.dbapi2 import Timestamp as Timestamp
 from . import _csqlite, context as context, core as core, cursor as cursor
 from .__version__ import __version__
 from ._csqlite import (
+    SQLITE_CHANGESET_ABORT as SQLITE_CHANGESET_ABORT,
+    SQLITE_CHANGESET_CONFLICT as SQLITE_CHANGESET_CONFLICT,
+    SQLITE_CHANGESET_CONSTRAINT as SQLITE_CHANGESET_CONSTRAINT,
+    SQLITE_CHANGESET_DATA as SQLITE_CHANGESET_DATA,
+    SQLITE_CHANGESET_FOREIGN_KEY as SQLITE_CHANGESET_FOREIGN_KEY,
+    SQLITE_CHANGESET_NOTFOUND as SQLITE_CHANGESET_NOTFOUND,
+    SQLITE_CHANGESET_OMIT as SQLITE_CHANGESET_OMIT,
+    SQLITE_CHANGESET_REPLACE as SQLITE_CHANGESET_REPLACE,
+    SQLITE_CHANGESETAPPLY_FKNOACTION as SQLITE_CHANGESETAPPLY_FKNOACTION,
+    SQLITE_CHANGESETAPPLY_IGNORENOOP as SQLITE_CHANGESETAPPLY_IGNORENOOP,
+    SQLITE_CHANGESETAPPLY_INVERT as SQLITE_CHANGESETAPPLY_INVERT,
+    SQLITE_CHANGESETAPPLY_NOSAVEPOINT as SQLITE_CHANGESETAPPLY_NOSAVEPOINT,
+    SQLITE_CHANGESETAPPLY_NOUPDATELOOP as SQLITE_CHANGESETAPPLY_NOUPDATELOOP,
+    SQLITE_CHANGESETSTART_INVERT as SQLITE_CHANGESETSTART_INVERT,
+    Change as Change,
+    Changeset as Changeset,
+    Rebaser as Rebaser,
+    Session as Session,
     SQLITE_KEYWORDS as SQLITE_KEYWORDS,
     Blob as Blob,
     complete_statement as complete_statement,
     carray as carray,
     jsonb_decode as jsonb_decode,
     jsonb_encode as jsonb_encode,
+    no_change as no_change,
 )
 from .core import Connection, Cursor, connect
 from .values import placeholders as placeholders

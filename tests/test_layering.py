@@ -25,7 +25,7 @@ ORDER = {
         ("error", "cells", "columns"),
         ("stmt", "flow"),
         ("dump",),
-        ("cursor", "blob"),
+        ("cursor", "blob", "session"),
         ("db",),
         ("snapshot",),
         ("backup", "serialize"),

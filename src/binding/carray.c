@@ -181,7 +181,7 @@ from_texts(PyObject *items)
 {
     struct csq_array *array;
     size_t room = 0;
-    size_t size;
+    size_t size = 0;
     char *at;
 
     for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(items); i++) {

@@ -15,6 +15,7 @@
 #include "binding/functions.h"
 #include "binding/handle.h"
 #include "binding/serialize.h"
+#include "binding/session.h"
 #include "binding/settings.h"
 #include "bridge/direct.h"
 
@@ -647,8 +648,8 @@ int
 connection_init_type(struct module_state *state, PyObject *module)
 {
     PyMethodDef *const others[] = {
-        blob_methods,       callbacks_methods, functions_methods,
-        extensions_methods, serialize_methods, settings_methods,
+        blob_methods,      callbacks_methods, functions_methods, extensions_methods,
+        serialize_methods, session_methods,   settings_methods,
     };
 
     state->connection_type =

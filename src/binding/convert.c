@@ -450,8 +450,8 @@ convert_text(struct module_state *state, const struct csq_cell *cell, PyObject *
     return text;
 }
 
-static PyObject *
-argument_of(sqlite3_value *value)
+PyObject *
+convert_value(sqlite3_value *value)
 {
     switch (sqlite3_value_type(value)) {
     case SQLITE_INTEGER:
@@ -477,7 +477,7 @@ int
 convert_arguments(int count, sqlite3_value **values, PyObject **arguments)
 {
     for (int i = 0; i < count; i++) {
-        arguments[i] = argument_of(values[i]);
+        arguments[i] = convert_value(values[i]);
         if (arguments[i] == NULL) {
             while (i-- > 0) {
                 Py_DECREF(arguments[i]);

@@ -31,6 +31,9 @@ const char *convert_sql(struct module_state *state, PyObject *sql, const char *m
 PyObject *convert_text(struct module_state *state, const struct csq_cell *cell, PyObject *factory,
                        const char *column);
 
+/* Gives what a value of SQLite's means; NULL with an exception. */
+PyObject *convert_value(sqlite3_value *value);
+
 /* Fills arguments[count] with new references to the arguments of a user function. 0, or -1
  * with an exception and none of them. */
 int convert_arguments(int count, sqlite3_value **values, PyObject **arguments);

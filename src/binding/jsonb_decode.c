@@ -85,7 +85,7 @@ is_hex(unsigned char c)
 static unsigned
 hex(unsigned char c)
 {
-    return is_digit(c) ? c - '0' : (c | 0x20) - 'a' + 10u;
+    return is_digit(c) ? c - (unsigned)'0' : (c | 0x20u) - 'a' + 10u;
 }
 
 /* Moves *at behind the digits there, and gives how many there are. */

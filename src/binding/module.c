@@ -8,12 +8,15 @@
 #include "binding/backup.h"
 #include "binding/blob.h"
 #include "binding/carray.h"
+#include "binding/change.h"
+#include "binding/changeset.h"
 #include "binding/codes.h"
 #include "binding/connection.h"
 #include "binding/constants.h"
 #include "binding/cursor.h"
 #include "binding/handle.h"
 #include "binding/jsonb.h"
+#include "binding/session.h"
 
 /* How long the end of the interpreter waits for queued writes of a connection
  * that was not closed. */
@@ -294,7 +297,8 @@ module_exec(PyObject *module)
         handle_init_type(state, module) < 0 || add_constants(module) < 0) {
         return -1;
     }
-    if (carray_init_type(state, module) < 0 ||
+    if (carray_init_type(state, module) < 0 || change_init_types(state, module) < 0 ||
+        changeset_init_types(state, module) < 0 || session_init_type(state, module) < 0 ||
         PyModule_AddFunctions(module, jsonb_encode_methods) < 0 ||
         PyModule_AddFunctions(module, jsonb_decode_methods) < 0) {
         return -1;
@@ -315,6 +319,9 @@ module_traverse(PyObject *module, visitproc visit, void *arg)
     Py_VISIT(state->backup_type);
     Py_VISIT(state->blob_type);
     Py_VISIT(state->carray_type);
+    Py_VISIT(state->change_type);
+    Py_VISIT(state->changes_type);
+    Py_VISIT(state->session_type);
     Py_VISIT(state->handle_type);
     Py_VISIT(state->adapters);
     Py_VISIT(state->converters);
@@ -332,6 +339,9 @@ module_clear(PyObject *module)
     Py_CLEAR(state->backup_type);
     Py_CLEAR(state->blob_type);
     Py_CLEAR(state->carray_type);
+    Py_CLEAR(state->change_type);
+    Py_CLEAR(state->changes_type);
+    Py_CLEAR(state->session_type);
     Py_CLEAR(state->handle_type);
     Py_CLEAR(state->InterfaceError);
     Py_CLEAR(state->DatabaseError);
@@ -344,6 +354,7 @@ module_clear(PyObject *module)
     Py_CLEAR(state->adapters);
     Py_CLEAR(state->converters);
     Py_CLEAR(state->prepare_protocol);
+    Py_CLEAR(state->no_change);
     Py_CLEAR(state->row_cursors);
     Py_CLEAR(state->str_conform);
     Py_CLEAR(state->str_upper);

@@ -19,6 +19,9 @@ struct module_state {
     PyTypeObject *backup_type;
     PyTypeObject *blob_type;
     PyTypeObject *carray_type;
+    PyTypeObject *change_type;
+    PyTypeObject *changes_type; /* the iterator of a changeset */
+    PyTypeObject *session_type;
     PyTypeObject *handle_type;
 
     /* Of the sqlite3 module: its exceptions are ours, its registries are asked. */
@@ -36,6 +39,7 @@ struct module_state {
     bool tracebacks;   /* exceptions of callbacks go to sys.unraisablehook, too */
     bool base_adapted; /* an adapter is registered for a type SQLite knows: convert_begin() */
 
+    PyObject *no_change;   /* csqlite.no_change */
     PyObject *row_cursors; /* dict: tuple of column names -> what a row factory is given */
     PyObject *str_conform; /* "__conform__" */
     PyObject *str_upper;

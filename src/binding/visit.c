@@ -67,14 +67,22 @@ enter(struct visit *visit)
 }
 
 void
+visit_enter(struct visit *visit, struct gate *gate, struct csq_db *db)
+{
+    visit->state = NULL;
+    visit->gate = gate;
+    visit->db = db;
+    visit->callable = NULL;
+    gate_enter(gate);
+    enter(visit);
+}
+
+void
 visit_begin(struct visit *visit, const struct callback *callback)
 {
+    visit_enter(visit, callback->gate, callback->db);
     visit->state = callback->state;
-    visit->gate = callback->gate;
-    visit->db = callback->db;
-    gate_enter(visit->gate);
     visit->callable = Py_XNewRef(callback->callable);
-    enter(visit);
 }
 
 void
@@ -101,6 +109,17 @@ visit_call(struct visit *visit, PyObject *callable, PyObject **arguments, size_t
         result = await_on_loop(&visit->state->bridge, visit->db->context, result);
     }
     return result;
+}
+
+PyObject *
+visit_await(struct visit *visit, PyObject *result)
+{
+    RequestObject *request = visit->db->context;
+
+    if (result == NULL || request == NULL || !await_is_for(result)) {
+        return result;
+    }
+    return await_on_loop(request->bridge, request, result);
 }
 
 /* Gives the current exception, which has been shown if that is wanted; or NULL. */

@@ -56,6 +56,14 @@ struct visit {
 /* Takes the GIL. */
 void visit_begin(struct visit *visit, const struct callback *callback);
 
+/* The same in the middle of a job, for what SQLite has no callback of ours for:
+ * `state` and `callable` are NULL then, so only visit_await() and visit_end() may follow. */
+void visit_enter(struct visit *visit, struct gate *gate, struct csq_db *db);
+
+/* Gives what `result`, which is taken, comes to: awaited if it can be. `result` may be
+ * NULL, with an exception. */
+PyObject *visit_await(struct visit *visit, PyObject *result);
+
 /* Gives it back. No exception may be set. */
 void visit_end(struct visit *visit);
 

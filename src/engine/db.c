@@ -26,6 +26,7 @@ csq_db_init(struct csq_db *db)
     csq_list_init(&db->cursors);
     csq_list_init(&db->blobs);
     csq_list_init(&db->registered);
+    csq_list_init(&db->sessions);
     atomic_init(&db->quitting, false);
     atomic_init(&db->in_transaction, false);
     atomic_init(&db->total_changes, 0);
@@ -45,6 +46,18 @@ is_stopped(const struct csq_db *db)
 {
     return (db->stop != NULL && atomic_load_explicit(db->stop, memory_order_relaxed)) ||
            (db->reading && atomic_load_explicit(&db->quitting, memory_order_relaxed));
+}
+
+bool
+csq_db_is_given_up(const struct csq_db *db)
+{
+    return (db->stop != NULL && atomic_load(db->stop)) || atomic_load(&db->quitting);
+}
+
+bool
+csq_db_is_within(const struct csq_db *db)
+{
+    return db->running > 1;
 }
 
 /* A write inside a transaction is not stopped: SQLite would roll the whole
@@ -123,6 +136,9 @@ csq_db_close(struct csq_db *db, struct csq_error *error)
 
     if (handle == NULL) {
         return SQLITE_OK;
+    }
+    while (!csq_list_empty(&db->sessions)) {
+        csq_session_close(csq_item(db->sessions.head.next, struct csq_session, open));
     }
     while (!csq_list_empty(&db->cursors)) {
         csq_cursor_reset(csq_item(db->cursors.head.next, struct csq_cursor, open), &db->cache);

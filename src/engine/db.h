@@ -15,6 +15,7 @@
 
 #include "engine/error.h"
 #include "engine/list.h"
+#include "engine/session.h"
 #include "engine/stmt.h"
 
 /* PEP 249 control as sqlite3.connect(autocommit=) names it. */
@@ -48,6 +49,7 @@ struct csq_db {
     } snapshot;        /* engine/snapshot.h */
     struct csq_list cursors;   /* open ones, by csq_cursor.open */
     struct csq_list blobs;     /* open ones, by csq_blob.open */
+    struct csq_list sessions;  /* open ones, by csq_session.open */
     const atomic_int *stop;    /* set by who no longer waits for the running job */
     bool stoppable;            /* stopping the running statement undoes nothing but it */
     bool reading;              /* the running statement only reads */
@@ -114,6 +116,13 @@ void csq_db_set_progress(struct csq_db *db, int (*progress)(void *), void *argum
 /* Keeps the argument of a handler, NULL: none, and releases the one before. */
 void csq_db_keep(struct csq_db *db, enum csq_handler handler, void *argument,
                  void (*release)(void *));
+
+/* Whether what waits in the running job, for something other than SQLite, is to give
+ * up: nobody waits for the job any more, or the process ends. */
+bool csq_db_is_given_up(const struct csq_db *db);
+
+/* Whether the running job is a callback's, made while SQLite runs a statement. */
+bool csq_db_is_within(const struct csq_db *db);
 
 /* Copies what other threads may read. Called after each job. */
 void csq_db_publish(struct csq_db *db);

@@ -11,8 +11,9 @@
 #     db: csqlite.Connection[tuple[int, str]] = csqlite.connect(path)
 #     async with db: ...                         (or: await db)
 
+import sys
 from asyncio import AbstractEventLoop, Future
-from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterable, Iterator
 from sqlite3 import Row
 from types import GenericAlias, TracebackType
 from typing import (
@@ -27,7 +28,7 @@ from typing import (
     type_check_only,
 )
 
-from _typeshed import MaybeNone, ReadableBuffer
+from _typeshed import MaybeNone, ReadableBuffer, structseq
 from typing_extensions import ParamSpec, Self, TypeAlias, TypeVar, disjoint_base
 
 from .context import Result
@@ -199,6 +200,27 @@ class Connection(Generic[_RowT]):
     async def getlimit(self, category: int, /) -> int: ...
     async def setconfig(self, op: int, enable: bool = True, /) -> None: ...
     async def getconfig(self, op: int, /) -> bool: ...
+    def session(self, name: str = "main", *, rowid: bool = False) -> Result[Session]: ...
+    @overload
+    async def apply_changeset(
+        self,
+        changeset: ReadableBuffer,
+        *,
+        filter: _TableFilter | None = None,
+        conflict: _ConflictHandler | int | None = None,
+        flags: int = 0,
+        rebase: Literal[False] = False,
+    ) -> None: ...
+    @overload
+    async def apply_changeset(
+        self,
+        changeset: ReadableBuffer,
+        *,
+        filter: _TableFilter | None = None,
+        conflict: _ConflictHandler | int | None = None,
+        flags: int = 0,
+        rebase: Literal[True],
+    ) -> bytes: ...
     def stop(self) -> Future[Any] | None: ...
     @property
     def in_transaction(self) -> bool: ...
@@ -341,6 +363,100 @@ class Blob:
     def __getitem__(self, key: slice, /) -> Request[bytes]: ...
 
 def complete_statement(statement: str) -> bool: ...
+
+# What a session records, and applying it. A handler may be a coroutine function.
+_TableFilter: TypeAlias = Callable[[str], object]
+_ConflictHandler: TypeAlias = Callable[[int, Change], int | Awaitable[int]]
+
+@final
+class Session:
+    async def attach(self, table: str | _TableFilter | None = None, /) -> None: ...
+    async def enabled(self, value: bool | None = None, /) -> bool: ...
+    async def indirect(self, value: bool | None = None, /) -> bool: ...
+    async def is_empty(self) -> bool: ...
+    async def memory_used(self) -> int: ...
+    async def changeset(self) -> bytes: ...
+    async def patchset(self) -> bytes: ...
+    async def diff(self, from_schema: str, table: str, /) -> None: ...
+    async def close(self) -> None: ...
+    async def __aenter__(self) -> Self: ...
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        tb: TracebackType | None,
+        /,
+    ) -> None: ...
+
+@final
+class NoChange:
+    def __bool__(self) -> Literal[False]: ...
+
+no_change: Final[NoChange]
+
+# A value is an int, a float, a str, bytes, None, or no_change.
+@final
+class Change(structseq[Any], tuple[Any, ...]):
+    if sys.version_info >= (3, 10):
+        __match_args__: Final = (
+            "table",
+            "op",
+            "opcode",
+            "old",
+            "new",
+            "primary_key",
+            "indirect",
+            "conflict",
+            "fk_conflicts",
+        )
+    @property
+    def table(self) -> str: ...
+    @property
+    def op(self) -> str: ...
+    @property
+    def opcode(self) -> int: ...
+    @property
+    def old(self) -> tuple[Any, ...] | None: ...
+    @property
+    def new(self) -> tuple[Any, ...] | None: ...
+    @property
+    def primary_key(self) -> tuple[bool, ...]: ...
+    @property
+    def indirect(self) -> bool: ...
+    @property
+    def conflict(self) -> tuple[Any, ...] | None: ...
+    @property
+    def fk_conflicts(self) -> int | None: ...
+
+@final
+class Changeset:
+    @classmethod
+    def iter(cls, changeset: ReadableBuffer, *, flags: int = 0) -> Iterator[Change]: ...
+    @classmethod
+    def invert(cls, changeset: ReadableBuffer, /) -> bytes: ...
+    @classmethod
+    def concat(cls, *changesets: ReadableBuffer) -> bytes: ...
+
+@final
+class Rebaser:
+    def __new__(cls) -> Self: ...
+    def configure(self, rebase: ReadableBuffer, /) -> None: ...
+    def rebase(self, changeset: ReadableBuffer, /) -> bytes: ...
+
+SQLITE_CHANGESET_DATA: Final = 1
+SQLITE_CHANGESET_NOTFOUND: Final = 2
+SQLITE_CHANGESET_CONFLICT: Final = 3
+SQLITE_CHANGESET_CONSTRAINT: Final = 4
+SQLITE_CHANGESET_FOREIGN_KEY: Final = 5
+SQLITE_CHANGESET_OMIT: Final = 0
+SQLITE_CHANGESET_REPLACE: Final = 1
+SQLITE_CHANGESET_ABORT: Final = 2
+SQLITE_CHANGESETSTART_INVERT: Final = 2
+SQLITE_CHANGESETAPPLY_NOSAVEPOINT: Final = 1
+SQLITE_CHANGESETAPPLY_INVERT: Final = 2
+SQLITE_CHANGESETAPPLY_IGNORENOOP: Final = 4
+SQLITE_CHANGESETAPPLY_FKNOACTION: Final = 8
+SQLITE_CHANGESETAPPLY_NOUPDATELOOP: Final = 16
 
 # Values of one type. A buffer is looked at first: its items are integers or doubles.
 @final

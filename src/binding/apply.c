@@ -1,0 +1,362 @@
+/* Applying a changeset. SQLite asks a filter which tables it may touch when it has
+ * changed others already, and takes no exception for an answer: so the filter is
+ * asked for all tables beforehand. The conflict handler is called in the middle; when
+ * it raises, SQLite is told to abort, and undoes what it has done. */
+
+#include "binding/session.h"
+
+#include "binding/args.h"
+#include "binding/change.h"
+#include "binding/changeset.h"
+#include "binding/convert.h"
+#include "binding/errors.h"
+#include "binding/visit.h"
+
+/* What a request keeps: arguments[0] is the changeset (bytes), [1] the filter, [2] the
+ * conflict handler; `number` the flags, and above them these. */
+enum {
+    FLAGS_MASK = 0xffff,
+    GIVE_REBASE = 1 << 16,
+    ANSWER_SHIFT = 20, /* what is answered to each conflict where there is no handler */
+};
+
+#ifdef SQLITE_ENABLE_SESSION
+
+struct application {
+    RequestObject *request;
+    struct csq_strip verdicts; /* what the filter has said */
+    bool foreign_keys;         /* the last conflict was that foreign keys are violated */
+};
+
+/* Keeps the current exception for whoever awaits. GIL held. */
+static void
+hold(RequestObject *request)
+{
+    if (request->held == NULL) {
+        request->held = compat_take_exception();
+    } else {
+        PyErr_Clear();
+    }
+}
+
+/* -- the filter --------------------------------------------------------------- */
+
+/* Asks the filter for a table. 0, 1, or -1 when it raises. */
+static int
+ask_filter(RequestObject *request, const char *table)
+{
+    struct visit visit;
+    PyObject *result;
+    int verdict = -1;
+
+    visit_enter(&visit, request->gate, &request->worker->db);
+    result = PyObject_CallFunction(request->arguments[1], "s", table);
+    result = visit_await(&visit, result);
+    if (result != NULL) {
+        verdict = PyObject_IsTrue(result);
+        Py_DECREF(result);
+    }
+    if (verdict < 0) {
+        hold(request);
+    }
+    visit_end(&visit);
+    return verdict;
+}
+
+/* Asks the filter for each table in the changeset, once. SQLITE_OK or the code in the
+ * job's error. What is malformed is for SQLite to say. */
+static int
+ask_for_all(struct application *application)
+{
+    RequestObject *request = application->request;
+    PyObject *data = request->arguments[0];
+    sqlite3_changeset_iter *changes = NULL;
+    struct csq_error *error = &request->job.error;
+    int verdict = 0;
+    bool room = true;
+
+    if (sqlite3changeset_start(&changes, (int)PyBytes_GET_SIZE(data), PyBytes_AS_STRING(data)) !=
+        SQLITE_OK) {
+        return SQLITE_OK;
+    }
+    while (verdict >= 0 && room && sqlite3changeset_next(changes) == SQLITE_ROW) {
+        const char *table = NULL;
+        int columns;
+        int op;
+
+        if (sqlite3changeset_op(changes, &table, &columns, &op, NULL) != SQLITE_OK ||
+            csq_session_verdict(&application->verdicts, table) >= 0) {
+            continue;
+        }
+        verdict = ask_filter(request, table);
+        room = csq_session_note(&application->verdicts, table, verdict > 0);
+    }
+    sqlite3changeset_finalize(changes);
+    if (verdict < 0) {
+        return csq_error_set(error, CSQ_RAISED, "the filter raised");
+    }
+    return room ? SQLITE_OK : csq_error_copy(error, NULL, SQLITE_NOMEM);
+}
+
+/* What SQLite calls for each table. */
+static int
+filter(void *argument, const char *table)
+{
+    const struct application *application = argument;
+
+    return application->request->arguments[1] == NULL ||
+           csq_session_verdict(&application->verdicts, table) > 0;
+}
+
+/* -- conflicts ---------------------------------------------------------------- */
+
+static bool
+may_replace(int reason)
+{
+    return reason == SQLITE_CHANGESET_DATA || reason == SQLITE_CHANGESET_CONFLICT;
+}
+
+/* Reads the answer of the handler, which it takes; NULL: it has raised. Negative with
+ * an exception. GIL held. */
+static int
+read_answer(struct module_state *state, PyObject *result, int reason)
+{
+    long answer = -1;
+
+    if (result == NULL) {
+        return -1;
+    }
+    if (!PyLong_Check(result)) {
+        PyErr_Format(PyExc_TypeError, "the conflict handler must give an int, not %.100s",
+                     Py_TYPE(result)->tp_name);
+    } else {
+        answer = PyLong_AsLong(result);
+        if (answer == -1 && PyErr_Occurred()) {
+            PyErr_Clear();
+        }
+        if (answer < SQLITE_CHANGESET_OMIT || answer > SQLITE_CHANGESET_ABORT) {
+            PyErr_SetString(PyExc_ValueError,
+                            "the conflict handler must give SQLITE_CHANGESET_OMIT, "
+                            "SQLITE_CHANGESET_REPLACE or SQLITE_CHANGESET_ABORT");
+            answer = -1;
+        } else if (answer == SQLITE_CHANGESET_REPLACE && !may_replace(reason)) {
+            PyErr_SetString(state->ProgrammingError,
+                            "SQLITE_CHANGESET_REPLACE is an answer to SQLITE_CHANGESET_DATA and "
+                            "SQLITE_CHANGESET_CONFLICT only");
+            answer = -1;
+        }
+    }
+    Py_DECREF(result);
+    return (int)answer;
+}
+
+/* What SQLite calls for each conflict. */
+static int
+conflict(void *argument, int reason, sqlite3_changeset_iter *changes)
+{
+    struct application *application = argument;
+    RequestObject *request = application->request;
+    struct module_state *state = ((ConnectionObject *)request->owner)->state;
+    struct visit visit;
+    PyObject *change;
+    PyObject *result = NULL;
+    int answer = (int)(request->number >> ANSWER_SHIFT);
+
+    application->foreign_keys = reason == SQLITE_CHANGESET_FOREIGN_KEY;
+    if (request->arguments[2] == NULL) {
+        return answer == SQLITE_CHANGESET_REPLACE && !may_replace(reason) ? SQLITE_CHANGESET_OMIT
+                                                                          : answer;
+    }
+    visit_enter(&visit, request->gate, &request->worker->db);
+    change = change_new(state, changes, reason);
+    if (change != NULL) {
+        result = PyObject_CallFunction(request->arguments[2], "iO", reason, change);
+        result = visit_await(&visit, result);
+    }
+    answer = read_answer(state, result, reason);
+    if (answer < 0) {
+        hold(request);
+        answer = SQLITE_CHANGESET_ABORT;
+    }
+    Py_XDECREF(change);
+    visit_end(&visit);
+    return answer;
+}
+
+/* -- the job ------------------------------------------------------------------ */
+
+/* Tells what the changeset could not be applied for. */
+static int
+fail(const struct application *application, sqlite3 *handle, int rc)
+{
+    struct csq_error *error = &application->request->job.error;
+
+    if (application->request->held != NULL) {
+        return csq_error_set(error, CSQ_RAISED, "the conflict handler raised");
+    }
+    if (rc == SQLITE_ABORT) {
+        return csq_error_set(error, rc, "a conflict has aborted the changeset");
+    }
+    if ((rc & 0xff) == SQLITE_CONSTRAINT && application->foreign_keys) {
+        return csq_error_set(error, SQLITE_CONSTRAINT, "the changeset violates foreign keys");
+    }
+    if (rc == SQLITE_CORRUPT && (sqlite3_errcode(handle) & 0xff) != SQLITE_CORRUPT) {
+        return csq_error_set(error, rc, "malformed changeset");
+    }
+    return csq_error_copy(error, handle, rc);
+}
+
+static int
+apply(struct csq_job *job, sqlite3 *handle)
+{
+    RequestObject *request = csq_item(job, RequestObject, job);
+    PyObject *data = request->arguments[0];
+    struct application application = {.request = request};
+    bool rebase = (request->number & GIVE_REBASE) != 0;
+    void *output = NULL;
+    int size = 0;
+    int rc = SQLITE_OK;
+
+    if (csq_db_is_within(&request->worker->db)) {
+        return csq_error_set(&job->error, CSQ_USAGE,
+                             "A changeset cannot be applied within a callback.");
+    }
+    csq_strip_init(&application.verdicts);
+    if (request->arguments[1] != NULL) {
+        rc = ask_for_all(&application);
+    }
+    if (rc == SQLITE_OK) {
+        rc = sqlite3changeset_apply_v2(handle, (int)PyBytes_GET_SIZE(data),
+                                       PyBytes_AS_STRING(data), filter, conflict, &application,
+                                       rebase ? &output : NULL, rebase ? &size : NULL,
+                                       (int)(request->number & FLAGS_MASK));
+        rc = rc == SQLITE_OK ? rc : fail(&application, handle, rc);
+    }
+    if (rc == SQLITE_OK && rebase && !csq_strip_put_blob(&job->up, output, (size_t)size)) {
+        rc = csq_error_copy(&job->error, NULL, SQLITE_NOMEM);
+    }
+    sqlite3_free(output);
+    csq_strip_clear(&application.verdicts);
+    return rc;
+}
+
+#else
+
+static int
+apply(struct csq_job *job, sqlite3 *handle)
+{
+    (void)handle;
+    return csq_error_set(&job->error, SQLITE_ERROR, "this SQLite has no sessions");
+}
+
+#endif
+
+static enum request_answer
+apply_unpack(RequestObject *request, int64_t deadline)
+{
+    ConnectionObject *self = (ConnectionObject *)request->owner;
+    struct csq_reader reader = {NULL, NULL};
+    const struct csq_cell *cell;
+
+    (void)deadline;
+    if (errors_check(self->state, request) < 0) {
+        return REQUEST_FAILED;
+    }
+    cell = csq_strip_read(&request->job.up, &reader);
+    request->result = cell == NULL
+                          ? Py_NewRef(Py_None)
+                          : PyBytes_FromStringAndSize(cell->value.bytes, (Py_ssize_t)cell->size);
+    return request->result == NULL ? REQUEST_FAILED : REQUEST_READY;
+}
+
+/* Reads how conflicts are answered: *handler is borrowed, or NULL with *answer. */
+static int
+take_conflict(PyObject *value, PyObject **handler, long *answer)
+{
+    *handler = NULL;
+    *answer = 2; /* SQLITE_CHANGESET_ABORT */
+    if (value == NULL || value == Py_None) {
+        return 0;
+    }
+    if (PyLong_Check(value)) {
+        *answer = PyLong_AsLong(value);
+        if (*answer == -1 && PyErr_Occurred()) {
+            PyErr_Clear();
+        }
+        if (*answer < 0 || *answer > 2) {
+            PyErr_SetString(PyExc_ValueError,
+                            "conflict must be SQLITE_CHANGESET_OMIT, SQLITE_CHANGESET_REPLACE or "
+                            "SQLITE_CHANGESET_ABORT");
+            return -1;
+        }
+        return 0;
+    }
+    if (!PyCallable_Check(value)) {
+        PyErr_SetString(PyExc_TypeError, "conflict must be callable, or one of its answers");
+        return -1;
+    }
+    *handler = value;
+    return 0;
+}
+
+/* Reads the flags and whether a rebase buffer is wanted. Negative with an exception. */
+static long
+take_flags(PyObject *flags, PyObject *rebase)
+{
+    long number = flags == NULL ? 0 : PyLong_AsLong(flags);
+    int wanted = rebase == NULL ? 0 : PyObject_IsTrue(rebase);
+
+    if ((number == -1 && PyErr_Occurred()) || wanted < 0) {
+        return -1;
+    }
+    if (number < 0 || number > FLAGS_MASK) {
+        PyErr_SetString(PyExc_ValueError, "no such flags");
+        return -1;
+    }
+    return number | (wanted ? GIVE_REBASE : 0);
+}
+
+PyObject *
+session_apply(ConnectionObject *self, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
+{
+    static const char *const names[] = {"changeset", "filter", "conflict", "flags", "rebase"};
+    static const struct args_spec spec = {"apply_changeset", 5, 1, 1, names};
+    static const struct request_hooks hooks = {.name = "Connection.apply_changeset",
+                                               .pack = connection_simple_pack,
+                                               .unpack = apply_unpack};
+    RequestObject *request;
+    PyObject *values[5];
+    PyObject *handler;
+    PyObject *data;
+    long answer;
+    long number;
+
+    if (session_check(self, "apply_changeset") < 0 ||
+        args_parse(&spec, args, nargs, kwnames, values) < 0 ||
+        take_conflict(values[2], &handler, &answer) < 0) {
+        return NULL;
+    }
+    if (values[1] != NULL && values[1] != Py_None && !PyCallable_Check(values[1])) {
+        PyErr_SetString(PyExc_TypeError, "filter must be callable");
+        return NULL;
+    }
+    number = take_flags(values[3], values[4]);
+    data = number < 0 ? NULL : changeset_bytes(values[0]);
+    if (data == NULL) {
+        return NULL;
+    }
+    request = connection_request(self, &hooks, CSQ_APPLY, NULL);
+    if (request == NULL) {
+        Py_DECREF(data);
+        return NULL;
+    }
+    if (self->gate != NULL) {
+        self->gate->used = true;
+    }
+    request->job.with.host.run = apply;
+    request->arguments[0] = data;
+    request->arguments[1] = values[1] == Py_None ? NULL : Py_XNewRef(values[1]);
+    request->arguments[2] = Py_XNewRef(handler);
+    request->number = (Py_ssize_t)(number | answer << ANSWER_SHIFT);
+    return (PyObject *)request;
+}

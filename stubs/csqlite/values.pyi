@@ -1,3 +1,0 @@
-from collections.abc import Sized
-
-def placeholders(values: int | Sized) -> str: ...
