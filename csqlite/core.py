@@ -8,11 +8,11 @@ import asyncio
 import logging
 import os
 import sqlite3
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from typing import TYPE_CHECKING, Any, Callable, Literal as _Literal, Optional, TypeVar, Union
 from warnings import warn
 
-from . import _csqlite, backup, foreign, worker
+from . import _csqlite, backup, foreign, tables, worker
 from .cursor import Cursor
 
 if TYPE_CHECKING:
@@ -209,6 +209,46 @@ class Connection(_csqlite.Connection):
                 yield line
         finally:
             await cursor.close()
+
+    async def create_module(
+        self,
+        name: str,
+        source: Any,
+        columns: Optional["tables.Columns"] = None,
+        *,
+        parameters: Optional[Iterable[str]] = None,
+        directonly: bool = False,
+    ) -> None:
+        """Let SQL read rows from Python: SELECT * FROM name, or FROM name(1, 2).
+
+        source: a callable that is given SQL's arguments and returns an iterable or an
+        asynchronous iterable of rows (so a generator function of either kind, or a coroutine
+        function that returns a list), or such an iterable itself; a class with a method rows()
+        and, if it can be written to, insert(), update() and delete(), of which CREATE VIRTUAL
+        TABLE t USING name(...) makes more tables; None removes the module.
+        columns: their names, or (name, type), or a dict of types; by default `source.columns`.
+        parameters: names of SQL's arguments, by default those of the callable's.
+        directonly: not in views and triggers, SQLITE_VTAB_DIRECTONLY.
+
+        A row is a sequence of values, a dict by names, or the value itself of a table with one
+        column. Values are those that a user function may return. What is synchronous runs on
+        the worker, what is asynchronous on the loop of the awaiting task; an exception makes
+        the statement fail with OperationalError and its text. Some rows more than SQL reads may
+        be asked for.
+
+        Raises TypeError or ValueError for a source or columns that make no table,
+        NotSupportedError for a foreign connection. sqlite3_create_module_v2(); simpler than
+        apsw's create_module(), and as its make_virtual_module().
+        """
+        if self._foreign is not None:
+            raise sqlite3.NotSupportedError(
+                "create_module() is not there for the connection of another module"
+            )
+        if source is None:
+            await self._create_module(name, None, tables.EPONYMOUS)
+        else:
+            connect, kind = tables.connector(source, columns, parameters, directonly)
+            await self._create_module(name, connect, kind)
 
     # What follows is private in name and used all the same; see docs/compat.md.
 

@@ -23,7 +23,7 @@ ORDER = {
         ("alloc",),
         ("array",),
         ("error", "cells", "columns"),
-        ("stmt", "flow"),
+        ("stmt", "flow", "vtable"),
         ("dump",),
         ("cursor", "blob", "session"),
         ("db",),

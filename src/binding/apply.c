@@ -51,7 +51,7 @@ ask_filter(RequestObject *request, const char *table)
 
     visit_enter(&visit, request->gate, &request->worker->db);
     result = PyObject_CallFunction(request->arguments[1], "s", table);
-    result = visit_await(&visit, result);
+    result = visit_await(&request->worker->db, result);
     if (result != NULL) {
         verdict = PyObject_IsTrue(result);
         Py_DECREF(result);
@@ -171,7 +171,7 @@ conflict(void *argument, int reason, sqlite3_changeset_iter *changes)
     change = change_new(state, changes, reason);
     if (change != NULL) {
         result = PyObject_CallFunction(request->arguments[2], "iO", reason, change);
-        result = visit_await(&visit, result);
+        result = visit_await(&request->worker->db, result);
     }
     answer = read_answer(state, result, reason);
     if (answer < 0) {

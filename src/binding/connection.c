@@ -17,6 +17,7 @@
 #include "binding/serialize.h"
 #include "binding/session.h"
 #include "binding/settings.h"
+#include "binding/vtable.h"
 #include "bridge/direct.h"
 
 /* -- what other files need ---------------------------------------------------- */
@@ -649,7 +650,7 @@ connection_init_type(struct module_state *state, PyObject *module)
 {
     PyMethodDef *const others[] = {
         blob_methods,      callbacks_methods, functions_methods, extensions_methods,
-        serialize_methods, session_methods,   settings_methods,
+        serialize_methods, session_methods,   settings_methods,  vtable_methods,
     };
 
     state->connection_type =

@@ -181,6 +181,24 @@ put_plain(struct module_state *state, struct csq_strip *strip, PyObject *value, 
     return PUT_POISON;
 }
 
+int
+convert_cell(struct module_state *state, struct csq_strip *strip, PyObject *value)
+{
+    enum put put;
+
+    if (value != Py_None && !PyLong_Check(value) && !PyFloat_Check(value) &&
+        !PyUnicode_Check(value) && !PyObject_CheckBuffer(value)) {
+        PyErr_Format(PyExc_TypeError, "a value of type '%.100s' is not supported",
+                     Py_TYPE(value)->tp_name);
+        return -1;
+    }
+    put = put_plain(state, strip, value, 0);
+    if (put == PUT_FAILED) {
+        PyErr_NoMemory();
+    }
+    return put == PUT_DONE ? 0 : -1;
+}
+
 static bool
 is_plain(PyObject *value)
 {

@@ -21,6 +21,10 @@ void convert_begin(struct module_state *state);
 int convert_parameters(struct module_state *state, struct csq_strip *strip, PyObject *sql,
                        PyObject *parameters, PyObject **held);
 
+/* Puts a value of a row that Python gives to SQLite: those that a user function may
+ * return. 0, or -1 with an exception, and nothing was put. */
+int convert_cell(struct module_state *state, struct csq_strip *strip, PyObject *value);
+
 /* Lends the UTF-8 of `sql`, which must be a str without NUL characters; NULL with
  * an exception. `method` and `argument` are for the message. */
 const char *convert_sql(struct module_state *state, PyObject *sql, const char *method,

@@ -77,7 +77,7 @@ ask_filter(struct recording *recording, const char *table)
 
     visit_enter(&visit, recording->gate, &recording->worker->db);
     callable = Py_NewRef(recording->filter);
-    result = visit_await(&visit, PyObject_CallFunction(callable, "s", table));
+    result = visit_await(&recording->worker->db, PyObject_CallFunction(callable, "s", table));
     if (result != NULL) {
         wanted = PyObject_IsTrue(result);
         Py_DECREF(result);

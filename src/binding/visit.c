@@ -112,9 +112,9 @@ visit_call(struct visit *visit, PyObject *callable, PyObject **arguments, size_t
 }
 
 PyObject *
-visit_await(struct visit *visit, PyObject *result)
+visit_await(struct csq_db *db, PyObject *result)
 {
-    RequestObject *request = visit->db->context;
+    RequestObject *request = db->context;
 
     if (result == NULL || request == NULL || !await_is_for(result)) {
         return result;
@@ -135,11 +135,10 @@ take(struct visit *visit)
     return exception;
 }
 
-/* Takes an exception (or NULL) for the request whose statement runs. */
-static void
-keep(struct visit *visit, PyObject *exception)
+void
+visit_keep(struct csq_db *db, PyObject *exception)
 {
-    RequestObject *request = visit->db->context;
+    RequestObject *request = db->context;
 
     if (exception != NULL && request != NULL && request->raised == NULL) {
         request->raised = exception;
@@ -151,7 +150,7 @@ keep(struct visit *visit, PyObject *exception)
 void
 visit_fail(struct visit *visit)
 {
-    keep(visit, take(visit));
+    visit_keep(visit->db, take(visit));
 }
 
 void
@@ -160,7 +159,7 @@ visit_raise(struct visit *visit)
     PyObject *exception = compat_take_exception();
 
     visit->db->raised = exception != NULL && visit->db->context != NULL;
-    keep(visit, exception);
+    visit_keep(visit->db, exception);
 }
 
 void

@@ -60,9 +60,9 @@ void visit_begin(struct visit *visit, const struct callback *callback);
  * `state` and `callable` are NULL then, so only visit_await() and visit_end() may follow. */
 void visit_enter(struct visit *visit, struct gate *gate, struct csq_db *db);
 
-/* Gives what `result`, which is taken, comes to: awaited if it can be. `result` may be
- * NULL, with an exception. */
-PyObject *visit_await(struct visit *visit, PyObject *result);
+/* On a visit. Gives what `result`, which is taken, comes to: awaited if it can be.
+ * `result` may be NULL, with an exception. */
+PyObject *visit_await(struct csq_db *db, PyObject *result);
 
 /* Gives it back. No exception may be set. */
 void visit_end(struct visit *visit);
@@ -70,6 +70,9 @@ void visit_end(struct visit *visit);
 /* Gives callable(*arguments), awaited if it can be; NULL with an exception.
  * arguments[-1] may be written to. */
 PyObject *visit_call(struct visit *visit, PyObject *callable, PyObject **arguments, size_t count);
+
+/* On a visit. Takes an exception, or NULL, for what the running statement raises. */
+void visit_keep(struct csq_db *db, PyObject *exception);
 
 /* Takes the current exception (or none) as why the statement fails: the first of them
  * becomes the __cause__ of what is raised. */

@@ -49,12 +49,6 @@ is_stopped(const struct csq_db *db)
 }
 
 bool
-csq_db_is_given_up(const struct csq_db *db)
-{
-    return (db->stop != NULL && atomic_load(db->stop)) || atomic_load(&db->quitting);
-}
-
-bool
 csq_db_is_within(const struct csq_db *db)
 {
     return db->running > 1;

@@ -82,6 +82,13 @@ csq_cache_clear(struct csq_cache *cache)
     }
 }
 
+void
+csq_cache_renew(struct csq_cache *cache)
+{
+    csq_cache_clear(cache);
+    cache->generation++;
+}
+
 /* Copies what SQLite says of the statement it has just prepared. */
 static bool
 describe(struct csq_stmt *stmt)
@@ -158,6 +165,7 @@ csq_stmt_get(struct csq_cache *cache, sqlite3 *db, const char *sql, size_t size,
     stmt = prepare(db, sql, size, cache->limit > 0, error);
     if (stmt != NULL) {
         stmt->hash = hash;
+        stmt->generation = cache->generation;
     }
     return stmt;
 }
@@ -168,7 +176,7 @@ csq_stmt_put(struct csq_cache *cache, struct csq_stmt *stmt)
     struct csq_stmt **place = &cache->buckets[stmt->hash % CSQ_CACHE_BUCKETS];
 
     sqlite3_reset(stmt->handle);
-    if (cache->limit <= 0) {
+    if (cache->limit <= 0 || stmt->generation != cache->generation) {
         stmt_free(stmt);
         return;
     }

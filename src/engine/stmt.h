@@ -30,6 +30,7 @@ struct csq_stmt {
     bool dml;                    /* INSERT, UPDATE, DELETE or REPLACE */
     bool readonly;               /* sqlite3_stmt_readonly() */
     bool query;                  /* it only reads tables: no PRAGMA, no EXPLAIN */
+    unsigned generation;         /* of the cache, when it was prepared */
 };
 
 struct csq_cache {
@@ -37,12 +38,17 @@ struct csq_cache {
     struct csq_stmt *buckets[CSQ_CACHE_BUCKETS];
     int count;
     int limit; /* 0: keeps nothing */
+    unsigned generation;
 };
 
 void csq_cache_init(struct csq_cache *cache, int limit);
 
 /* Finalizes what the cache holds. */
 void csq_cache_clear(struct csq_cache *cache);
+
+/* Finalizes what the cache holds, and later what is in use now, once that is put back:
+ * something has changed that prepared statements go on without. */
+void csq_cache_renew(struct csq_cache *cache);
 
 /* Gives the statement for `sql` (`size` bytes, then a 0), prepared if need be;
  * NULL with `error` set. Statements are prepared for keeping

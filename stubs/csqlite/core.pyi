@@ -1,7 +1,7 @@
 import asyncio
 import logging
 import sqlite3 as sqlite3
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from threading import Thread
 from typing import Any, Literal, Protocol, type_check_only
 
@@ -57,6 +57,16 @@ class Connection(_csqlite.Connection[_RowT]):
     ) -> None: ...
     # `filter` is a LIKE pattern for the names of objects.
     def iterdump(self, *, filter: str | None = None) -> AsyncIterator[str]: ...
+    # A source is anything that gives rows; what gives none is told so at run time.
+    async def create_module(
+        self,
+        name: str,
+        source: object,
+        columns: Mapping[str, str] | Iterable[str | tuple[str, str]] | None = None,
+        *,
+        parameters: Iterable[str] | None = None,
+        directonly: bool = False,
+    ) -> None: ...
     # Private in name, used by ORMs and pools; more of it is in _csqlite.pyi.
     @property
     def _thread(self) -> Thread: ...

@@ -144,6 +144,27 @@ test_no_cache(void)
     }
 }
 
+/* What was prepared before is prepared anew, also what was in use meanwhile. */
+static void
+test_renew(void)
+{
+    struct bench bench;
+    struct csq_stmt *used;
+
+    set_up(&bench, 8);
+    used = get(&bench, "SELECT 1");
+    visit(&bench, "SELECT 2");
+    CHECK(bench.cache.count == 1);
+    csq_cache_renew(&bench.cache);
+    CHECK(bench.cache.count == 0);
+    CHECK(sqlite3_step(used->handle) == SQLITE_ROW);
+    csq_stmt_put(&bench.cache, used);
+    CHECK(bench.cache.count == 0 && sqlite3_next_stmt(bench.db, NULL) == NULL);
+    visit(&bench, "SELECT 1");
+    CHECK(bench.cache.count == 1);
+    tear_down(&bench);
+}
+
 static void
 test_kinds(void)
 {
@@ -474,13 +495,11 @@ int
 main(int argc, char **argv)
 {
     static const struct harness_test tests[] = {
-        {"lru", test_lru},       {"many", test_many},
-        {"twice", test_twice},   {"no_cache", test_no_cache},
-        {"kinds", test_kinds},   {"refused", test_refused},
-        {"schema", test_schema}, {"values", test_values},
-        {"named", test_named},   {"positions", test_positions},
-        {"poison", test_poison}, {"rows", test_rows},
-        {"texts", test_texts},   {"zeroblob", test_zeroblob},
+        {"lru", test_lru},           {"many", test_many},           {"twice", test_twice},
+        {"no_cache", test_no_cache}, {"renew", test_renew},         {"kinds", test_kinds},
+        {"refused", test_refused},   {"schema", test_schema},       {"values", test_values},
+        {"named", test_named},       {"positions", test_positions}, {"poison", test_poison},
+        {"rows", test_rows},         {"texts", test_texts},         {"zeroblob", test_zeroblob},
     };
 
     sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 1); /* for the limit of test_zeroblob() */
