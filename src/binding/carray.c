@@ -1,7 +1,7 @@
 /* The values are copied when the object is made. They could be read where they lie, but
  * then whoever changes them would race with the worker, and a buffer would have to be
- * let go of on a thread that holds the GIL. Copying a million integers takes about a
- * millisecond. */
+ * let go of on a thread that holds the GIL. Copying a million integers takes some
+ * milliseconds. */
 
 #include "binding/carray.h"
 

@@ -117,10 +117,6 @@ void csq_db_set_progress(struct csq_db *db, int (*progress)(void *), void *argum
 void csq_db_keep(struct csq_db *db, enum csq_handler handler, void *argument,
                  void (*release)(void *));
 
-/* Whether what waits in the running job, for something other than SQLite, is to give
- * up: nobody waits for the job any more, or the process ends. */
-bool csq_db_is_given_up(const struct csq_db *db);
-
 /* Whether the running job is a callback's, made while SQLite runs a statement. */
 bool csq_db_is_within(const struct csq_db *db);
 
