@@ -21,7 +21,24 @@ def has_sessions():
     return True
 
 
-pytestmark = pytest.mark.skipif(not has_sessions(), reason="this SQLite has no sessions")
+@pytest.fixture(autouse=True)
+def needs_sessions(request):
+    if not has_sessions() and request.node.name != "test_without_sessions_there_is_a_clear_answer":
+        pytest.skip("this SQLite has no sessions")
+
+
+@pytest.mark.skipif(has_sessions(), reason="this SQLite has sessions")
+async def test_without_sessions_there_is_a_clear_answer(db):
+    for call in (
+        db.session,
+        lambda: db.apply_changeset(b""),
+        lambda: Changeset.iter(b""),
+        lambda: Changeset.invert(b""),
+        csqlite.Rebaser,
+    ):
+        with pytest.raises(csqlite.NotSupportedError, match="an SQLite without sessions"):
+            call()
+
 
 SCHEMA = """
     CREATE TABLE person (id INTEGER PRIMARY KEY, name TEXT, age REAL);

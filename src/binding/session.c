@@ -28,6 +28,8 @@ session_check(ConnectionObject *self, const char *method)
     return changeset_check(self->state);
 }
 
+#ifdef SQLITE_ENABLE_SESSION
+
 /* -- what all methods have in common ------------------------------------------ */
 
 typedef int (*session_function)(struct csq_job *job, sqlite3 *handle);
@@ -82,8 +84,6 @@ session_unpack_bool(RequestObject *request, int64_t deadline)
               PyBool_FromLong(request->result != NULL && PyObject_IsTrue(request->result) == 1));
     return REQUEST_READY;
 }
-
-#ifdef SQLITE_ENABLE_SESSION
 
 /* -- opening and closing ------------------------------------------------------- */
 

@@ -9,7 +9,7 @@
 
 struct table {
     sqlite3_vtab base;
-    const struct csq_module *module;
+    struct csq_module *module;
     void *source;
     int columns;
     int parameters;
@@ -45,6 +45,17 @@ fail(sqlite3_vtab *vtab, int rc, char *message)
     return rc;
 }
 
+/* Takes a reference. `module` is a struct csq_module *. */
+static void
+module_put(void *module)
+{
+    struct csq_module *counted = module;
+
+    if (--counted->references == 0) {
+        counted->hooks->release(counted);
+    }
+}
+
 /* -- tables ------------------------------------------------------------------- */
 
 static int
@@ -53,6 +64,7 @@ x_disconnect(sqlite3_vtab *vtab)
     struct table *table = (struct table *)vtab;
 
     table->module->hooks->disconnect(table->source);
+    module_put(table->module);
     sqlite3_free(table);
     return SQLITE_OK;
 }
@@ -76,6 +88,7 @@ x_connect(sqlite3 *db, void *module, int count, const char *const *arguments, sq
         return rc;
     }
     table->module = module;
+    table->module->references++;
     table->columns = shape.columns;
     table->parameters = shape.parameters;
     table->rowid = shape.rowid;
@@ -341,12 +354,6 @@ x_update(sqlite3_vtab *vtab, int count, sqlite3_value **values, sqlite3_int64 *r
 
 /* -- registering -------------------------------------------------------------- */
 
-static void
-release(void *module)
-{
-    ((struct csq_module *)module)->hooks->release(module);
-}
-
 int
 csq_vtable_register(sqlite3 *db, const char *name, enum csq_vtable_kind kind,
                     struct csq_module *module)
@@ -394,5 +401,6 @@ csq_vtable_register(sqlite3 *db, const char *name, enum csq_vtable_kind kind,
     if (module == NULL) {
         return sqlite3_create_module_v2(db, name, NULL, NULL, NULL);
     }
-    return sqlite3_create_module_v2(db, name, &kinds[kind], module, release);
+    module->references = 1;
+    return sqlite3_create_module_v2(db, name, &kinds[kind], module, module_put);
 }

@@ -69,6 +69,7 @@ enum csq_vtable_kind {
 /* Begins what a module's own structure begins with. */
 struct csq_module {
     const struct csq_vtable_hooks *hooks;
+    int references; /* SQLite's, and each table's: SQLite 3.40 lets go of the module first */
 };
 
 /* Registers `module`, which it takes also when it fails; NULL: removes what has the
