@@ -24,11 +24,21 @@ no_change_bool(PyObject *self)
     return 0;
 }
 
+/* The module's state holds it, and its type holds the module: a cycle that only a
+ * tracked object shows. */
+static int
+no_change_traverse(PyObject *self, visitproc visit, void *arg)
+{
+    COMPAT_VISIT_TYPE(self);
+    return 0;
+}
+
 static void
 no_change_dealloc(PyObject *self)
 {
     PyTypeObject *type = Py_TYPE(self);
 
+    PyObject_GC_UnTrack(self);
     type->tp_free(self);
     Py_DECREF(type);
 }
@@ -38,17 +48,15 @@ PyDoc_STRVAR(
     "The value of a column that an UPDATE has not changed, in a Change: csqlite.no_change.");
 
 static PyType_Slot no_change_slots[] = {
-    {Py_tp_doc, (void *)no_change_doc},
-    {Py_tp_repr, no_change_repr},
-    {Py_nb_bool, no_change_bool},
-    {Py_tp_dealloc, no_change_dealloc},
-    {0, NULL},
+    {Py_tp_doc, (void *)no_change_doc}, {Py_tp_repr, no_change_repr},
+    {Py_nb_bool, no_change_bool},       {Py_tp_traverse, no_change_traverse},
+    {Py_tp_dealloc, no_change_dealloc}, {0, NULL},
 };
 
 static PyType_Spec no_change_spec = {
     .name = "csqlite._csqlite.NoChange",
     .basicsize = sizeof(PyObject),
-    .flags = Py_TPFLAGS_DEFAULT,
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC,
     .slots = no_change_slots,
 };
 

@@ -40,6 +40,16 @@ module_state_of_type(PyTypeObject *type)
 }
 
 PyObject *
+module_attribute(PyObject *object, const char *name)
+{
+    PyObject *interned = PyUnicode_InternFromString(name);
+    PyObject *attribute = interned == NULL ? NULL : PyObject_GetAttr(object, interned);
+
+    Py_XDECREF(interned);
+    return attribute;
+}
+
+PyObject *
 module_import(const char *module, const char *name)
 {
     PyObject *imported = PyImport_ImportModule(module);
@@ -48,7 +58,7 @@ module_import(const char *module, const char *name)
     if (imported == NULL) {
         return NULL;
     }
-    attribute = PyObject_GetAttrString(imported, name);
+    attribute = module_attribute(imported, name);
     Py_DECREF(imported);
     return attribute;
 }
@@ -325,6 +335,7 @@ module_traverse(PyObject *module, visitproc visit, void *arg)
     Py_VISIT(state->handle_type);
     Py_VISIT(state->adapters);
     Py_VISIT(state->converters);
+    Py_VISIT(state->no_change);
     Py_VISIT(state->row_cursors);
     return bridge_traverse(&state->bridge, visit, arg);
 }

@@ -52,6 +52,10 @@ void module_see_off(struct module_state *state, struct csq_worker *worker);
 /* The state of the module that defines `type`, or NULL with TypeError. */
 struct module_state *module_state_of_type(PyTypeObject *type);
 
+/* Gives an attribute, by a name that is interned: the interpreter's cache of attributes
+ * keeps each str that it was asked with. NULL with an exception. */
+PyObject *module_attribute(PyObject *object, const char *name);
+
 /* Imports `name` from the Python module `module`. NULL with an exception. */
 PyObject *module_import(const char *module, const char *name);
 

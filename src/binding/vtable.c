@@ -107,7 +107,7 @@ texts(const char *const *arguments, int count)
 static int
 read_shape(struct table *table, struct csq_shape *shape)
 {
-    PyObject *description = PyObject_GetAttrString(table->object, "description");
+    PyObject *description = module_attribute(table->object, "description");
     const char *sql;
     int rc = -1;
 
@@ -150,7 +150,7 @@ make_table(struct module *module, const char *const *arguments, int count,
         table->object =
             visit_await(&module->worker->db, PyObject_Call(module->connect, all, NULL));
         if (table->object != NULL) {
-            table->scan = PyObject_GetAttrString(table->object, "scan");
+            table->scan = module_attribute(table->object, "scan");
         }
         rc = table->scan == NULL ? -1 : read_shape(table, shape);
     }
@@ -462,24 +462,23 @@ row_of(const struct table *table, const struct csq_change *change)
 static PyObject *
 call_method(const struct table *table, const struct csq_change *change)
 {
+    static const char *const names[] = {
+        [CSQ_DELETE] = "delete", [CSQ_INSERT] = "insert", [CSQ_UPDATE] = "update"};
+    PyObject *method = module_attribute(table->object, names[change->kind]);
     PyObject *rowid = change->kind == CSQ_INSERT ? NULL : convert_value(change->rowid);
     PyObject *target = change->kind == CSQ_DELETE ? NULL : convert_value(change->new_rowid);
     PyObject *row = change->kind == CSQ_DELETE ? NULL : row_of(table, change);
     PyObject *result = NULL;
 
     if (!PyErr_Occurred()) {
-        switch (change->kind) {
-        case CSQ_DELETE:
-            result = PyObject_CallMethod(table->object, "delete", "O", rowid);
-            break;
-        case CSQ_INSERT:
-            result = PyObject_CallMethod(table->object, "insert", "OO", target, row);
-            break;
-        case CSQ_UPDATE:
-            result = PyObject_CallMethod(table->object, "update", "OOO", rowid, target, row);
-            break;
-        }
+        PyObject *first = change->kind == CSQ_INSERT ? target : rowid;
+        PyObject *second = change->kind == CSQ_INSERT ? row : target;
+
+        /* The list of arguments ends with the first that there is not. */
+        result = PyObject_CallFunctionObjArgs(method, first, second,
+                                              change->kind == CSQ_UPDATE ? row : NULL, NULL);
     }
+    Py_XDECREF(method);
     Py_XDECREF(rowid);
     Py_XDECREF(target);
     Py_XDECREF(row);

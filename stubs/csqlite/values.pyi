@@ -1,0 +1,3 @@
+from collections.abc import Sized
+
+def placeholders(values: int | Sized) -> str: ...
