@@ -307,7 +307,7 @@ async def test_an_async_source_fails_where_no_task_awaits():
 
     async with csqlite.connect(":memory:", check_same_thread=False) as db:
         await db.create_module("m", source, ["a"])
-        with pytest.raises(csqlite.OperationalError, match="only for a task that awaits"):
+        with pytest.raises(csqlite.OperationalError, match="needs an event loop"):
             db._conn.execute("SELECT * FROM m")
 
 
@@ -855,3 +855,26 @@ async def test_foreign_connections_have_no_modules():
     async with csqlite.Connection(lambda: sqlite3.connect(":memory:"), 64) as db:
         with pytest.raises(csqlite.NotSupportedError, match="create_module\\(\\) is not there"):
             await db.create_module("m", [1], ["a"])
+
+
+async def test_what_a_source_raises_is_the_cause_of_what_the_statement_raises(db):
+    error = LookupError("lost")
+
+    def source():
+        yield 1
+        raise error
+
+    await db.create_module("m", source, ["a"])
+    with pytest.raises(csqlite.OperationalError, match="LookupError: lost") as raised:
+        await db.execute_fetchall("SELECT * FROM m")
+    assert raised.value.__cause__ is error
+
+
+async def test_an_async_source_that_awaits_its_own_connection_is_refused(db):
+    async def source():
+        async with db.execute("SELECT 1") as cursor:
+            yield await cursor.fetchone()
+
+    await db.create_module("m", source, ["a"])
+    with pytest.raises(csqlite.OperationalError, match="cannot await its own connection"):
+        await asyncio.wait_for(db.execute_fetchall("SELECT * FROM m"), 20)

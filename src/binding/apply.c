@@ -32,8 +32,8 @@ struct application {
 static void
 hold(RequestObject *request)
 {
-    if (request->held == NULL) {
-        request->held = compat_take_exception();
+    if (request->raised == NULL) {
+        request->raised = compat_take_exception();
     } else {
         PyErr_Clear();
     }
@@ -191,7 +191,7 @@ fail(const struct application *application, sqlite3 *handle, int rc)
 {
     struct csq_error *error = &application->request->job.error;
 
-    if (application->request->held != NULL) {
+    if (application->request->raised != NULL) {
         return csq_error_set(error, CSQ_RAISED, "the conflict handler raised");
     }
     if (rc == SQLITE_ABORT) {

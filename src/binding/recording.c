@@ -235,7 +235,7 @@ fail_filter(struct csq_job *job, struct recording *recording)
     RequestObject *request = csq_item(job, RequestObject, job);
 
     gate_enter(recording->gate);
-    Py_XSETREF(request->held, recording->raised);
+    Py_XSETREF(request->raised, recording->raised);
     recording->raised = NULL;
     gate_leave(recording->gate);
     return csq_error_set(&job->error, CSQ_RAISED, "the filter raised");

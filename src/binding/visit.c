@@ -116,7 +116,8 @@ visit_await(struct csq_db *db, PyObject *result)
 {
     RequestObject *request = db->context;
 
-    if (result == NULL || request == NULL || !await_is_for(result)) {
+    /* A generator is a source of rows here, not what types.coroutine() makes of one. */
+    if (result == NULL || request == NULL || PyGen_CheckExact(result) || !await_is_for(result)) {
         return result;
     }
     return await_on_loop(request->bridge, request, result);
