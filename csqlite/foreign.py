@@ -6,6 +6,7 @@ Cursor first. Each runs a method of the connection below on the worker, in its t
 """
 
 from collections.abc import AsyncIterator
+from sqlite3 import NotSupportedError
 from typing import TYPE_CHECKING, Any
 
 from .context import Result, contextmanager
@@ -119,8 +120,10 @@ async def set_trace_callback(db: "Connection", handler: Any) -> None:
     await db._execute(db._conn.set_trace_callback, handler)
 
 
-async def enable_load_extension(db: "Connection", value: bool) -> None:
+async def enable_load_extension(db: "Connection", value: bool, *, allow: Any = None) -> None:
     """See Connection.enable_load_extension()."""
+    if allow is not None:
+        raise NotSupportedError("another module's connection has no list of allowed extensions")
     await db._execute(db._conn.enable_load_extension, value)
 
 

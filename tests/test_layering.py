@@ -23,7 +23,7 @@ ORDER = {
         ("alloc",),
         ("array",),
         ("error", "cells", "columns"),
-        ("stmt", "flow", "vtable"),
+        ("stmt", "flow", "vtable", "extension"),
         ("dump",),
         ("cursor", "blob", "session"),
         ("db",),

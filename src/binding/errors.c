@@ -47,24 +47,28 @@ class_of(const struct module_state *state, int code)
     }
 }
 
-/* Sets sqlite_errorcode and sqlite_errorname, for codes that are SQLite's. */
+/* Sets an attribute to a new reference, which it takes; NULL passes its exception on. */
 static int
-set_code(PyObject *exception, int extended)
+set_attribute(PyObject *exception, const char *name, PyObject *value)
 {
-    const char *name = codes_name(extended);
-    PyObject *code = PyLong_FromLong(extended);
-    PyObject *text = PyUnicode_FromString(name == NULL ? "unknown" : name);
-    int rc = -1;
+    int rc = value == NULL ? -1 : PyObject_SetAttrString(exception, name, value);
 
-    if (code != NULL && text != NULL) {
-        rc = PyObject_SetAttrString(exception, "sqlite_errorcode", code);
-        if (rc == 0) {
-            rc = PyObject_SetAttrString(exception, "sqlite_errorname", text);
-        }
-    }
-    Py_XDECREF(code);
-    Py_XDECREF(text);
+    Py_XDECREF(value);
     return rc;
+}
+
+/* Sets what SQLite says beside the message, for codes that are SQLite's. */
+static int
+set_code(PyObject *exception, const struct csq_error *error)
+{
+    const char *name = codes_name(error->extended);
+
+    if (set_attribute(exception, "sqlite_errorcode", PyLong_FromLong(error->extended)) < 0 ||
+        set_attribute(exception, "sqlite_errorname",
+                      PyUnicode_FromString(name == NULL ? "unknown" : name)) < 0) {
+        return -1;
+    }
+    return set_attribute(exception, "sqlite_error_offset", PyLong_FromLong(error->offset));
 }
 
 /* Raises the exception for `error`, as yet without a cause. */
@@ -89,7 +93,7 @@ raise_plain(struct module_state *state, const struct csq_error *error)
     if (exception == NULL) {
         return;
     }
-    if (error->code >= CSQ_CLOSED || set_code(exception, error->extended) == 0) {
+    if (error->code >= CSQ_CLOSED || set_code(exception, error) == 0) {
         PyErr_SetObject(class, exception);
     }
     Py_DECREF(exception);

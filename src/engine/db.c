@@ -157,6 +157,8 @@ csq_db_close(struct csq_db *db, struct csq_error *error)
     for (int handler = 0; handler < CSQ_HANDLERS; handler++) {
         csq_db_keep(db, (enum csq_handler)handler, NULL, NULL);
     }
+    csq_allowed_free(db->allowed);
+    db->allowed = NULL;
     if (rc != SQLITE_OK && error != NULL) {
         return csq_error_copy(error, NULL, rc);
     }

@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "engine/error.h"
+#include "engine/extension.h"
 #include "engine/list.h"
 #include "engine/session.h"
 #include "engine/stmt.h"
@@ -72,6 +73,7 @@ struct csq_db {
     bool unsettled; /* handlers were set while it was sealed */
     void (*tidy)(struct csq_db *db); /* called before a job, to do what statements that ran
                                         did not allow; NULL: nothing is left to do */
+    struct csq_allowed *allowed; /* extensions that may be loaded, NULL: any */
     enum csq_autocommit autocommit;
     /* What any thread may read at any time, as of the last job done. */
     atomic_bool in_transaction;

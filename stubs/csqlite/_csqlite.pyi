@@ -28,7 +28,7 @@ from typing import (
     type_check_only,
 )
 
-from _typeshed import MaybeNone, ReadableBuffer, structseq
+from _typeshed import MaybeNone, ReadableBuffer, StrOrBytesPath, structseq
 from typing_extensions import ParamSpec, Self, TypeAlias, TypeVar, disjoint_base
 
 from .context import Result
@@ -182,7 +182,10 @@ class Connection(Generic[_RowT]):
         self, handler: Callable[[], int | Awaitable[int | None] | None] | None, n: int
     ) -> None: ...
     async def set_trace_callback(self, handler: Callable[[str], object] | None) -> None: ...
-    async def enable_load_extension(self, value: bool) -> None: ...
+    # `allow` is an iterable of paths; a str, which is one too, is refused.
+    async def enable_load_extension(
+        self, value: bool, *, allow: Iterable[StrOrBytesPath] | None = None
+    ) -> None: ...
     async def load_extension(self, path: str, *, entrypoint: str | None = None) -> None: ...
     def blobopen(
         self,
