@@ -27,8 +27,8 @@ async def failure(db, sql, *parameters):
     [
         ("selec 1", 0),
         ("select 1,, 2", 9),
-        ("select nothing from sqlite_schema", 7),
-        ("select 'ü', nothing", 13),  # In bytes of UTF-8.
+        ("select absent from sqlite_schema", 7),
+        ("select 'ü', absent", 13),  # In bytes of UTF-8.
         ("select no_such_function(1)", 7),
     ],
 )

@@ -1,0 +1,302 @@
+"""A session: the connection, how results are shown, and what running a statement means."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import time
+from collections.abc import Coroutine, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
+from urllib.parse import quote
+
+from .. import _csqlite
+from ..core import Connection, connect
+from . import explain, statements
+from .errors import CommandError, Interrupted
+from .formats import WRITERS, Writer
+from .interrupts import Interrupts
+from .modes import MODES, Settings
+from .output import Output
+from .tables import ColumnWriter, MarkdownWriter, TableWriter
+
+if TYPE_CHECKING:
+    from .statements import Statement
+
+# How many rows are fetched ahead, and written at once.
+BATCH_ROWS = 256
+
+# A mistake is shown with so many characters of SQL before it, and so many in all.
+CONTEXT_BEFORE = 50
+CONTEXT_WIDTH = 78
+
+TABLES = {
+    "box": TableWriter,
+    "column": ColumnWriter,
+    "markdown": MarkdownWriter,
+    "qbox": TableWriter,
+    "table": TableWriter,
+}
+
+
+def decode(text: bytes) -> str:
+    """Return a TEXT value; bytes that are no UTF-8 come out as they went in."""
+    return text.decode("utf-8", "surrogateescape")
+
+
+class Parameters(Mapping[str, Any]):
+    """What is bound to `:name`, `@name` and `$name`: NULL where nothing was set."""
+
+    def __init__(self, found: dict[str, Any]) -> None:
+        self._values = {name[1:]: value for name, value in found.items()}
+
+    def __getitem__(self, name: str) -> Any:
+        return self._values.get(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+
+def mark(sql: str, offset: int) -> str:
+    """Return the lines that show where in a statement a mistake is. offset: in bytes of UTF-8."""
+    place = len(sql.encode("utf-8")[:offset].decode("utf-8", "ignore"))
+    if offset < 0 or place >= len(sql):
+        return ""
+    start = max(0, place - CONTEXT_BEFORE)
+    shown = "".join(" " if c.isspace() else c for c in sql[start : start + CONTEXT_WIDTH])
+    place -= start
+    if place < CONTEXT_BEFORE // 2:
+        return f"\n  {shown}\n  {'^--- error here':>{place + 15}}"
+    return f"\n  {shown}\n  {'error here ---^':>{place + 1}}"
+
+
+class Session:
+    """What statements and dot-commands work on.
+
+    interactive: somebody types. plain: do not use rich, even where it is installed.
+    """
+
+    def __init__(
+        self, stdout: TextIO, stderr: TextIO, *, interactive: bool = False, plain: bool = False
+    ) -> None:
+        self.stderr = stderr
+        self.output = Output(stdout)
+        self.interactive = interactive
+        self.plain = plain
+        self.settings = Settings()
+        self.interrupts = Interrupts(self.tell)
+        self.parameters: dict[str, Any] = {}
+        self.errors = 0
+        # How many scripts are being read, each by the one before.
+        self.depth = 0
+        self.file = ":memory:"
+        self.readonly = False
+        self._db: Connection | None = None
+
+    # -- the connection
+
+    @property
+    def db(self) -> Connection:
+        """The connection, which is open."""
+        if self._db is None:
+            raise CommandError("Error: no database is open")
+        return self._db
+
+    async def open(self, file: str, readonly: bool = False) -> None:
+        """Open a database in place of the one that is open. CommandError: that stays."""
+        fresh = await open_database(file, readonly)
+        await self.close()
+        self._db = fresh
+        self.file = file
+        self.readonly = readonly
+
+    async def close(self) -> None:
+        """Close the connection, if one is open."""
+        if self._db is not None:
+            await self._db.close()
+            self._db = None
+
+    # -- what is printed beside results
+
+    def tell(self, text: str) -> None:
+        """Print something that is no result."""
+        self.output.flush()
+        self.stderr.write(text)
+        self.stderr.flush()
+
+    def fail(self, text: str) -> None:
+        """Print what went wrong, and count it."""
+        self.errors += 1
+        self.tell(text + "\n")
+
+    # -- running
+
+    async def guard(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run what uses the connection, so that Ctrl-C stops it: Interrupted."""
+        await self.interrupts.guard(work, self.db)
+
+    async def run(self, statement: Statement, where: str = "") -> bool:
+        """Run a statement and print what comes of it. False: it failed, and that was printed.
+
+        where: what stands behind "Parse error" to say where the statement is. Raises Interrupted,
+        which was printed, too.
+        """
+        sql = statement.sql
+        if self.settings.echo:
+            self.output.write(sql + "\n")
+        before = self.errors
+        with self.timed():
+            try:
+                await self.guard(self._run(sql))
+            except sqlite3.Error as error:
+                await self._explain_error(error, sql, where)
+            except (UnicodeError, MemoryError, CommandError) as error:
+                self.fail(str(error) or type(error).__name__)
+            except Interrupted:
+                self.fail(f"Runtime error{where}: interrupted (9)")
+                raise
+            finally:
+                self.output.done()
+        return self.errors == before
+
+    @contextmanager
+    def timed(self) -> Iterator[None]:
+        """Print how long something took, where that is asked for."""
+        started, used = time.perf_counter(), os.times()
+        yield
+        if self.settings.timer:
+            real, now = time.perf_counter() - started, os.times()
+            self.output.write(
+                f"Run Time: real {real:.3f} user {now.user - used.user:.6f} "
+                f"sys {now.system - used.system:.6f}\n"
+            )
+
+    async def _run(self, sql: str) -> None:
+        bound = self.bound(sql)
+        if self.settings.eqp and statements.first_word(sql) != "EXPLAIN":
+            await self._print(f"EXPLAIN QUERY PLAN {sql}", bound)
+        await self._print(sql, bound)
+        if self.settings.changes:
+            ((now, total),) = await self.db.execute_fetchall("SELECT changes(), total_changes()")
+            self.output.write(f"changes: {now}   total_changes: {total}\n")
+
+    async def _print(self, sql: str, bound: Any) -> None:
+        """Execute a statement and write its rows."""
+        cursor = await self.db.execute(sql, bound)
+        try:
+            if cursor.description is None:
+                return
+            columns = [column[0] for column in cursor.description]
+            await self._write_rows(cursor, self.writer(columns, sql))
+        finally:
+            await cursor.close()
+
+    async def _write_rows(self, cursor: Any, writer: Writer) -> None:
+        """Write the rows of a cursor as they come."""
+        batch: list[Any] = []
+        steps = cursor.__aiter__()
+        try:
+            while True:
+                step = steps.__anext__()
+                # What is not there yet may take its time: nothing is held back meanwhile.
+                if batch and (isinstance(step, _csqlite.Request) or len(batch) >= BATCH_ROWS):
+                    ready, batch = batch, []
+                    try:
+                        writer.rows(ready)
+                    except BaseException:
+                        step.close()
+                        raise
+                batch.append(await step)
+        except StopAsyncIteration:
+            pass
+        finally:
+            # The rows before an error are results, too.
+            writer.rows(batch)
+            writer.end()
+            self.output.flush()
+
+    def writer(self, columns: list[str], sql: str) -> Writer:
+        """Return what writes a result as the settings say."""
+        settings, output, clean = self.settings, self.output, self.output.cleaner()
+        if self._laid_out(sql):
+            if columns == explain.PROGRAM_COLUMNS:
+                return explain.ProgramWriter(output.write)
+            if columns == explain.PLAN_COLUMNS:
+                return explain.PlanWriter(output.write)
+        if settings.mode in WRITERS:
+            return WRITERS[settings.mode](output.write, columns, settings, clean)
+        if MODES[settings.mode].drawn and output.is_terminal and not self.plain:
+            try:
+                from .pretty import RichWriter
+            except ImportError:
+                self.plain = True
+            else:
+                return RichWriter(output.stream, columns, settings, clean)
+        return TABLES[settings.mode](output.write, columns, settings, clean)
+
+    def _laid_out(self, sql: str) -> bool:
+        """Whether the result of a statement may be shown as what EXPLAIN gives."""
+        settings = self.settings
+        if settings.explain == "off" or MODES[settings.mode].machine:
+            return False
+        return settings.explain == "on" or statements.first_word(sql) == "EXPLAIN"
+
+    def bound(self, sql: str) -> Any:
+        """Return what to bind to the parameters of a statement; what was not set is NULL."""
+        names = statements.parameters(sql)
+        if not names:
+            return None
+        if any(name[0] != "?" for name in names):
+            return Parameters(self.parameters)
+        count = 0
+        for name in names:
+            count = max(count, int(name[1:])) if name[1:] else count + 1
+        return [self.parameters.get(f"?{number}") for number in range(1, count + 1)]
+
+    # -- errors
+
+    async def _explain_error(self, error: sqlite3.Error, sql: str, where: str) -> None:
+        """Print an error of a statement as SQLite's own shell does."""
+        code = getattr(error, "sqlite_errorcode", 1) & 0xFF
+        if await self._is_in_sql(error, sql):
+            offset = getattr(error, "sqlite_error_offset", -1)
+            self.fail(f"Parse error{where}: {error}{mark(sql, offset)}")
+        else:
+            number = f" ({code})" if code != _csqlite.SQLITE_ERROR else ""
+            self.fail(f"Runtime error{where}: {error}{number}")
+
+    async def _is_in_sql(self, error: sqlite3.Error, sql: str) -> bool:
+        """Whether SQLite did not understand a statement, rather than fail to carry it out."""
+        if getattr(error, "sqlite_error_offset", -1) >= 0:
+            return True
+        if getattr(error, "sqlite_errorcode", None) != _csqlite.SQLITE_ERROR:
+            return False
+        # Some pragmas work while they are being prepared.
+        if statements.first_word(sql) == "PRAGMA":
+            return False
+        try:
+            await (await self.db.execute(f"EXPLAIN {sql}", self.bound(sql))).close()
+        except sqlite3.Error:
+            return True
+        return False
+
+
+async def open_database(file: str, readonly: bool = False) -> Connection:
+    """Open a database: a path, a URI that begins with `file:`, or ":memory:". CommandError."""
+    location = file
+    uri = file.startswith("file:")
+    if readonly and uri:
+        location += ("&" if "?" in file else "?") + "mode=ro"
+    elif readonly and file not in ("", ":memory:"):
+        location = f"file:{quote(str(Path(file).absolute()))}?mode=ro"
+        uri = True
+    try:
+        db = await connect(location, uri=uri, isolation_level=None, iter_chunk_size=BATCH_ROWS)
+    except (sqlite3.Error, ValueError) as error:
+        raise CommandError(f'Error: unable to open database "{file}": {error}') from error
+    db.text_factory = decode
+    return db
