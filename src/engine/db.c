@@ -109,6 +109,8 @@ csq_db_open(struct csq_db *db, const struct csq_open *open, struct csq_error *er
         return error->code;
     }
     sqlite3_extended_result_codes(handle, 0);
+    /* Some distributions compile SQLite with loading allowed. */
+    sqlite3_enable_load_extension(handle, 0);
     csq_cache_init(&db->cache, open->statements);
     db->handle = handle;
     db->timeout = open->timeout;
