@@ -174,7 +174,7 @@ async def test_library_that_does_not_exist(db, tmp_path):
 async def test_outcome_is_that_of_sqlite3(db, library, tmp_path, kwargs, enabled):
     if kwargs and sys.version_info < (3, 12):
         pytest.skip("sqlite3 has no entrypoint before Python 3.12")
-    path = shutil.copy(library, tmp_path / library.name)
+    path = str(shutil.copy(library, tmp_path / library.name))
     oracle = sqlite3.connect(":memory:")
     outcomes = []
     await db.enable_load_extension(enabled)

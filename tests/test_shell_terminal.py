@@ -12,7 +12,6 @@ import os
 import re
 import select
 import signal
-import sqlite3
 import struct
 import subprocess
 import sys
@@ -724,4 +723,3 @@ def test_standard_library_takes_the_same_arguments(tmp_path):
             [sys.executable, "-m", "sqlite3", *argv], cwd=tmp_path, capture_output=True, check=False
         )
         assert run(tmp_path, *argv).returncode == theirs.returncode
-    assert sqlite3.sqlite_version
