@@ -984,6 +984,23 @@ async def test_output_goes_to_a_command(home):
     assert Path("copied.txt").read_text() == "x\n"
 
 
+async def test_command_that_reads_only_some_of_the_output(home):
+    script = """.output '|head -n 2 > some.txt'
+with recursive c(x) as (select 1 union all select x + 1 from c) select x from c;
+.output
+select 'after';
+.once |true
+select 1;
+"""
+    assert await output(script) == "after\n"
+    assert Path("some.txt").read_text() == "1\n2\n"
+    for mode in ("json", "box"):
+        assert await output(f".mode {mode}\n" + script.replace("'after'", "1 where 0")) in (
+            "",
+            "[]\n",
+        )
+
+
 async def test_file_that_cannot_be_written(home):
     if not os.path.exists("/dev/full"):
         pytest.skip("there is no /dev/full")
@@ -994,7 +1011,16 @@ select 'after';
     result = await shell(stdin=script)
     assert result.status == 1
     assert "after\n" in result.out
-    assert result.err == 'Error: cannot write to "/dev/full": No space left on device\n'
+    message = 'Error: cannot write to "/dev/full": No space left on device\n'
+    assert result.err == message
+    # What fits into a buffer is not lost without a word.
+    for script in (
+        ".output /dev/full\nselect 1;\n",
+        ".once /dev/full\n.print 1\n",
+        ".output /dev/full\n.print 1\n.output\n",
+        ".output /dev/full\n.print 1\n",
+    ):
+        assert await complaints(script) == message
 
 
 async def test_bytes_that_are_no_text_come_out_as_they_went_in(home):
@@ -1204,6 +1230,15 @@ async def test_completion_learns_of_changes_outside_transactions_only():
         await db.execute("commit")
         await known.refresh(db)
         assert "first_two" in known.complete("fir", "fir")[1]
+
+
+async def test_completion_knows_one_database_from_another():
+    known = Vocabulary([])
+    for table in ("first_one", "first_two"):
+        async with csqlite.connect(":memory:", isolation_level=None) as db:
+            await db.execute(f"create table {table} (a)")
+            await known.refresh(db)
+        assert known.complete("first_", "first_")[1][0] == table
 
 
 async def test_completion_does_not_wait_for_a_locked_database(home):

@@ -67,7 +67,7 @@ class Application:
             if quit.status is not None:
                 return quit.status
         finally:
-            session.output.restore()
+            session.end_output(session.output.restore)
             await session.close()
             session.interrupts.remove()
         return 1 if session.errors and not session.interactive else 0

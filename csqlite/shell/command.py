@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Iterable
 from dataclasses import dataclass
 from typing import Callable
 
-from .errors import CommandError, Interrupted, UsageError
+from .errors import CommandError, Interrupted, ReaderGone, UsageError
 from .session import Session
 
 Handler = Callable[[Session, list[str]], Awaitable[None]]
@@ -96,6 +96,8 @@ async def dispatch(session: Session, line: str) -> bool:
             await session.guard(_run(command, session, arguments))
         else:
             await _run(command, session, arguments)
+    except ReaderGone:
+        pass
     except UsageError as error:
         session.fail(str(error) or usage(command))
     except CommandError as error:
@@ -111,7 +113,7 @@ async def dispatch(session: Session, line: str) -> bool:
             session.fail("Error: interrupted")
         raise
     if name not in ("once", "output"):
-        session.output.done()
+        session.end_output(session.output.done)
     return session.errors == before
 
 

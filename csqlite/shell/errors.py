@@ -11,6 +11,10 @@ class UsageError(CommandError):
     """A dot-command was given arguments that make no sense."""
 
 
+class ReaderGone(CommandError):
+    """The command that results were sent to wants no more of them, which is no mistake."""
+
+
 class Interrupted(Exception):
     """Ctrl-C has stopped what was running."""
 

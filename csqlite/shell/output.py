@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import subprocess
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import IO, Callable, TextIO
 
-from .errors import CommandError
+from .errors import CommandError, ReaderGone
 from .values import visible
 
 
@@ -31,16 +32,12 @@ class Output:
         return self._file is None and self.stdout.isatty()
 
     def write(self, text: str) -> None:
-        """Write a text."""
+        """Write a text; CommandError where a file takes no more."""
         if self._file is None:
             self.stdout.write(text)
             return
-        try:
+        with self._failing():
             self._file.write(text)
-        except OSError as error:
-            name = self.name
-            self.restore()
-            raise CommandError(f'Error: cannot write to "{name}": {error.strerror}') from error
 
     def cleaner(self) -> Callable[[str], str]:
         """Return what makes a text of a database fit for where it goes now.
@@ -50,8 +47,12 @@ class Output:
         return visible if self.is_terminal else str
 
     def flush(self) -> None:
-        """Let what was written appear."""
-        self.stream.flush()
+        """Let what was written appear; CommandError where a file takes no more."""
+        if self._file is None:
+            self.stdout.flush()
+            return
+        with self._failing():
+            self._file.flush()
 
     def redirect(self, target: str, once: bool = False) -> None:
         """Write to a file, or to the standard input of a command behind a `|`, from now on."""
@@ -80,18 +81,44 @@ class Output:
         self._once = once
 
     def done(self) -> None:
-        """Note that a statement or a command has ended."""
+        """Note that a statement or a command has ended. CommandError as restore()."""
         if self._once:
             self.restore()
 
     def restore(self) -> None:
-        """Write to standard output again; a command is waited for."""
+        """Write to standard output again; a command is waited for.
+
+        CommandError where what was still to be written cannot be.
+        """
         file, self._file = self._file, None
         process, self._process = self._process, None
-        self.name = "stdout"
+        name, self.name = self.name, "stdout"
         self._once = False
-        if file is not None:
-            with suppress(OSError):
+        try:
+            if file is not None:
                 file.close()
-        if process is not None:
-            process.wait()
+        except BrokenPipeError:
+            pass  # It has read what it wanted.
+        except OSError as error:
+            raise failure(name, error) from error
+        finally:
+            if process is not None:
+                process.wait()
+
+    @contextmanager
+    def _failing(self) -> Iterator[None]:
+        """Turn away from a file that cannot be written."""
+        try:
+            yield
+        except OSError as error:
+            name = self.name
+            with suppress(CommandError):
+                self.restore()
+            if isinstance(error, BrokenPipeError):
+                raise ReaderGone from None
+            raise failure(name, error) from error
+
+
+def failure(name: str, error: OSError) -> CommandError:
+    """Return what to say of a file that cannot be written."""
+    return CommandError(f'Error: cannot write to "{name}": {error.strerror}')

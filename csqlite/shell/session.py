@@ -8,13 +8,13 @@ import time
 from collections.abc import Coroutine, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, Callable, TextIO
 from urllib.parse import quote
 
 from .. import _csqlite
 from ..core import Connection, connect
 from . import explain, statements
-from .errors import CommandError, Interrupted
+from .errors import CommandError, Interrupted, ReaderGone
 from .formats import WRITERS, Writer
 from .interrupts import Interrupts
 from .modes import MODES, Settings
@@ -124,7 +124,7 @@ class Session:
 
     def tell(self, text: str) -> None:
         """Print something that is no result."""
-        self.output.flush()
+        self.output.stdout.flush()
         self.stderr.write(text)
         self.stderr.flush()
 
@@ -154,14 +154,23 @@ class Session:
                 await self.guard(self._run(sql))
             except sqlite3.Error as error:
                 await self._explain_error(error, sql, where)
+            except ReaderGone:
+                pass
             except (UnicodeError, MemoryError, CommandError) as error:
                 self.fail(str(error) or type(error).__name__)
             except Interrupted:
                 self.fail(f"Runtime error{where}: interrupted (9)")
                 raise
             finally:
-                self.output.done()
+                self.end_output(self.output.done)
         return self.errors == before
+
+    def end_output(self, end: Callable[[], None]) -> None:
+        """Call what may close a file, and print what is wrong with that file."""
+        try:
+            end()
+        except CommandError as error:
+            self.fail(str(error))
 
     @contextmanager
     def timed(self) -> Iterator[None]:
@@ -198,6 +207,7 @@ class Session:
     async def _write_rows(self, cursor: Any, writer: Writer) -> None:
         """Write the rows of a cursor as they come."""
         batch: list[Any] = []
+        writable = True
         steps = cursor.__aiter__()
         try:
             while True:
@@ -213,11 +223,15 @@ class Session:
                 batch.append(await step)
         except StopAsyncIteration:
             pass
+        except CommandError:
+            writable = False
+            raise
         finally:
             # The rows before an error are results, too.
-            writer.rows(batch)
-            writer.end()
-            self.output.flush()
+            if writable:
+                writer.rows(batch)
+                writer.end()
+                self.output.flush()
 
     def writer(self, columns: list[str], sql: str) -> Writer:
         """Return what writes a result as the settings say."""

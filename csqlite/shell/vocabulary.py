@@ -30,6 +30,7 @@ class Vocabulary:
         self._commands = sorted(commands)
         self._tables: dict[str, list[str]] = {}
         self._functions: list[str] = []
+        self._db: Connection | None = None
         self._version: object = None
 
     async def refresh(self, db: Connection) -> None:
@@ -48,7 +49,7 @@ class Vocabulary:
             (schema, await db.execute_fetchall(f"PRAGMA {quoted(schema)}.schema_version"))
             for schema in schemas
         ]
-        if version == self._version:
+        if db is self._db and version == self._version:
             return
         tables: dict[str, list[str]] = {}
         for schema in schemas:
@@ -64,6 +65,7 @@ class Vocabulary:
             rows = await db.execute_fetchall("SELECT DISTINCT name FROM pragma_function_list")
             self._functions = sorted(name for (name,) in rows if name.isidentifier())
         self._tables = tables
+        self._db = db
         self._version = version
 
     def complete(self, before: str, text: str) -> tuple[int, list[str]]:
