@@ -218,7 +218,8 @@ class Session:
                     try:
                         writer.rows(ready)
                     except BaseException:
-                        step.close()
+                        if isinstance(step, _csqlite.Request):
+                            step.close()
                         raise
                 batch.append(await step)
         except StopAsyncIteration:
