@@ -14,4 +14,7 @@ Run ``python -m benchmarks --help``. The parts, each of one subject:
 ``run.py``        the parent: starts the children in turn, in rounds, and checks that they agree.
 ``report.py``     medians, ratios, targets and the Markdown tables.
 ``plots.py``      the ratios as a chart.
+``scaling.py``    how the cost of an operation grows with rows, tasks and connections.
+``instructions.py`` counts the instructions of hot paths (``hotpaths.py``) under valgrind, with
+                  ``slow_clock.c`` in the place of the clock, and compares with a baseline.
 """

@@ -359,3 +359,19 @@ def test_peak_memory_sees_what_is_taken_and_given_back(module: Any) -> None:
         block = bytearray(b"x") * size
         del block
     assert size * 0.9 < peak.growth < size * 1.5
+
+
+def test_scaling_measures_what_it_is_asked_for() -> None:
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "benchmarks.scaling", "--axis", "tasks", "--most", "3"),
+            *("--rounds", "1", "--driver", "csqlite"),
+        ],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "| 3 |" in done.stdout
