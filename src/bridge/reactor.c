@@ -34,6 +34,7 @@ enum {
     AWAKE_NANOSECONDS = 250 * 1000, /* for all such waiting at a stretch */
     AWAKE_MOST = 5 * 1000 * 1000,
     SLOW_NANOSECONDS = 1000 * 1000, /* from here on a loop is slow to come */
+    LATENCY_MOST = 20 * 1000 * 1000, /* what is longer says no more */
     MISSES_MAX = 3,
 };
 
@@ -265,8 +266,9 @@ static void
 note_latency(ReactorObject *reactor)
 {
     int64_t rung_at = atomic_load_explicit(&reactor->mailbox.rung_at, memory_order_relaxed);
+    int64_t latency = csq_now() - rung_at;
 
-    reactor->latency += (csq_now() - rung_at - reactor->latency) / 4;
+    reactor->latency += (Py_MIN(latency, LATENCY_MOST) - reactor->latency) / 4;
 }
 
 /* -- loops that are gone ------------------------------------------------------ */
