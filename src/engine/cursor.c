@@ -12,6 +12,7 @@ csq_cursor_init(struct csq_cursor *cursor)
     cursor->dump = NULL;
     csq_strip_init(&cursor->parameters);
     cursor->stepping = false;
+    cursor->ended = false;
 }
 
 void
@@ -21,6 +22,7 @@ csq_cursor_reset(struct csq_cursor *cursor, struct csq_cache *cache)
         csq_stmt_put(cache, cursor->stmt);
         cursor->stmt = NULL;
     }
+    cursor->ended = false;
     csq_strip_clear(&cursor->parameters);
     csq_dump_free(cursor->dump);
     cursor->dump = NULL;

@@ -18,6 +18,7 @@ struct csq_cursor {
     struct csq_dump *dump;       /* NULL: none */
     struct csq_strip parameters; /* bound to stmt */
     bool stepping;               /* SQLite is in the middle of it */
+    bool ended;                  /* by csq_db_reset(), with rows still to come */
 };
 
 /* Any thread. Nothing is open in it. */

@@ -13,7 +13,8 @@
 #include "engine/blob.h"
 #include "engine/cursor.h"
 
-/* How often a running statement looks for cancellation: about every 20 us. */
+/* How often a running statement looks for cancellation: about every 20 us. A user's
+ * handler that is to be called less often is called at some of these looks. */
 enum { STEPS_BETWEEN_LOOKS = 1000 };
 
 void
@@ -27,6 +28,7 @@ csq_db_init(struct csq_db *db)
     csq_list_init(&db->blobs);
     csq_list_init(&db->registered);
     csq_list_init(&db->sessions);
+    csq_hooks_init(&db->hooks, &db->sealed);
     atomic_init(&db->quitting, false);
     atomic_init(&db->in_transaction, false);
     atomic_init(&db->total_changes, 0);
@@ -64,7 +66,29 @@ look(void *argument)
     if (db->stoppable && is_stopped(db)) {
         return 1;
     }
-    return db->progress == NULL ? 0 : db->progress(db->progress_argument);
+    if (db->progress != NULL) {
+        db->progress_passed += db->look_steps;
+        if (db->progress_passed >= db->progress_steps) {
+            db->progress_passed %= db->progress_steps;
+            if (db->progress(db->progress_argument) != 0) {
+                return 1;
+            }
+        }
+    }
+    return csq_hooks_progress(&db->hooks, db->look_steps);
+}
+
+/* Lets SQLite look as often as the most impatient handler wants. */
+static void
+set_looks(struct csq_db *db)
+{
+    int steps = csq_hooks_steps(&db->hooks, STEPS_BETWEEN_LOOKS);
+
+    if (db->progress != NULL && db->progress_steps < steps) {
+        steps = db->progress_steps;
+    }
+    db->look_steps = steps;
+    sqlite3_progress_handler(db->handle, steps, look, db);
 }
 
 static int
@@ -113,6 +137,7 @@ csq_db_open(struct csq_db *db, const struct csq_open *open, struct csq_error *er
     sqlite3_enable_load_extension(handle, 0);
     csq_cache_init(&db->cache, open->statements);
     db->handle = handle;
+    db->hooks.handle = handle;
     db->timeout = open->timeout;
     db->autocommit = open->autocommit;
     sqlite3_busy_handler(handle, wait_for_lock, db);
@@ -124,6 +149,32 @@ csq_db_open(struct csq_db *db, const struct csq_open *open, struct csq_error *er
     return SQLITE_OK;
 }
 
+/* Resets all cursors and closes all blobs. `ended`: the cursors have rows that nobody
+ * will get, and say so. */
+static void
+end_work(struct csq_db *db, bool ended)
+{
+    while (!csq_list_empty(&db->cursors)) {
+        struct csq_cursor *cursor = csq_item(db->cursors.head.next, struct csq_cursor, open);
+
+        csq_cursor_reset(cursor, &db->cache);
+        cursor->ended = ended;
+    }
+    while (!csq_list_empty(&db->blobs)) {
+        csq_blob_close(csq_item(db->blobs.head.next, struct csq_blob, open));
+    }
+}
+
+/* The same before closing, and of sessions, which outlive everything else. */
+static void
+end_all(struct csq_db *db)
+{
+    while (!csq_list_empty(&db->sessions)) {
+        csq_session_close(csq_item(db->sessions.head.next, struct csq_session, open));
+    }
+    end_work(db, false);
+}
+
 int
 csq_db_close(struct csq_db *db, struct csq_error *error)
 {
@@ -133,20 +184,17 @@ csq_db_close(struct csq_db *db, struct csq_error *error)
     if (handle == NULL) {
         return SQLITE_OK;
     }
-    while (!csq_list_empty(&db->sessions)) {
-        csq_session_close(csq_item(db->sessions.head.next, struct csq_session, open));
-    }
-    while (!csq_list_empty(&db->cursors)) {
-        csq_cursor_reset(csq_item(db->cursors.head.next, struct csq_cursor, open), &db->cache);
-    }
-    while (!csq_list_empty(&db->blobs)) {
-        csq_blob_close(csq_item(db->blobs.head.next, struct csq_blob, open));
-    }
+    end_all(db);
+    /* A statement that was still open may have committed only now. Who hears of it may
+     * use the database once more. */
+    csq_hooks_finish(&db->hooks);
+    end_all(db);
     csq_cache_clear(&db->cache);
     sqlite3_finalize(db->snapshot.handle);
     db->snapshot.handle = NULL;
     db->snapshot.held = false;
     db->tidy = NULL;
+    csq_hooks_detach(&db->hooks, db->backups > 0);
     pthread_mutex_lock(&db->closing);
     db->handle = NULL;
     pthread_mutex_unlock(&db->closing);
@@ -161,6 +209,7 @@ csq_db_close(struct csq_db *db, struct csq_error *error)
     }
     csq_allowed_free(db->allowed);
     db->allowed = NULL;
+    csq_hooks_clear(&db->hooks);
     if (rc != SQLITE_OK && error != NULL) {
         return csq_error_copy(error, NULL, rc);
     }
@@ -204,7 +253,11 @@ csq_db_run(struct csq_db *db, const char *sql, struct csq_error *error)
     }
     rc = csq_db_step(db, stmt->handle, error);
     csq_stmt_put(&db->cache, stmt);
-    return rc == SQLITE_DONE || rc == SQLITE_ROW ? SQLITE_OK : rc;
+    if (rc != SQLITE_DONE && rc != SQLITE_ROW) {
+        return rc;
+    }
+    csq_hooks_settle(&db->hooks);
+    return SQLITE_OK;
 }
 
 static int
@@ -260,18 +313,98 @@ csq_db_set_progress(struct csq_db *db, int (*progress)(void *), void *argument, 
     }
     db->progress = progress;
     db->progress_argument = argument;
-    sqlite3_progress_handler(db->handle, progress == NULL ? STEPS_BETWEEN_LOOKS : steps, look,
-                             db);
+    db->progress_steps = steps;
+    db->progress_passed = 0;
+    set_looks(db);
+}
+
+bool
+csq_db_set_hook(struct csq_db *db, enum csq_hook hook, struct csq_listener *old,
+                const struct csq_listener *fresh)
+{
+    bool set = csq_hooks_set(&db->hooks, hook, old, fresh);
+
+    if (set && hook == CSQ_ON_PROGRESS) {
+        set_looks(db);
+    }
+    return set;
 }
 
 void
 csq_db_keep(struct csq_db *db, enum csq_handler handler, void *argument, void (*release)(void *))
 {
-    if (db->handlers[handler].argument != NULL) {
-        db->handlers[handler].release(db->handlers[handler].argument);
-    }
+    void *before = db->handlers[handler].argument;
+    void (*release_before)(void *) = db->handlers[handler].release;
+
+    /* Releasing may lead back here. */
     db->handlers[handler].argument = argument;
     db->handlers[handler].release = release;
+    if (before != NULL) {
+        release_before(before);
+    }
+}
+
+/* Runs SQL and gives the integer that it answers with, `nothing` when it gives no row;
+ * -1 with `error` set. */
+static int
+ask(struct csq_db *db, const char *sql, int nothing, struct csq_error *error)
+{
+    sqlite3_stmt *statement = NULL;
+    int rc = sqlite3_prepare_v2(db->handle, sql, -1, &statement, NULL);
+    int answer = nothing;
+
+    if (rc == SQLITE_OK) {
+        rc = sqlite3_step(statement);
+    }
+    if (rc == SQLITE_ROW) {
+        answer = sqlite3_column_int(statement, 0);
+    } else if (rc != SQLITE_OK && rc != SQLITE_DONE) {
+        csq_error_copy(error, db->handle, rc);
+        answer = -1;
+    }
+    sqlite3_finalize(statement);
+    return answer;
+}
+
+/* Empties the schema "temp". Changing where it is stored drops all of it at once: in
+ * which order tables, views and triggers depend on each other then does not matter. */
+static int
+drop_temp(struct csq_db *db, struct csq_error *error)
+{
+    static const char *const stores[] = {"PRAGMA temp_store = 0", "PRAGMA temp_store = 1",
+                                         "PRAGMA temp_store = 2"};
+    int store;
+
+    if (ask(db, "SELECT 1 FROM sqlite_temp_master LIMIT 1", 0, error) < 1) {
+        return error->code;
+    }
+    store = ask(db, "PRAGMA temp_store", 0, error);
+    if (store < 0 || ask(db, stores[(store + 1) % 3], 0, error) < 0) {
+        return error->code;
+    }
+    ask(db, stores[store % 3], 0, error);
+    return error->code;
+}
+
+int
+csq_db_reset(struct csq_db *db, struct csq_error *error)
+{
+    int rc = SQLITE_OK;
+
+    end_work(db, true);
+    if (!sqlite3_get_autocommit(db->handle)) {
+        rc = csq_db_run(db, "ROLLBACK", error);
+    }
+    if (rc == SQLITE_OK) {
+        rc = drop_temp(db, error);
+    }
+    sqlite3_set_last_insert_rowid(db->handle, 0);
+    if (db->autocommit == CSQ_MANUAL && sqlite3_get_autocommit(db->handle)) {
+        int begun = csq_db_run(db, "BEGIN", error);
+
+        rc = rc == SQLITE_OK ? begun : rc;
+    }
+    return rc;
 }
 
 void

@@ -15,6 +15,7 @@
 
 #include "engine/error.h"
 #include "engine/extension.h"
+#include "engine/hooks.h"
 #include "engine/list.h"
 #include "engine/session.h"
 #include "engine/stmt.h"
@@ -62,8 +63,12 @@ struct csq_db {
     int timeout; /* milliseconds */
     bool patient; /* locks are waited for */
     int waited; /* milliseconds of the current wait for a lock */
+    struct csq_hooks hooks;
     int (*progress)(void *); /* the user's handler, NULL: none */
     void *progress_argument;
+    int progress_steps;        /* between two calls of it */
+    int progress_passed;       /* since the last one */
+    int look_steps;            /* between two looks whether to stop */
     struct {
         void *argument;
         void (*release)(void *argument);
@@ -111,9 +116,19 @@ int csq_db_set_autocommit(struct csq_db *db, enum csq_autocommit autocommit,
 /* Source's worker thread, holding `lock`. One of `backups` has let go of the handle. */
 void csq_db_backup_ended(struct csq_db *db);
 
-/* Sets the user's progress handler, called every `steps` virtual machine steps;
+/* Sets the user's progress handler, called about every `steps` virtual machine steps;
  * NULL, or less than one step: none. Cancellation goes on being looked for. */
 void csq_db_set_progress(struct csq_db *db, int (*progress)(void *), void *argument, int steps);
+
+/* As csq_hooks_set(). */
+bool csq_db_set_hook(struct csq_db *db, enum csq_hook hook, struct csq_listener *old,
+                     const struct csq_listener *fresh);
+
+/* Ends what is under way and forgets what belongs to no database file: statements that
+ * stand open, the transaction, everything in the schema "temp", last_insert_rowid().
+ * What was set up (functions, hooks, attached databases, pragmas) stays. Not within a
+ * statement. Returns SQLITE_OK or the code in `error`. */
+int csq_db_reset(struct csq_db *db, struct csq_error *error);
 
 /* Keeps the argument of a handler, NULL: none, and releases the one before. */
 void csq_db_keep(struct csq_db *db, enum csq_handler handler, void *argument,

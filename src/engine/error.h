@@ -16,7 +16,7 @@ enum csq_code {
     CSQ_PACKED,           /* the caller holds the reason: a parameter it could not pack */
     CSQ_RAISED,           /* the caller holds the reason: a callable of its own raised */
     CSQ_USAGE,            /* a wrong call: two statements, number of bindings … */
-    CSQ_UNSUPPORTED,      /* the SQLite in use cannot do it */
+    CSQ_UNSUPPORTED,      /* this SQLite, or what is below it, has no such thing */
 };
 
 struct csq_error {

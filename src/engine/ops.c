@@ -177,6 +177,9 @@ execute_rows(struct csq_db *db, struct csq_job *job, struct csq_stmt *stmt,
             job->changes += stmt->dml ? sqlite3_changes(db->handle) : 0;
         }
         sqlite3_reset(stmt->handle);
+        if (rc == SQLITE_OK) {
+            csq_hooks_settle(&db->hooks);
+        }
         if (atomic_load_explicit(&job->cancelled, memory_order_relaxed)) {
             rc = csq_error_set(&job->error, CSQ_CANCELLED, "cancelled");
         }
@@ -274,6 +277,9 @@ run_one(struct csq_db *db, struct csq_job *job, const char **sql)
         }
     }
     sqlite3_finalize(handle);
+    if (rc == SQLITE_OK) {
+        csq_hooks_settle(&db->hooks);
+    }
     return rc;
 }
 
@@ -312,7 +318,10 @@ op_fetch(struct csq_db *db, struct csq_job *job)
     }
     if (cursor->stmt == NULL && cursor->dump == NULL) {
         job->exhausted = true;
-        return SQLITE_OK;
+        return cursor->ended ? csq_error_set(&job->error, CSQ_USAGE,
+                                             "The cursor was ended by reset() before it was "
+                                             "read to its end.")
+                             : SQLITE_OK;
     }
     if (cursor->stmt != NULL) {
         set_stoppable(db, cursor->stmt);
@@ -471,6 +480,9 @@ csq_op_run(struct csq_db *db, struct csq_job *job)
     }
     if (job->cursor != NULL && atomic_load(&job->cancelled)) {
         csq_cursor_reset(job->cursor, &db->cache);
+    }
+    if (db->handle != NULL && db->running == 1 && job->op != CSQ_CALL) {
+        csq_hooks_tell(&db->hooks);
     }
     db->stop = stop;
     db->stoppable = stoppable;

@@ -20,7 +20,7 @@ is_watched(const struct csq_db *db)
             return true;
         }
     }
-    return false;
+    return csq_hooks_any(&db->hooks, CSQ_ON_TRACE) || csq_hooks_any(&db->hooks, CSQ_ON_PROGRESS);
 }
 
 void

@@ -89,6 +89,26 @@ csq_cache_renew(struct csq_cache *cache)
     cache->generation++;
 }
 
+/* Finalizes the least recently used ones until there are no more than `count`. */
+static void
+evict(struct csq_cache *cache, int count)
+{
+    while (cache->count > count) {
+        struct csq_stmt *oldest = csq_item(cache->recent.head.next, struct csq_stmt, recent);
+
+        cache_remove(cache, oldest);
+        stmt_free(oldest);
+        cache->evictions++;
+    }
+}
+
+void
+csq_cache_resize(struct csq_cache *cache, int limit)
+{
+    cache->limit = limit < 0 ? 0 : limit;
+    evict(cache, cache->limit);
+}
+
 /* Copies what SQLite says of the statement it has just prepared. */
 static bool
 describe(struct csq_stmt *stmt)
@@ -160,8 +180,10 @@ csq_stmt_get(struct csq_cache *cache, sqlite3 *db, const char *sql, size_t size,
 
     if (stmt != NULL) {
         cache_remove(cache, stmt);
+        cache->hits++;
         return stmt;
     }
+    cache->misses++;
     stmt = prepare(db, sql, size, cache->limit > 0, error);
     if (stmt != NULL) {
         stmt->hash = hash;
@@ -173,7 +195,7 @@ csq_stmt_get(struct csq_cache *cache, sqlite3 *db, const char *sql, size_t size,
 void
 csq_stmt_put(struct csq_cache *cache, struct csq_stmt *stmt)
 {
-    struct csq_stmt **place = &cache->buckets[stmt->hash % CSQ_CACHE_BUCKETS];
+    struct csq_stmt **place;
 
     sqlite3_reset(stmt->handle);
     if (cache->limit <= 0 || stmt->generation != cache->generation) {
@@ -183,13 +205,8 @@ csq_stmt_put(struct csq_cache *cache, struct csq_stmt *stmt)
     if (stmt->parameters > 0) {
         sqlite3_clear_bindings(stmt->handle);
     }
-    if (cache->count >= cache->limit) {
-        struct csq_stmt *oldest = csq_item(cache->recent.head.next, struct csq_stmt, recent);
-
-        cache_remove(cache, oldest);
-        stmt_free(oldest);
-        place = &cache->buckets[stmt->hash % CSQ_CACHE_BUCKETS];
-    }
+    evict(cache, cache->limit - 1);
+    place = &cache->buckets[stmt->hash % CSQ_CACHE_BUCKETS];
     stmt->bucket = *place;
     *place = stmt;
     csq_list_append(&cache->recent, &stmt->recent);

@@ -39,9 +39,16 @@ struct csq_cache {
     int count;
     int limit; /* 0: keeps nothing */
     unsigned generation;
+    /* What csq_stmt_get() and csq_stmt_put() have done. */
+    int64_t hits;      /* the statement was there */
+    int64_t misses;    /* it had to be prepared */
+    int64_t evictions; /* one was finalized to make room */
 };
 
 void csq_cache_init(struct csq_cache *cache, int limit);
+
+/* Changes how many it keeps; the least recently used ones go. */
+void csq_cache_resize(struct csq_cache *cache, int limit);
 
 /* Finalizes what the cache holds. */
 void csq_cache_clear(struct csq_cache *cache);

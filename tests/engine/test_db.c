@@ -434,6 +434,94 @@ test_handlers(void)
     CHECK(released[0] == 1 && released[1] == 1 && released[2] == 1);
 }
 
+static int
+number(struct csq_db *db, const char *sql)
+{
+    sqlite3_stmt *statement = NULL;
+    int answer = -1;
+
+    if (CHECK(sqlite3_prepare_v2(db->handle, sql, -1, &statement, NULL) == SQLITE_OK) &&
+        sqlite3_step(statement) == SQLITE_ROW) {
+        answer = sqlite3_column_int(statement, 0);
+    }
+    sqlite3_finalize(statement);
+    return answer;
+}
+
+/* A reset ends what is under way and empties "temp", and leaves what was set up. */
+static void
+test_reset(void)
+{
+    static const char *const setup[] = {
+        "CREATE TABLE t(a INTEGER PRIMARY KEY)",
+        "INSERT INTO t VALUES(7)",
+        "PRAGMA temp_store = 2",
+        "PRAGMA foreign_keys = 1",
+        "CREATE TEMP TABLE parent(a INTEGER PRIMARY KEY)",
+        "CREATE TEMP TABLE child(a REFERENCES parent)",
+        "INSERT INTO parent VALUES(1)",
+        "INSERT INTO child VALUES(1)",
+        "CREATE TEMP VIEW v AS SELECT a FROM t",
+        "CREATE TEMP TRIGGER tr AFTER INSERT ON t BEGIN INSERT INTO child VALUES(1); END",
+        "BEGIN",
+        "DELETE FROM t",
+    };
+    static const enum csq_autocommit controls[] = {CSQ_LEGACY, CSQ_AUTO, CSQ_MANUAL};
+
+    for (size_t i = 0; i < sizeof controls / sizeof *controls; i++) {
+        struct csq_db db;
+        struct csq_error error;
+        struct csq_cursor cursor;
+
+        CHECK(open_db(&db, &error, ":memory:", 0, CSQ_LEGACY) == SQLITE_OK);
+        for (size_t j = 0; j < sizeof setup / sizeof *setup; j++) {
+            CHECK(csq_db_run(&db, setup[j], &error) == SQLITE_OK);
+        }
+        db.autocommit = controls[i];
+        csq_cursor_init(&cursor);
+        cursor.stmt = csq_stmt_get(&db.cache, db.handle, "SELECT 1 UNION SELECT 2", 23, &error);
+        csq_list_append(&db.cursors, &cursor.open);
+        CHECK(sqlite3_step(cursor.stmt->handle) == SQLITE_ROW);
+
+        CHECK(csq_db_reset(&db, &error) == SQLITE_OK && error.code == SQLITE_OK);
+        CHECK(cursor.stmt == NULL && cursor.ended && csq_list_empty(&db.cursors));
+        CHECK(in_transaction(&db) == (controls[i] == CSQ_MANUAL));
+        CHECK(number(&db, "SELECT count(*) FROM sqlite_temp_master") == 0);
+        CHECK(number(&db, "SELECT a FROM t") == 7);
+        CHECK(number(&db, "PRAGMA temp_store") == 2 && number(&db, "PRAGMA foreign_keys") == 1);
+        CHECK(sqlite3_last_insert_rowid(db.handle) == 0);
+        CHECK(csq_db_reset(&db, &error) == SQLITE_OK);
+        csq_cursor_reset(&cursor, &db.cache);
+        CHECK(!cursor.ended);
+        close_db(&db, &error);
+    }
+}
+
+static int
+deny_pragmas(void *argument, int action, const char *a, const char *b, const char *c,
+             const char *d)
+{
+    (void)argument;
+    return action == SQLITE_PRAGMA ? SQLITE_DENY : SQLITE_OK;
+}
+
+/* One that fails has done what it could, and goes on as transactions are controlled. */
+static void
+test_reset_denied(void)
+{
+    struct csq_db db;
+    struct csq_error error;
+
+    CHECK(open_db(&db, &error, ":memory:", 0, CSQ_MANUAL) == SQLITE_OK);
+    CHECK(csq_db_run(&db, "CREATE TEMP TABLE t(a)", &error) == SQLITE_OK);
+    CHECK(csq_db_commit(&db, &error) == SQLITE_OK);
+    CHECK(csq_db_run(&db, "INSERT INTO t VALUES(1)", &error) == SQLITE_OK);
+    sqlite3_set_authorizer(db.handle, deny_pragmas, NULL);
+    CHECK(csq_db_reset(&db, &error) == SQLITE_AUTH && error.code == SQLITE_AUTH);
+    CHECK(in_transaction(&db) && number(&db, "SELECT count(*) FROM t") == 0);
+    close_db(&db, &error);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -452,6 +540,8 @@ main(int argc, char **argv)
         {"stop", test_stop},
         {"progress", test_progress},
         {"handlers", test_handlers},
+        {"reset", test_reset},
+        {"reset_denied", test_reset_denied},
     };
 
     return harness_main(argc, argv, tests, sizeof tests / sizeof *tests);

@@ -92,6 +92,35 @@ test_lru(void)
     tear_down(&bench);
 }
 
+static void
+test_counters(void)
+{
+    struct bench bench;
+    sqlite3_stmt *a;
+    sqlite3_stmt *b;
+
+    set_up(&bench, 2);
+    a = visit(&bench, "SELECT 'a'");
+    b = visit(&bench, "SELECT 'b'");
+    CHECK(visit(&bench, "SELECT 'a'") == a);
+    CHECK(bench.cache.hits == 1 && bench.cache.misses == 2 && bench.cache.evictions == 0);
+    visit(&bench, "SELECT 'c'");
+    CHECK(bench.cache.misses == 3 && bench.cache.evictions == 1 && !is_alive(&bench, b));
+    CHECK(get(&bench, "SELEKT") == NULL && bench.cache.misses == 4);
+
+    csq_cache_resize(&bench.cache, 1);
+    CHECK(bench.cache.count == 1 && bench.cache.evictions == 2 && !is_alive(&bench, a));
+    csq_cache_resize(&bench.cache, 3);
+    visit(&bench, "SELECT 'a'");
+    visit(&bench, "SELECT 'b'");
+    CHECK(bench.cache.count == 3 && bench.cache.evictions == 2);
+    csq_cache_resize(&bench.cache, -5);
+    CHECK(bench.cache.count == 0 && bench.cache.limit == 0);
+    visit(&bench, "SELECT 'a'");
+    CHECK(bench.cache.count == 0);
+    tear_down(&bench);
+}
+
 /* More statements than buckets, in and out in many orders. */
 static void
 test_many(void)
@@ -495,11 +524,12 @@ int
 main(int argc, char **argv)
 {
     static const struct harness_test tests[] = {
-        {"lru", test_lru},           {"many", test_many},           {"twice", test_twice},
-        {"no_cache", test_no_cache}, {"renew", test_renew},         {"kinds", test_kinds},
-        {"refused", test_refused},   {"schema", test_schema},       {"values", test_values},
-        {"named", test_named},       {"positions", test_positions}, {"poison", test_poison},
-        {"rows", test_rows},         {"texts", test_texts},         {"zeroblob", test_zeroblob},
+        {"lru", test_lru},           {"counters", test_counters}, {"many", test_many},
+        {"twice", test_twice},       {"no_cache", test_no_cache}, {"renew", test_renew},
+        {"kinds", test_kinds},       {"refused", test_refused},   {"schema", test_schema},
+        {"values", test_values},     {"named", test_named},       {"positions", test_positions},
+        {"poison", test_poison},     {"rows", test_rows},         {"texts", test_texts},
+        {"zeroblob", test_zeroblob},
     };
 
     sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 1); /* for the limit of test_zeroblob() */
