@@ -44,7 +44,14 @@ from sqlite3 import (
 )
 from sqlite3.dbapi2 import Timestamp as Timestamp
 
-from . import _csqlite, context as context, core as core, cursor as cursor
+from . import (
+    _csqlite,
+    context as context,
+    core as core,
+    cursor as cursor,
+    hooks as hooks,
+    statement as statement,
+)
 from .__version__ import __version__
 from ._csqlite import (
     SQLITE_CHANGESET_ABORT as SQLITE_CHANGESET_ABORT,
@@ -68,10 +75,13 @@ from ._csqlite import (
     Rebaser as Rebaser,
     Session as Session,
     carray as carray,
+    compile_options as compile_options,
     complete_statement as complete_statement,
     jsonb_decode as jsonb_decode,
     jsonb_encode as jsonb_encode,
     no_change as no_change,
+    status as status,
+    vfs_list as vfs_list,
 )
 from .core import Connection, Cursor, connect
 from .values import placeholders as placeholders

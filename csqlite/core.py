@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Iterable
 from typing import TYPE_CHECKING, Any, Callable, Literal as _Literal, Optional, TypeVar, Union
 from warnings import warn
 
-from . import _csqlite, backup, foreign, tables, worker
+from . import _csqlite, backup, foreign, statement, tables, worker
 from .cursor import Cursor
 
 if TYPE_CHECKING:
@@ -44,6 +44,7 @@ _DEFAULTS = {
     "cached_statements": 128,
     "uri": False,
     "autocommit": -1,
+    "vfs": None,
 }
 
 
@@ -117,6 +118,7 @@ def _settings(options: dict[str, Any]) -> Optional[tuple[Any, ...]]:
         bool(options["check_same_thread"]),
         options["cached_statements"],
         _control(options["autocommit"]),
+        _vfs(options["vfs"]),
     )
 
 
@@ -145,6 +147,13 @@ def _control(value: Any) -> int:
     if value is True or value is False or (isinstance(value, int) and value == -1):
         return int(value)
     raise ValueError("autocommit must be True, False, or sqlite3.LEGACY_TRANSACTION_CONTROL")
+
+
+def _vfs(value: Any) -> Optional[str]:
+    """Return the name of a VFS, or None for SQLite's default."""
+    if value is None or isinstance(value, str):
+        return value
+    raise TypeError(f"vfs must be str or None, not {type(value).__name__}")
 
 
 _DEFAULT_SETTINGS = _settings({})
@@ -250,6 +259,22 @@ class Connection(_csqlite.Connection):
             connect, kind = tables.connector(source, columns, parameters, directonly)
             await self._create_module(name, connect, kind)
 
+    async def statement_info(self, sql: str) -> statement.StatementInfo:
+        """Return what SQLite knows of the first statement of `sql`, without running it.
+
+        Raises what preparing it raises: OperationalError for a syntax error or a missing
+        table. For SQL without a statement all is empty. As apsw.ext.query_info().
+        """
+        return await statement.describe(self, sql)
+
+    async def script_info(self, sql_script: str) -> list[statement.StatementInfo]:
+        """Return the same for each statement of a script.
+
+        Nothing is run: a statement that uses a table which an earlier one would create
+        raises OperationalError.
+        """
+        return await statement.describe_script(self, sql_script)
+
     # What follows is private in name and used all the same; see docs/compat.md.
 
     @property
@@ -289,11 +314,12 @@ def connect(
     iter_chunk_size: how many rows are fetched ahead. loop: ignored, with a DeprecationWarning.
     The others are those of sqlite3.connect(): timeout (seconds), detect_types,
     isolation_level, check_same_thread, factory, cached_statements, uri, and, on every Python
-    version, autocommit.
+    version, autocommit. vfs: the name of an SQLite VFS, one of vfs_list(); with uri=True, a
+    "vfs=" in the URI comes first.
 
-    Opening raises sqlite3.OperationalError when the file cannot be opened, TypeError or
-    ValueError for options that make no sense. With `factory`, the sqlite3 module opens the
-    database and csqlite only awaits it.
+    Opening raises sqlite3.OperationalError when the file cannot be opened or there is no such
+    VFS, TypeError or ValueError for options that make no sense. With `factory`, the sqlite3
+    module opens the database and csqlite only awaits it.
     """
     if loop is not None:
         warn(

@@ -5,14 +5,15 @@ The extension calls these functions in place of its own methods, with the Connec
 Cursor first. Each runs a method of the connection below on the worker, in its turn.
 """
 
-from collections.abc import AsyncIterator
-from sqlite3 import NotSupportedError
-from typing import TYPE_CHECKING, Any
+import sqlite3
+from collections.abc import AsyncIterator, Awaitable
+from typing import TYPE_CHECKING, Any, Callable
 
 from .context import Result, contextmanager
 from .cursor import Cursor
 
 if TYPE_CHECKING:
+    from . import _csqlite
     from .core import Connection
 
 # -- connections
@@ -110,9 +111,9 @@ async def set_authorizer(db: "Connection", authorizer_callback: Any) -> None:
     await db._execute(db._conn.set_authorizer, authorizer_callback)
 
 
-async def set_progress_handler(db: "Connection", handler: Any, n: int) -> None:
+async def set_progress_handler(db: "Connection", handler: Any, n: int, **kwargs: Any) -> None:
     """See Connection.set_progress_handler()."""
-    await db._execute(db._conn.set_progress_handler, handler, n)
+    await db._execute(db._conn.set_progress_handler, handler, n, **kwargs)
 
 
 async def set_trace_callback(db: "Connection", handler: Any) -> None:
@@ -123,7 +124,9 @@ async def set_trace_callback(db: "Connection", handler: Any) -> None:
 async def enable_load_extension(db: "Connection", value: bool, *, allow: Any = None) -> None:
     """See Connection.enable_load_extension()."""
     if allow is not None:
-        raise NotSupportedError("another module's connection has no list of allowed extensions")
+        raise sqlite3.NotSupportedError(
+            "another module's connection has no list of allowed extensions"
+        )
     await db._execute(db._conn.enable_load_extension, value)
 
 
@@ -160,6 +163,47 @@ async def setconfig(db: "Connection", op: int, enable: bool = True, /) -> None:
 async def getconfig(db: "Connection", op: int, /) -> bool:
     """See Connection.getconfig()."""
     return await db._execute(db._conn.getconfig, op)
+
+
+def refuse(db: "_csqlite.Connection", name: str) -> None:
+    """Raise NotSupportedError for a method that only csqlite's own connections have."""
+    if db._foreign is not None:
+        kind = type(db._foreign).__name__
+        raise sqlite3.NotSupportedError(f"{name}() needs csqlite's own connection, not {kind}")
+
+
+def _if_there(name: str) -> Callable[..., Awaitable[Any]]:
+    """Return a function that runs the method of that name, where the connection has one."""
+
+    async def method(db: "Connection", *args: Any, **kwargs: Any) -> Any:
+        function: Any = getattr(db._conn, name, None)
+        if function is None:
+            refuse(db, name)
+        return await db._execute(function, *args, **kwargs)
+
+    return method
+
+
+# What the sqlite3 module does not have, and another one may.
+cache_stats = _if_there("cache_stats")
+cacheflush = _if_there("cacheflush")
+db_filename = _if_there("db_filename")
+db_status = _if_there("db_status")
+file_control = _if_there("file_control")
+limits = _if_there("limits")
+readonly = _if_there("readonly")
+release_memory = _if_there("release_memory")
+reset = _if_there("reset")
+set_commit_hook = _if_there("set_commit_hook")
+set_preupdate_hook = _if_there("set_preupdate_hook")
+set_profile = _if_there("set_profile")
+set_rollback_hook = _if_there("set_rollback_hook")
+set_update_hook = _if_there("set_update_hook")
+set_wal_hook = _if_there("set_wal_hook")
+trace_v2 = _if_there("trace_v2")
+txn_state = _if_there("txn_state")
+wal_autocheckpoint = _if_there("wal_autocheckpoint")
+wal_checkpoint = _if_there("wal_checkpoint")
 
 
 def dump(connection: Any, filter: Any) -> list[str]:

@@ -182,3 +182,25 @@ args_forward(const char *function, PyObject *self, PyObject *const *args, Py_ssi
     Py_DECREF(callable);
     return result;
 }
+
+int
+args_clamped(PyObject *value, int *number)
+{
+    PyObject *index = PyNumber_Index(value);
+    int overflow;
+    long read;
+
+    if (index == NULL) {
+        return -1;
+    }
+    read = PyLong_AsLongAndOverflow(index, &overflow);
+    Py_DECREF(index);
+    if (overflow > 0 || read > INT_MAX) {
+        *number = INT_MAX;
+    } else if (overflow < 0 || read < INT_MIN) {
+        *number = INT_MIN;
+    } else {
+        *number = (int)read;
+    }
+    return 0;
+}

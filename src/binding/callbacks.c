@@ -9,6 +9,7 @@
 #include "binding/args.h"
 #include "binding/errors.h"
 #include "binding/functions.h"
+#include "binding/hooks.h"
 #include "binding/trampolines.h"
 
 /* -- requests that apply something to the handle ------------------------------ */
@@ -62,8 +63,8 @@ request_of(struct csq_job *job)
 /* SQLite keeps the authorizer aside while it reads the schema, and the trace callback while
  * it vacuums, and puts back the function it knew, with the argument that it knows now. So a
  * trampoline has to bear an argument that is NULL, and what is set meanwhile is set again. */
-static void
-put_off(struct csq_db *db)
+void
+callbacks_put_off(struct csq_db *db)
 {
     if (db->sealed > 0) {
         db->unsettled = true;
@@ -78,21 +79,12 @@ tell_authorizer(sqlite3 *handle, struct callback *callback)
                                   callback);
 }
 
-static int
-tell_trace(sqlite3 *handle, struct callback *callback, bool sealed)
-{
-    bool none = callback == NULL && !sealed;
-
-    return sqlite3_trace_v2(handle, none ? 0 : SQLITE_TRACE_STMT, none ? NULL : trampoline_trace,
-                            callback);
-}
-
 void
 callbacks_tidy(struct csq_db *db)
 {
     if (db->unsettled) {
         tell_authorizer(db->handle, db->handlers[CSQ_AUTHORIZER].argument);
-        tell_trace(db->handle, db->handlers[CSQ_TRACE].argument, false);
+        csq_hooks_set_trace(&db->hooks, db->hooks.trace, db->hooks.trace_argument);
         db->unsettled = false;
     }
     if (functions_tidy(db)) {
@@ -111,7 +103,7 @@ set_authorizer(struct csq_job *job, sqlite3 *handle)
     if (rc == SQLITE_OK) {
         rc = tell_authorizer(handle, callback);
         csq_db_keep(db, CSQ_AUTHORIZER, callback, callback_free);
-        put_off(db);
+        callbacks_put_off(db);
     }
     return rc == SQLITE_OK ? rc : csq_error_copy(&job->error, handle, rc);
 }
@@ -146,9 +138,9 @@ set_trace(struct csq_job *job, sqlite3 *handle)
     struct callback *callback = callbacks_make(request, &rc);
 
     if (rc == SQLITE_OK) {
-        rc = tell_trace(handle, callback, db->sealed > 0);
+        csq_hooks_set_trace(&db->hooks, callback == NULL ? NULL : trampoline_trace, callback);
         csq_db_keep(db, CSQ_TRACE, callback, callback_free);
-        put_off(db);
+        callbacks_put_off(db);
     }
     return rc == SQLITE_OK ? rc : csq_error_copy(&job->error, handle, rc);
 }
@@ -180,21 +172,23 @@ connection_set_authorizer(ConnectionObject *self, PyObject *const *args, Py_ssiz
 }
 
 static const char set_progress_handler_doc[] =
-    "set_progress_handler($self, handler, n)\n--\n\n"
-    "Call handler() every `n` steps of SQLite's virtual machine, on the worker.\n\n"
+    "set_progress_handler($self, handler, n, *, id=None)\n--\n\n"
+    "Call handler() about every `n` steps of SQLite's virtual machine, on the worker.\n\n"
     "When it gives a true value, or raises, the statement is stopped: OperationalError\n"
-    "(\"interrupted\"). None removes it.";
+    "(\"interrupted\"). There may be several, each with another `id`; without one it is\n"
+    "sqlite3's single one. None, or an `n` of 0, removes the one of that id. As sqlite3's\n"
+    "Connection.set_progress_handler(); `id` is apsw's.";
 
 static PyObject *
 connection_set_progress_handler(ConnectionObject *self, PyObject *const *args, Py_ssize_t nargs,
                                 PyObject *kwnames)
 {
-    static const char *const names[] = {"handler", "n"};
-    static const struct args_spec spec = {"set_progress_handler", 2, 2, 2, names};
+    static const char *const names[] = {"handler", "n", "id"};
+    static const struct args_spec spec = {"set_progress_handler", 3, 2, 2, names};
     static const struct request_hooks hooks = {.name = "Connection.set_progress_handler",
                                                .pack = connection_simple_pack,
                                                .unpack = connection_simple_unpack};
-    PyObject *values[2];
+    PyObject *values[3];
     long steps;
 
     if (self->foreign != NULL) {
@@ -209,6 +203,9 @@ connection_set_progress_handler(ConnectionObject *self, PyObject *const *args, P
     }
     if (steps > INT_MAX) {
         steps = INT_MAX;
+    }
+    if (values[2] != NULL && values[2] != Py_None) {
+        return hooks_set_progress(self, values[0], steps < 0 ? 0 : (int)steps, values[2]);
     }
     return callbacks_request(self, &hooks, set_progress, NULL, values[0], (Py_ssize_t)steps);
 }

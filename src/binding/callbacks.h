@@ -26,6 +26,10 @@ PyObject *callbacks_request(ConnectionObject *self, const struct request_hooks *
 /* What csq_db.tidy is set to, when something is left to do. */
 void callbacks_tidy(struct csq_db *db);
 
+/* Worker thread. An authorizer or a listener to traces has been set: if the db is sealed,
+ * SQLite is told again once nothing runs. */
+void callbacks_put_off(struct csq_db *db);
+
 /* Worker thread, GIL not held. Gives the callback for the request's callable, NULL when it
  * has none (or no memory, with *rc set). */
 struct callback *callbacks_make(RequestObject *request, int *rc);

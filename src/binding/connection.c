@@ -12,11 +12,15 @@
 #include "binding/cursor.h"
 #include "binding/errors.h"
 #include "binding/extensions.h"
+#include "binding/file_control.h"
 #include "binding/functions.h"
 #include "binding/handle.h"
+#include "binding/hooks.h"
 #include "binding/serialize.h"
 #include "binding/session.h"
 #include "binding/settings.h"
+#include "binding/statement.h"
+#include "binding/status.h"
 #include "binding/vtable.h"
 #include "bridge/direct.h"
 
@@ -649,8 +653,9 @@ int
 connection_init_type(struct module_state *state, PyObject *module)
 {
     PyMethodDef *const others[] = {
-        blob_methods,      callbacks_methods, functions_methods, extensions_methods,
-        serialize_methods, session_methods,   settings_methods,  vtable_methods,
+        blob_methods,      callbacks_methods, extensions_methods, file_control_methods,
+        functions_methods, hooks_methods,     serialize_methods,  session_methods,
+        settings_methods,  statement_methods, status_methods,     vtable_methods,
     };
 
     state->connection_type =

@@ -32,6 +32,7 @@ typedef struct {
     PyObject *text_factory;
     const char *isolation_level; /* NULL: no implicit transactions */
     enum csq_autocommit autocommit;
+    int cached_statements;
     int detect_types;
     bool check_same_thread;
     Py_ssize_t iter_chunk_size;

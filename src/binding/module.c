@@ -9,6 +9,7 @@
 #include "binding/blob.h"
 #include "binding/carray.h"
 #include "binding/change.h"
+#include "binding/changes.h"
 #include "binding/changeset.h"
 #include "binding/codes.h"
 #include "binding/connection.h"
@@ -16,6 +17,8 @@
 #include "binding/cursor.h"
 #include "binding/handle.h"
 #include "binding/jsonb.h"
+#include "binding/library.h"
+#include "binding/numbers.h"
 #include "binding/session.h"
 
 /* How long the end of the interpreter waits for queued writes of a connection
@@ -275,7 +278,8 @@ add_constants(PyObject *module)
         return -1;
     }
     if (add_codes(module, codes, codes_count) < 0 ||
-        add_codes(module, constants, constants_count) < 0) {
+        add_codes(module, constants, constants_count) < 0 ||
+        add_codes(module, numbers, numbers_count) < 0) {
         return -1;
     }
     return PyModule_AddStringConstant(module, "sqlite_version", sqlite3_libversion());
@@ -304,7 +308,8 @@ module_exec(PyObject *module)
     }
     if (connection_init_type(state, module) < 0 || cursor_init_type(state, module) < 0 ||
         backup_init_type(state, module) < 0 || blob_init_type(state, module) < 0 ||
-        handle_init_type(state, module) < 0 || add_constants(module) < 0) {
+        handle_init_type(state, module) < 0 || changes_init_type(state, module) < 0 ||
+        library_init(module) < 0 || add_constants(module) < 0) {
         return -1;
     }
     if (carray_init_type(state, module) < 0 || change_init_types(state, module) < 0 ||
@@ -333,6 +338,7 @@ module_traverse(PyObject *module, visitproc visit, void *arg)
     Py_VISIT(state->changes_type);
     Py_VISIT(state->session_type);
     Py_VISIT(state->handle_type);
+    Py_VISIT(state->hook_changes_type);
     Py_VISIT(state->adapters);
     Py_VISIT(state->converters);
     Py_VISIT(state->no_change);
@@ -354,6 +360,7 @@ module_clear(PyObject *module)
     Py_CLEAR(state->changes_type);
     Py_CLEAR(state->session_type);
     Py_CLEAR(state->handle_type);
+    Py_CLEAR(state->hook_changes_type);
     Py_CLEAR(state->InterfaceError);
     Py_CLEAR(state->DatabaseError);
     Py_CLEAR(state->DataError);

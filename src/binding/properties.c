@@ -4,6 +4,7 @@
  *
  * Each has a line for a foreign connection, whose property of that name it is. */
 
+#include "binding/args.h"
 #include "binding/connection.h"
 #include "bridge/direct.h"
 
@@ -197,6 +198,66 @@ set_autocommit(ConnectionObject *self, PyObject *value, void *closure)
 }
 
 static PyObject *
+get_cached_statements(ConnectionObject *self, void *closure)
+{
+    (void)closure;
+    if (connection_check(self) < 0) {
+        return NULL;
+    }
+    if (self->foreign != NULL) {
+        return PyObject_GetAttrString(self->foreign, "cached_statements");
+    }
+    return PyLong_FromLong(self->cached_statements);
+}
+
+/* Worker thread. */
+static int
+resize_cache(struct csq_job *job, sqlite3 *handle)
+{
+    RequestObject *request = csq_item(job, RequestObject, job);
+
+    (void)handle;
+    csq_cache_resize(&request->worker->db.cache, (int)request->number);
+    return SQLITE_OK;
+}
+
+static int
+set_cached_statements(ConnectionObject *self, PyObject *value, void *closure)
+{
+    static const struct request_hooks hooks = {.name = "Connection.cached_statements",
+                                               .pack = connection_simple_pack,
+                                               .unpack = connection_simple_unpack};
+    RequestObject *request;
+    int count;
+
+    (void)closure;
+    if (value == NULL) {
+        PyErr_SetString(PyExc_AttributeError, "cannot delete attribute");
+        return -1;
+    }
+    if (connection_check(self) < 0) {
+        return -1;
+    }
+    if (self->foreign != NULL) {
+        return PyObject_SetAttrString(self->foreign, "cached_statements", value);
+    }
+    if (args_clamped(value, &count) < 0) {
+        return -1;
+    }
+    if (count < 0) {
+        PyErr_SetString(PyExc_ValueError, "cached_statements must not be negative");
+        return -1;
+    }
+    request = connection_request(self, &hooks, CSQ_APPLY, NULL);
+    if (request != NULL) {
+        request->job.with.host.run = resize_cache;
+        request->number = count;
+        self->cached_statements = count;
+    }
+    return run_unawaited(self, request);
+}
+
+static PyObject *
 get_connection(ConnectionObject *self, void *closure)
 {
     PyObject *view;
@@ -271,6 +332,10 @@ PyGetSetDef connection_getset[] = {
      (void *)&row_factory},
     {"text_factory", (getter)get_factory, (setter)set_factory,
      "str, bytes, bytearray, or a callable of bytes, for TEXT values.", (void *)&text_factory},
+    {"cached_statements", (getter)get_cached_statements, (setter)set_cached_statements,
+     "How many prepared statements are kept: connect()'s argument of that name. Setting it\n"
+     "finalizes those that are too many, in its turn; 0 keeps none.",
+     NULL},
     {"_conn", (getter)get_conn, NULL, "The synchronous view, for functions on the worker.", NULL},
     {"_connection", (getter)get_connection, NULL, "As _conn; None when it is not open.", NULL},
     {"_connector", (getter)get_connector, NULL, "What opens it.", NULL},

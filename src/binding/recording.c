@@ -48,6 +48,11 @@ recording_open(struct csq_job *job, sqlite3 *handle)
         return csq_error_set(&job->error, CSQ_USAGE,
                              "A session cannot be opened within a callback.");
     }
+    /* SQLite takes whatever a pre-update hook is called with for a session. */
+    if (csq_hooks_any(&recording->worker->db.hooks, CSQ_ON_PREUPDATE)) {
+        return csq_error_set(&job->error, CSQ_USAGE,
+                             "A session cannot be opened while a pre-update hook is set.");
+    }
     return csq_session_open(&recording->session, handle, &recording->worker->db.sessions,
                             recording->name, recording->rowid, &job->error);
 }

@@ -33,6 +33,7 @@ from typing_extensions import ParamSpec, Self, TypeAlias, TypeVar, disjoint_base
 
 from .context import Result
 from .core import AuthorizerCallback
+from .hooks import PreUpdate
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -67,6 +68,21 @@ class _Aggregate(Protocol):
 class _WindowAggregate(_Aggregate, Protocol):
     def inverse(self, *args: Any, **kwargs: Any) -> object: ...
     def value(self) -> _SqliteData | Awaitable[_SqliteData]: ...
+
+# A change as an update hook is told of it: operation, database, table, rowid.
+_Change: TypeAlias = tuple[int, str, str, int | None]
+
+# What a batched update hook is called with.
+@final
+class Changes:
+    @property
+    def tables(self) -> tuple[tuple[str, str], ...]: ...
+    def __len__(self) -> int: ...
+    @overload
+    def __getitem__(self, index: int, /) -> _Change: ...
+    @overload
+    def __getitem__(self, index: slice, /) -> list[_Change]: ...
+    def __iter__(self) -> Iterator[_Change]: ...
 
 # What the async methods return: nothing runs until it is awaited or entered. It is not a subclass
 # of Result but registered with it, so isinstance() and issubclass() answer as if it were. The
@@ -179,7 +195,11 @@ class Connection(Generic[_RowT]):
         | None,
     ) -> None: ...
     async def set_progress_handler(
-        self, handler: Callable[[], int | Awaitable[int | None] | None] | None, n: int
+        self,
+        handler: Callable[[], int | Awaitable[int | None] | None] | None,
+        n: int,
+        *,
+        id: object = None,
     ) -> None: ...
     async def set_trace_callback(self, handler: Callable[[str], object] | None) -> None: ...
     # `allow` is an iterable of paths; a str, which is one too, is refused.
@@ -224,6 +244,59 @@ class Connection(Generic[_RowT]):
         flags: int = 0,
         rebase: Literal[True],
     ) -> bytes: ...
+    # Hooks. What a hook returns is ignored unless it says otherwise.
+    @overload
+    async def set_update_hook(
+        self,
+        callback: Callable[[int, str, str, int], object] | None,
+        *,
+        batch: Literal[False] = False,
+    ) -> None: ...
+    @overload
+    async def set_update_hook(
+        self, callback: Callable[[Changes], object] | None, *, batch: Literal[True]
+    ) -> None: ...
+    # A true answer makes a rollback of the commit; bool() decides.
+    async def set_commit_hook(
+        self, callback: Callable[[], object] | None, *, id: object = None
+    ) -> None: ...
+    async def set_rollback_hook(
+        self, callback: Callable[[], object] | None, *, id: object = None
+    ) -> None: ...
+    async def set_wal_hook(
+        self, callback: Callable[[str, int], int | Awaitable[int | None] | None] | None
+    ) -> None: ...
+    async def wal_autocheckpoint(self, n: int) -> None: ...
+    async def set_preupdate_hook(
+        self, callback: Callable[[PreUpdate], object] | None, *, id: object = None
+    ) -> None: ...
+    async def trace_v2(
+        self,
+        mask: int,
+        callback: Callable[[dict[str, Any]], object] | None = None,
+        *,
+        id: object = None,
+    ) -> None: ...
+    async def set_profile(self, callback: Callable[[str, int], object] | None) -> None: ...
+    # What SQLite tells, and can be told.
+    async def db_status(self, op: int, reset: bool = False) -> tuple[int, int]: ...
+    async def limits(self) -> dict[str, int]: ...
+    async def wal_checkpoint(self, mode: int = 0, name: str | None = None) -> tuple[int, int]: ...
+    async def cacheflush(self) -> None: ...
+    async def release_memory(self) -> None: ...
+    async def txn_state(self, schema: str | None = None) -> int: ...
+    async def readonly(self, name: str = "main") -> bool: ...
+    async def db_filename(self, name: str = "main") -> str: ...
+    # Which of the three it is depends on the operation.
+    async def file_control(
+        self, op: int, value: int | None = None, *, name: str = "main"
+    ) -> int | str | Any: ...
+    async def reset(self) -> None: ...
+    async def cache_stats(self) -> dict[str, int]: ...
+    @property
+    def cached_statements(self) -> int: ...
+    @cached_statements.setter
+    def cached_statements(self, value: int) -> None: ...
     def stop(self) -> Future[Any] | None: ...
     @property
     def in_transaction(self) -> bool: ...
@@ -275,6 +348,22 @@ class Connection(Generic[_RowT]):
     async def _create_module(
         self, name: str, connect: Callable[..., object] | None, kind: int, /
     ) -> None: ...
+    # For each statement where it begins and ends, whether it is read-only, what it explains, its
+    # normalized SQL, the names of its parameters, and five texts for each of its columns.
+    async def _describe(
+        self, sql: str, all: bool
+    ) -> list[
+        tuple[
+            int,
+            int,
+            bool,
+            int,
+            str | None,
+            tuple[str | None, ...],
+            tuple[tuple[str, str | None, str | None, str | None, str | None], ...],
+        ]
+    ]: ...
+    async def _expand(self, sql: str, parameters: _Parameters) -> str | None: ...
     def _handle(self) -> _Handle | None: ...
     def _interrupt(self) -> None: ...
     # It takes a Request only. The methods that make one promise no more than this.
@@ -497,6 +586,13 @@ def _after_fork() -> None: ...
 
 # Of the SQLite that csqlite itself uses.
 sqlite_version: Final[str]
+compile_options: Final[tuple[str, ...]]
+
+def status(op: int, reset: bool = False) -> tuple[int, int]: ...
+def vfs_list() -> list[str]: ...
+
+# Whether it can tell where the columns of a statement come from.
+_origins: Final[bool]
 
 # The words that its parser knows.
 SQLITE_KEYWORDS: Final[tuple[str, ...]]
@@ -695,3 +791,91 @@ SQLITE_WARNING: Final = 28
 SQLITE_WARNING_AUTOINDEX: Final = 284
 SQLITE_ROW: Final = 100
 SQLITE_DONE: Final = 101
+
+# SQLite's other numbers, by family.
+SQLITE_CHECKPOINT_NOOP: Final = -1
+SQLITE_CHECKPOINT_PASSIVE: Final = 0
+SQLITE_CHECKPOINT_FULL: Final = 1
+SQLITE_CHECKPOINT_RESTART: Final = 2
+SQLITE_CHECKPOINT_TRUNCATE: Final = 3
+SQLITE_DBSTATUS_LOOKASIDE_USED: Final = 0
+SQLITE_DBSTATUS_CACHE_USED: Final = 1
+SQLITE_DBSTATUS_SCHEMA_USED: Final = 2
+SQLITE_DBSTATUS_STMT_USED: Final = 3
+SQLITE_DBSTATUS_LOOKASIDE_HIT: Final = 4
+SQLITE_DBSTATUS_LOOKASIDE_MISS_SIZE: Final = 5
+SQLITE_DBSTATUS_LOOKASIDE_MISS_FULL: Final = 6
+SQLITE_DBSTATUS_CACHE_HIT: Final = 7
+SQLITE_DBSTATUS_CACHE_MISS: Final = 8
+SQLITE_DBSTATUS_CACHE_WRITE: Final = 9
+SQLITE_DBSTATUS_DEFERRED_FKS: Final = 10
+SQLITE_DBSTATUS_CACHE_USED_SHARED: Final = 11
+SQLITE_DBSTATUS_CACHE_SPILL: Final = 12
+SQLITE_DBSTATUS_TEMPBUF_SPILL: Final = 13
+SQLITE_FCNTL_LOCKSTATE: Final = 1
+SQLITE_FCNTL_GET_LOCKPROXYFILE: Final = 2
+SQLITE_FCNTL_SET_LOCKPROXYFILE: Final = 3
+SQLITE_FCNTL_LAST_ERRNO: Final = 4
+SQLITE_FCNTL_SIZE_HINT: Final = 5
+SQLITE_FCNTL_CHUNK_SIZE: Final = 6
+SQLITE_FCNTL_FILE_POINTER: Final = 7
+SQLITE_FCNTL_SYNC_OMITTED: Final = 8
+SQLITE_FCNTL_WIN32_AV_RETRY: Final = 9
+SQLITE_FCNTL_PERSIST_WAL: Final = 10
+SQLITE_FCNTL_OVERWRITE: Final = 11
+SQLITE_FCNTL_VFSNAME: Final = 12
+SQLITE_FCNTL_POWERSAFE_OVERWRITE: Final = 13
+SQLITE_FCNTL_PRAGMA: Final = 14
+SQLITE_FCNTL_BUSYHANDLER: Final = 15
+SQLITE_FCNTL_TEMPFILENAME: Final = 16
+SQLITE_FCNTL_MMAP_SIZE: Final = 18
+SQLITE_FCNTL_TRACE: Final = 19
+SQLITE_FCNTL_HAS_MOVED: Final = 20
+SQLITE_FCNTL_SYNC: Final = 21
+SQLITE_FCNTL_COMMIT_PHASETWO: Final = 22
+SQLITE_FCNTL_WIN32_SET_HANDLE: Final = 23
+SQLITE_FCNTL_WAL_BLOCK: Final = 24
+SQLITE_FCNTL_ZIPVFS: Final = 25
+SQLITE_FCNTL_RBU: Final = 26
+SQLITE_FCNTL_VFS_POINTER: Final = 27
+SQLITE_FCNTL_JOURNAL_POINTER: Final = 28
+SQLITE_FCNTL_WIN32_GET_HANDLE: Final = 29
+SQLITE_FCNTL_PDB: Final = 30
+SQLITE_FCNTL_BEGIN_ATOMIC_WRITE: Final = 31
+SQLITE_FCNTL_COMMIT_ATOMIC_WRITE: Final = 32
+SQLITE_FCNTL_ROLLBACK_ATOMIC_WRITE: Final = 33
+SQLITE_FCNTL_LOCK_TIMEOUT: Final = 34
+SQLITE_FCNTL_DATA_VERSION: Final = 35
+SQLITE_FCNTL_SIZE_LIMIT: Final = 36
+SQLITE_FCNTL_CKPT_DONE: Final = 37
+SQLITE_FCNTL_RESERVE_BYTES: Final = 38
+SQLITE_FCNTL_CKPT_START: Final = 39
+SQLITE_FCNTL_EXTERNAL_READER: Final = 40
+SQLITE_FCNTL_CKSM_FILE: Final = 41
+SQLITE_FCNTL_RESET_CACHE: Final = 42
+SQLITE_FCNTL_NULL_IO: Final = 43
+SQLITE_FCNTL_BLOCK_ON_CONNECT: Final = 44
+SQLITE_FCNTL_FILESTAT: Final = 45
+SQLITE_STATUS_MEMORY_USED: Final = 0
+SQLITE_STATUS_PAGECACHE_USED: Final = 1
+SQLITE_STATUS_PAGECACHE_OVERFLOW: Final = 2
+SQLITE_STATUS_MALLOC_SIZE: Final = 5
+SQLITE_STATUS_PARSER_STACK: Final = 6
+SQLITE_STATUS_PAGECACHE_SIZE: Final = 7
+SQLITE_STATUS_MALLOC_COUNT: Final = 9
+SQLITE_STMTSTATUS_FULLSCAN_STEP: Final = 1
+SQLITE_STMTSTATUS_SORT: Final = 2
+SQLITE_STMTSTATUS_AUTOINDEX: Final = 3
+SQLITE_STMTSTATUS_VM_STEP: Final = 4
+SQLITE_STMTSTATUS_REPREPARE: Final = 5
+SQLITE_STMTSTATUS_RUN: Final = 6
+SQLITE_STMTSTATUS_FILTER_MISS: Final = 7
+SQLITE_STMTSTATUS_FILTER_HIT: Final = 8
+SQLITE_STMTSTATUS_MEMUSED: Final = 99
+SQLITE_TRACE_STMT: Final = 1
+SQLITE_TRACE_PROFILE: Final = 2
+SQLITE_TRACE_ROW: Final = 4
+SQLITE_TRACE_CLOSE: Final = 8
+SQLITE_TXN_NONE: Final = 0
+SQLITE_TXN_READ: Final = 1
+SQLITE_TXN_WRITE: Final = 2

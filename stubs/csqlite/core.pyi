@@ -10,6 +10,7 @@ from typing_extensions import TypeAlias, TypeVar
 
 from . import _csqlite
 from .cursor import Cursor as Cursor
+from .statement import StatementInfo
 
 __all__ = ["Connection", "Cursor", "connect"]
 
@@ -67,6 +68,8 @@ class Connection(_csqlite.Connection[_RowT]):
         parameters: Iterable[str] | None = None,
         directonly: bool = False,
     ) -> None: ...
+    async def statement_info(self, sql: str) -> StatementInfo: ...
+    async def script_info(self, sql_script: str) -> list[StatementInfo]: ...
     # Private in name, used by ORMs and pools; more of it is in _csqlite.pyi.
     @property
     def _thread(self) -> Thread: ...
@@ -90,6 +93,7 @@ def connect(
     cached_statements: int = 128,
     uri: bool = False,
     autocommit: bool | Literal[-1] = -1,
+    vfs: str | None = None,
     iter_chunk_size: int = 64,
     loop: asyncio.AbstractEventLoop | None = None,
 ) -> Connection[_RowT]: ...

@@ -24,6 +24,7 @@ async def opening() -> None:
     csqlite.connect("x.db", timeout="5")  # rejected: seconds are a number
     csqlite.connect("x.db", isolation_level="DEFERED")  # rejected: misspelt
     csqlite.connect("x.db", autocommit=2)  # rejected: True, False or -1
+    csqlite.connect("x.db", vfs=1)  # rejected: a name
     csqlite.connect("x.db", factory=csqlite.Connection)  # rejected: sqlite3's classes only
     with csqlite.connect("x.db") as db:  # rejected: async with
         print(db)
@@ -93,6 +94,11 @@ async def callbacks(db: Connection, raw: sqlite3.Connection) -> None:
     await db.create_collation("c", lambda a: 0)  # rejected: compares two
     await db.create_aggregate("a", 1, object)  # rejected: no step, no finalize
     await db.set_authorizer(lambda action: 0)  # rejected: five arguments
+    await db.set_update_hook(lambda changes: None)  # rejected: four arguments
+    await db.set_update_hook(lambda a, b, c, d: None, batch=True)  # rejected: one argument
+    await db.set_commit_hook(lambda name: False)  # rejected: no arguments
+    await db.set_wal_hook(lambda name, pages: "ok")  # rejected: a result code
+    await db.trace_v2(print)  # rejected: the mask comes first
     await db.set_progress_handler(lambda: "stop", 100)  # rejected: an int, or None
     await db.backup(5)  # rejected: a connection or a path
     await db.backup(raw, 100)  # rejected: all but the target is by keyword
@@ -119,3 +125,13 @@ async def progress(status: int, remaining: int) -> None: ...
 
 async def backups(db: Connection) -> None:
     await db.backup("copy.db", progress=progress)  # rejected: three arguments
+
+
+async def looking(db: Connection) -> None:
+    info = await db.statement_info(b"SELECT 1")  # rejected: SQL is text
+    info.sql = "SELECT 2"  # rejected: it is a value
+    await info.expanded_sql(1)  # rejected: a number is not a sequence of parameters
+    await db.wal_checkpoint("FULL")  # rejected: a number
+    await db.file_control(csqlite.SQLITE_FCNTL_PERSIST_WAL, 1, "main")  # rejected: by keyword
+    db.cached_statements = "5"  # rejected: a number
+    csqlite.hooks.Changes()[0] = (18, "main", "t", 1)  # rejected: it is read-only

@@ -340,3 +340,58 @@ def names() -> None:
     print(csqlite.sqlite_version_info >= (3, 35))
     assert_type(csqlite.sqlite_version, str)
     csqlite.core.LOG.setLevel("DEBUG")
+
+
+# Hooks, and what SQLite tells.
+
+
+def on_change(operation: int, database: str, table: str, rowid: int) -> None: ...
+
+
+def on_changes(changes: csqlite.hooks.Changes) -> None:
+    assert_type(changes[0], tuple[int, str, str, Optional[int]])
+    assert_type(changes[1:], list[tuple[int, str, str, Optional[int]]])
+    assert_type(changes.tables, tuple[tuple[str, str], ...])
+    for operation, _, table, rowid in changes:
+        if operation == csqlite.SQLITE_INSERT and rowid is not None:
+            print(table, rowid + 1)
+
+
+def before_change(change: csqlite.hooks.PreUpdate) -> None:
+    if change.old is not None:
+        print(change.op, change.old[0])
+
+
+async def hooks(db: Connection) -> None:
+    await db.set_update_hook(on_change)
+    await db.set_update_hook(on_changes, batch=True)
+    await db.set_update_hook(None)
+    await db.set_commit_hook(lambda: False, id="audit")
+    await db.set_rollback_hook(None, id="audit")
+    await db.set_wal_hook(lambda name, pages: None)
+    await db.set_preupdate_hook(before_change)
+    await db.trace_v2(
+        csqlite.SQLITE_TRACE_STMT | csqlite.SQLITE_TRACE_PROFILE,
+        lambda event: print(event["sql"]),
+    )
+    await db.trace_v2(0)
+    await db.set_progress_handler(lambda: None, 1000, id=1)
+
+
+async def status(db: Connection) -> None:
+    info = await db.statement_info("SELECT sensor FROM reading WHERE value > ?")
+    assert_type(info, csqlite.statement.StatementInfo)
+    assert_type(info.parameter_names, tuple[Optional[str], ...])
+    if info.origins is not None and info.origins[0] is not None:
+        assert_type(info.origins[0].table, str)
+    assert_type(await info.expanded_sql((5,)), str)
+    assert_type(await db.script_info("SELECT 1"), list[csqlite.statement.StatementInfo])
+    log, done = await db.wal_checkpoint(csqlite.SQLITE_CHECKPOINT_TRUNCATE)
+    assert_type(log - done, int)
+    assert_type(await db.limits(), dict[str, int])
+    assert_type(await db.db_filename("main"), str)
+    assert_type(await db.readonly(), bool)
+    assert_type(csqlite.status(csqlite.SQLITE_STATUS_MEMORY_USED), tuple[int, int])
+    assert_type(csqlite.vfs_list(), list[str])
+    db.cached_statements += 10
+    await db.reset()

@@ -1,0 +1,664 @@
+/* A job puts its answer into cells, so the worker makes no Python object; the loop
+ * makes one of them. */
+
+#include "binding/status.h"
+
+#include "binding/args.h"
+#include "binding/errors.h"
+
+/* -- what other files need ----------------------------------------------------- */
+
+PyObject *
+status_object(const struct csq_cell *cell)
+{
+    switch (cell->type) {
+    case CSQ_INTEGER:
+        return PyLong_FromLongLong(cell->value.integer);
+    case CSQ_TEXT:
+        return PyUnicode_DecodeUTF8(cell->value.bytes, (Py_ssize_t)cell->size, "replace");
+    default:
+        return Py_NewRef(Py_None);
+    }
+}
+
+enum request_answer
+status_unpack_value(RequestObject *request, int64_t deadline)
+{
+    ConnectionObject *self = (ConnectionObject *)request->owner;
+    struct csq_reader reader = {NULL, NULL};
+    const struct csq_cell *cell;
+
+    (void)deadline;
+    if (errors_check(self->state, request) < 0) {
+        return REQUEST_FAILED;
+    }
+    cell = csq_strip_read(&request->job.up, &reader);
+    request->result = cell == NULL ? Py_NewRef(Py_None) : status_object(cell);
+    return request->result == NULL ? REQUEST_FAILED : REQUEST_READY;
+}
+
+enum request_answer
+status_unpack_tuple(RequestObject *request, int64_t deadline)
+{
+    ConnectionObject *self = (ConnectionObject *)request->owner;
+    struct csq_reader reader = {NULL, NULL};
+    const struct csq_cell *cell;
+    PyObject *list;
+
+    (void)deadline;
+    if (errors_check(self->state, request) < 0) {
+        return REQUEST_FAILED;
+    }
+    list = PyList_New(0);
+    while (list != NULL && (cell = csq_strip_read(&request->job.up, &reader)) != NULL) {
+        PyObject *object = status_object(cell);
+
+        if (object == NULL || PyList_Append(list, object) < 0) {
+            Py_CLEAR(list);
+        }
+        Py_XDECREF(object);
+    }
+    request->result = list == NULL ? NULL : PyList_AsTuple(list);
+    Py_XDECREF(list);
+    return request->result == NULL ? REQUEST_FAILED : REQUEST_READY;
+}
+
+int
+status_lend_name(RequestObject *request, PyObject *value)
+{
+    const char *name;
+    Py_ssize_t size;
+
+    if (!PyUnicode_Check(value)) {
+        PyErr_Format(PyExc_TypeError, "the name of a database must be str, not %.50s",
+                     Py_TYPE(value)->tp_name);
+        return -1;
+    }
+    name = PyUnicode_AsUTF8AndSize(value, &size);
+    if (name != NULL && strlen(name) != (size_t)size) {
+        PyErr_SetString(PyExc_ValueError, "embedded null character");
+        name = NULL;
+    }
+    request->arguments[0] = Py_NewRef(value);
+    request->job.sql = name;
+    return name == NULL ? -1 : 0;
+}
+
+/* There always is a schema "temp", which SQLite does not know before it is used. */
+static bool
+is_temp(const char *name)
+{
+    return sqlite3_stricmp(name, "temp") == 0;
+}
+
+int
+status_check_name(struct csq_job *job, sqlite3 *handle, int rc)
+{
+    if (rc != SQLITE_OK && job->sql != NULL && !is_temp(job->sql) &&
+        sqlite3_db_readonly(handle, job->sql) < 0) {
+        return csq_error_set(&job->error, SQLITE_ERROR, "unknown database %s", job->sql);
+    }
+    /* What is asked about a name leaves no message with the handle. */
+    return rc == SQLITE_OK ? rc : csq_error_copy(&job->error, NULL, rc);
+}
+
+static int
+no_memory(struct csq_job *job)
+{
+    return csq_error_copy(&job->error, NULL, SQLITE_NOMEM);
+}
+
+static int
+put_integer(struct csq_job *job, int64_t value)
+{
+    return csq_strip_put_integer(&job->up, value) ? SQLITE_OK : no_memory(job);
+}
+
+static int
+put_pair(struct csq_job *job, int64_t one, int64_t two)
+{
+    return put_integer(job, one) == SQLITE_OK ? put_integer(job, two) : SQLITE_NOMEM;
+}
+
+/* Takes a request that could not be completed; NULL. */
+static PyObject *
+give_up(RequestObject *request)
+{
+    request->stage = REQUEST_DONE;
+    Py_DECREF(request);
+    return NULL;
+}
+
+/* Gives a request for `run`. `name` is that of a schema; NULL or None: none, or all. */
+static PyObject *
+status_request(ConnectionObject *self, const struct request_hooks *hooks,
+               int (*run)(struct csq_job *job, sqlite3 *handle), PyObject *name,
+               Py_ssize_t number)
+{
+    RequestObject *request = connection_request(self, hooks, CSQ_APPLY, NULL);
+
+    if (request == NULL) {
+        return NULL;
+    }
+    request->job.with.host.run = run;
+    request->number = number;
+    if (name != NULL && name != Py_None && status_lend_name(request, name) < 0) {
+        return give_up(request);
+    }
+    return (PyObject *)request;
+}
+
+/* -- counters ------------------------------------------------------------------ */
+
+/* `number` of a request for a counter: what is asked for, and whether to reset it. */
+static int
+run_db_status(struct csq_job *job, sqlite3 *handle)
+{
+    const RequestObject *request = csq_item(job, RequestObject, job);
+    int op = (int)(request->number >> 1);
+    int reset = (int)(request->number & 1);
+#if SQLITE_VERSION_NUMBER >= 3051000
+    sqlite3_int64 current = 0;
+    sqlite3_int64 highest = 0;
+    int rc = sqlite3_db_status64(handle, op, &current, &highest, reset);
+#else
+    int current = 0;
+    int highest = 0;
+    int rc = sqlite3_db_status(handle, op, &current, &highest, reset);
+#endif
+
+    if (rc != SQLITE_OK) {
+        return csq_error_set(&job->error, rc, "SQLite has no status of a connection %d", op);
+    }
+    return put_pair(job, current, highest);
+}
+
+PyDoc_STRVAR(db_status_doc,
+             "db_status($self, op, reset=False)\n--\n\n"
+             "Give a tuple (current, highest) of one of SQLite's counters of the connection.\n\n"
+             "op: SQLITE_DBSTATUS_... reset: set the highest value to the current one. Raises\n"
+             "OperationalError for an op that SQLite does not know. As apsw's\n"
+             "Connection.status(). sqlite3_db_status().");
+
+static PyObject *
+connection_db_status(ConnectionObject *self, PyObject *const *args, Py_ssize_t nargs,
+                     PyObject *kwnames)
+{
+    static const char *const names[] = {"op", "reset"};
+    static const struct args_spec spec = {"db_status", 2, 1, 2, names};
+    static const struct request_hooks hooks = {.name = "Connection.db_status",
+                                               .pack = connection_simple_pack,
+                                               .unpack = status_unpack_tuple};
+    PyObject *values[2];
+    int reset;
+    int op;
+
+    if (self->foreign != NULL) {
+        return args_forward("db_status", (PyObject *)self, args, nargs, kwnames);
+    }
+    if (args_parse(&spec, args, nargs, kwnames, values) < 0 || args_clamped(values[0], &op) < 0) {
+        return NULL;
+    }
+    reset = values[1] == NULL ? 0 : PyObject_IsTrue(values[1]);
+    return reset < 0 ? NULL
+                     : status_request(self, &hooks, run_db_status, NULL,
+                                      (Py_ssize_t)op * 2 + (reset ? 1 : 0));
+}
+
+/* Limits by number, in the order of SQLite's numbers. */
+static const char *const limits[] = {
+    "SQLITE_LIMIT_LENGTH",
+    "SQLITE_LIMIT_SQL_LENGTH",
+    "SQLITE_LIMIT_COLUMN",
+    "SQLITE_LIMIT_EXPR_DEPTH",
+    "SQLITE_LIMIT_COMPOUND_SELECT",
+    "SQLITE_LIMIT_VDBE_OP",
+    "SQLITE_LIMIT_FUNCTION_ARG",
+    "SQLITE_LIMIT_ATTACHED",
+    "SQLITE_LIMIT_LIKE_PATTERN_LENGTH",
+    "SQLITE_LIMIT_VARIABLE_NUMBER",
+    "SQLITE_LIMIT_TRIGGER_DEPTH",
+    "SQLITE_LIMIT_WORKER_THREADS",
+    "SQLITE_LIMIT_PARSER_DEPTH",
+};
+
+enum { LIMITS = sizeof limits / sizeof *limits };
+
+static int
+run_limits(struct csq_job *job, sqlite3 *handle)
+{
+    int rc = SQLITE_OK;
+
+    for (int limit = 0; limit < LIMITS && rc == SQLITE_OK; limit++) {
+        rc = put_integer(job, sqlite3_limit(handle, limit, -1));
+    }
+    return rc;
+}
+
+/* Puts what stands in cells into a dict, by name. Negative: there is no such thing. */
+static PyObject *
+make_dict(const struct csq_strip *strip, const char *const *names)
+{
+    struct csq_reader reader = {NULL, NULL};
+    const struct csq_cell *cell;
+    PyObject *dict = PyDict_New();
+
+    while (dict != NULL && (cell = csq_strip_read(strip, &reader)) != NULL) {
+        PyObject *value = PyLong_FromLongLong(cell->value.integer);
+
+        if (value == NULL ||
+            (cell->value.integer >= 0 && PyDict_SetItemString(dict, *names, value) < 0)) {
+            Py_CLEAR(dict);
+        }
+        Py_XDECREF(value);
+        names++;
+    }
+    return dict;
+}
+
+static enum request_answer
+unpack_dict(RequestObject *request, const char *const *names)
+{
+    ConnectionObject *self = (ConnectionObject *)request->owner;
+
+    if (errors_check(self->state, request) < 0) {
+        return REQUEST_FAILED;
+    }
+    request->result = make_dict(&request->job.up, names);
+    return request->result == NULL ? REQUEST_FAILED : REQUEST_READY;
+}
+
+static enum request_answer
+limits_unpack(RequestObject *request, int64_t deadline)
+{
+    (void)deadline;
+    return unpack_dict(request, limits);
+}
+
+PyDoc_STRVAR(limits_doc,
+             "limits($self, /)\n--\n\n"
+             "Give the limits that hold for the connection: dict of SQLITE_LIMIT_... name to\n"
+             "int. sqlite3_limit(), asked for each.");
+
+static PyObject *
+connection_limits(ConnectionObject *self, PyObject *unused)
+{
+    static const struct request_hooks hooks = {
+        .name = "Connection.limits", .pack = connection_simple_pack, .unpack = limits_unpack};
+
+    (void)unused;
+    if (self->foreign != NULL) {
+        return args_forward("limits", (PyObject *)self, NULL, 0, NULL);
+    }
+    return status_request(self, &hooks, run_limits, NULL, 0);
+}
+
+/* -- the log and the cache of pages --------------------------------------------- */
+
+static int
+run_wal_checkpoint(struct csq_job *job, sqlite3 *handle)
+{
+    const RequestObject *request = csq_item(job, RequestObject, job);
+    int log = -1;
+    int done = -1;
+    int rc;
+
+    rc = sqlite3_wal_checkpoint_v2(handle, job->sql, (int)request->number, &log, &done);
+    if (rc != SQLITE_OK) {
+        return csq_error_copy(&job->error, handle, rc);
+    }
+    return put_pair(job, log, done);
+}
+
+PyDoc_STRVAR(
+    wal_checkpoint_doc,
+    "wal_checkpoint($self, mode=0, name=None)\n--\n\n"
+    "Copy the log of a database in WAL mode into the database file.\n\n"
+    "mode: SQLITE_CHECKPOINT_PASSIVE (0, what can be done without waiting), _FULL,\n"
+    "_RESTART, _TRUNCATE, which wait as long as connect(timeout=) says, or _NOOP. name:\n"
+    "of the schema, None for all. Gives (frames in the log, frames copied), both -1\n"
+    "where there is no log. Raises OperationalError (\"database is locked\", \"database\n"
+    "table is locked\" within a transaction of its own). As apsw's\n"
+    "Connection.wal_checkpoint(), whose arguments stand the other way round.\n"
+    "sqlite3_wal_checkpoint_v2().");
+
+static PyObject *
+connection_wal_checkpoint(ConnectionObject *self, PyObject *const *args, Py_ssize_t nargs,
+                          PyObject *kwnames)
+{
+    static const char *const names[] = {"mode", "name"};
+    static const struct args_spec spec = {"wal_checkpoint", 2, 0, 2, names};
+    static const struct request_hooks hooks = {.name = "Connection.wal_checkpoint",
+                                               .pack = connection_simple_pack,
+                                               .unpack = status_unpack_tuple};
+    PyObject *values[2];
+    int mode = SQLITE_CHECKPOINT_PASSIVE;
+
+    if (self->foreign != NULL) {
+        return args_forward("wal_checkpoint", (PyObject *)self, args, nargs, kwnames);
+    }
+    if (args_parse(&spec, args, nargs, kwnames, values) < 0 ||
+        (values[0] != NULL && args_clamped(values[0], &mode) < 0)) {
+        return NULL;
+    }
+    return status_request(self, &hooks, run_wal_checkpoint, values[1], mode);
+}
+
+static int
+run_cacheflush(struct csq_job *job, sqlite3 *handle)
+{
+    int rc = sqlite3_db_cacheflush(handle);
+
+    return rc == SQLITE_OK ? rc : csq_error_copy(&job->error, handle, rc);
+}
+
+PyDoc_STRVAR(
+    cacheflush_doc,
+    "cacheflush($self, /)\n--\n\n"
+    "Write the changed pages of the open transaction to disk, without committing it.\n\n"
+    "Raises OperationalError (\"database is locked\") when another connection is in the\n"
+    "way. As apsw's Connection.cacheflush(). sqlite3_db_cacheflush().");
+
+static PyObject *
+connection_cacheflush(ConnectionObject *self, PyObject *unused)
+{
+    static const struct request_hooks hooks = {.name = "Connection.cacheflush",
+                                               .pack = connection_simple_pack,
+                                               .unpack = connection_simple_unpack};
+
+    (void)unused;
+    if (self->foreign != NULL) {
+        return args_forward("cacheflush", (PyObject *)self, NULL, 0, NULL);
+    }
+    return status_request(self, &hooks, run_cacheflush, NULL, 0);
+}
+
+static int
+run_release_memory(struct csq_job *job, sqlite3 *handle)
+{
+    (void)job;
+    return sqlite3_db_release_memory(handle);
+}
+
+PyDoc_STRVAR(release_memory_doc,
+             "release_memory($self, /)\n--\n\n"
+             "Free as much of the connection's memory as can be spared: cached pages, mostly.\n\n"
+             "As apsw's Connection.release_memory(). sqlite3_db_release_memory().");
+
+static PyObject *
+connection_release_memory(ConnectionObject *self, PyObject *unused)
+{
+    static const struct request_hooks hooks = {.name = "Connection.release_memory",
+                                               .pack = connection_simple_pack,
+                                               .unpack = connection_simple_unpack};
+
+    (void)unused;
+    if (self->foreign != NULL) {
+        return args_forward("release_memory", (PyObject *)self, NULL, 0, NULL);
+    }
+    return status_request(self, &hooks, run_release_memory, NULL, 0);
+}
+
+/* -- schemas ------------------------------------------------------------------- */
+
+static int
+run_txn_state(struct csq_job *job, sqlite3 *handle)
+{
+    int state = sqlite3_txn_state(handle, job->sql);
+
+    return state < 0 ? status_check_name(job, handle, SQLITE_ERROR) : put_integer(job, state);
+}
+
+PyDoc_STRVAR(txn_state_doc,
+             "txn_state($self, schema=None)\n--\n\n"
+             "Give SQLITE_TXN_NONE, SQLITE_TXN_READ or SQLITE_TXN_WRITE: what the connection\n"
+             "holds of a database, or at most of any of them.\n\n"
+             "Unlike in_transaction, it tells a transaction that BEGIN has announced from one\n"
+             "that holds a lock. Raises OperationalError (\"unknown database ...\"). As apsw's\n"
+             "Connection.txn_state(). sqlite3_txn_state().");
+
+static PyObject *
+connection_txn_state(ConnectionObject *self, PyObject *const *args, Py_ssize_t nargs,
+                     PyObject *kwnames)
+{
+    static const char *const names[] = {"schema"};
+    static const struct args_spec spec = {"txn_state", 1, 0, 1, names};
+    static const struct request_hooks hooks = {.name = "Connection.txn_state",
+                                               .pack = connection_simple_pack,
+                                               .unpack = status_unpack_value};
+    PyObject *schema;
+
+    if (self->foreign != NULL) {
+        return args_forward("txn_state", (PyObject *)self, args, nargs, kwnames);
+    }
+    if (args_parse(&spec, args, nargs, kwnames, &schema) < 0) {
+        return NULL;
+    }
+    return status_request(self, &hooks, run_txn_state, schema, 0);
+}
+
+/* Gives a request about the schema `name`, "main" when that is NULL. */
+static PyObject *
+schema_request(ConnectionObject *self, const struct request_hooks *hooks,
+               int (*run)(struct csq_job *job, sqlite3 *handle), PyObject *name)
+{
+    RequestObject *request = (RequestObject *)status_request(self, hooks, run, NULL, 0);
+
+    if (request == NULL) {
+        return NULL;
+    }
+    request->job.sql = "main";
+    if (name != NULL && status_lend_name(request, name) < 0) {
+        return give_up(request);
+    }
+    return (PyObject *)request;
+}
+
+static int
+run_readonly(struct csq_job *job, sqlite3 *handle)
+{
+    int readonly = sqlite3_db_readonly(handle, job->sql);
+
+    if (readonly < 0 && is_temp(job->sql)) {
+        readonly = 0;
+    }
+    return readonly < 0 ? status_check_name(job, handle, SQLITE_ERROR)
+                        : put_integer(job, readonly);
+}
+
+static enum request_answer
+readonly_unpack(RequestObject *request, int64_t deadline)
+{
+    enum request_answer answer = status_unpack_value(request, deadline);
+
+    if (answer == REQUEST_READY) {
+        int readonly = PyObject_IsTrue(request->result);
+
+        Py_SETREF(request->result, PyBool_FromLong(readonly));
+    }
+    return answer;
+}
+
+PyDoc_STRVAR(
+    readonly_doc,
+    "readonly($self, name='main')\n--\n\n"
+    "Give whether a database cannot be written to: opened so, or not permitted.\n\n"
+    "name: of the schema. Raises OperationalError (\"unknown database ...\"). As apsw's\n"
+    "Connection.readonly(). sqlite3_db_readonly().");
+
+static PyObject *
+connection_readonly(ConnectionObject *self, PyObject *const *args, Py_ssize_t nargs,
+                    PyObject *kwnames)
+{
+    static const char *const names[] = {"name"};
+    static const struct args_spec spec = {"readonly", 1, 0, 1, names};
+    static const struct request_hooks hooks = {
+        .name = "Connection.readonly", .pack = connection_simple_pack, .unpack = readonly_unpack};
+    PyObject *name;
+
+    if (self->foreign != NULL) {
+        return args_forward("readonly", (PyObject *)self, args, nargs, kwnames);
+    }
+    if (args_parse(&spec, args, nargs, kwnames, &name) < 0) {
+        return NULL;
+    }
+    return schema_request(self, &hooks, run_readonly, name);
+}
+
+static int
+run_db_filename(struct csq_job *job, sqlite3 *handle)
+{
+    const char *path = sqlite3_db_filename(handle, job->sql);
+
+    if (path == NULL && !is_temp(job->sql) && sqlite3_db_readonly(handle, job->sql) < 0) {
+        return status_check_name(job, handle, SQLITE_ERROR);
+    }
+    path = path == NULL ? "" : path;
+    return csq_strip_put_text(&job->up, path, strlen(path)) ? SQLITE_OK : no_memory(job);
+}
+
+static enum request_answer
+db_filename_unpack(RequestObject *request, int64_t deadline)
+{
+    ConnectionObject *self = (ConnectionObject *)request->owner;
+    struct csq_reader reader = {NULL, NULL};
+    const struct csq_cell *cell;
+
+    (void)deadline;
+    if (errors_check(self->state, request) < 0) {
+        return REQUEST_FAILED;
+    }
+    cell = csq_strip_read(&request->job.up, &reader);
+    request->result = PyUnicode_DecodeFSDefaultAndSize(cell->value.bytes, (Py_ssize_t)cell->size);
+    return request->result == NULL ? REQUEST_FAILED : REQUEST_READY;
+}
+
+PyDoc_STRVAR(db_filename_doc,
+             "db_filename($self, name='main')\n--\n\n"
+             "Give the absolute path of a database file; \"\" for one in memory or temporary.\n\n"
+             "name: of the schema. Raises OperationalError (\"unknown database ...\"), where\n"
+             "apsw's Connection.db_filename() gives None. sqlite3_db_filename().");
+
+static PyObject *
+connection_db_filename(ConnectionObject *self, PyObject *const *args, Py_ssize_t nargs,
+                       PyObject *kwnames)
+{
+    static const char *const names[] = {"name"};
+    static const struct args_spec spec = {"db_filename", 1, 0, 1, names};
+    static const struct request_hooks hooks = {.name = "Connection.db_filename",
+                                               .pack = connection_simple_pack,
+                                               .unpack = db_filename_unpack};
+    PyObject *name;
+
+    if (self->foreign != NULL) {
+        return args_forward("db_filename", (PyObject *)self, args, nargs, kwnames);
+    }
+    if (args_parse(&spec, args, nargs, kwnames, &name) < 0) {
+        return NULL;
+    }
+    return schema_request(self, &hooks, run_db_filename, name);
+}
+
+/* -- the connection as a whole --------------------------------------------------- */
+
+static int
+run_reset(struct csq_job *job, sqlite3 *handle)
+{
+    RequestObject *request = csq_item(job, RequestObject, job);
+    struct csq_db *db = &request->worker->db;
+
+    (void)handle;
+    if (db->running > 1) {
+        return csq_error_set(&job->error, CSQ_USAGE,
+                             "reset() cannot be called from a callback of a statement.");
+    }
+    return csq_db_reset(db, &job->error);
+}
+
+PyDoc_STRVAR(
+    reset_doc,
+    "reset($self, /)\n--\n\n"
+    "Bring the connection back to a clean state, as a pool does between two users.\n\n"
+    "Queries that are half-read are ended (fetching on raises ProgrammingError), the\n"
+    "open transaction is rolled back, everything in the schema `temp` is dropped, and\n"
+    "last_insert_rowid() is 0. With autocommit=False a transaction is begun, as after\n"
+    "rollback(). Everything else stays: functions, collations, hooks, attached databases,\n"
+    "pragmas, limits, factories, cached statements. What was queued before it runs\n"
+    "before it. Neither sqlite3 nor apsw has it.");
+
+static PyObject *
+connection_reset(ConnectionObject *self, PyObject *unused)
+{
+    static const struct request_hooks hooks = {.name = "Connection.reset",
+                                               .pack = connection_simple_pack,
+                                               .unpack = connection_simple_unpack};
+
+    (void)unused;
+    if (self->foreign != NULL) {
+        return args_forward("reset", (PyObject *)self, NULL, 0, NULL);
+    }
+    return status_request(self, &hooks, run_reset, NULL, 0);
+}
+
+static int
+run_cache_stats(struct csq_job *job, sqlite3 *handle)
+{
+    const RequestObject *request = csq_item(job, RequestObject, job);
+    const struct csq_cache *cache = &request->worker->db.cache;
+
+    (void)handle;
+    if (put_pair(job, cache->hits, cache->misses) != SQLITE_OK ||
+        put_pair(job, cache->evictions, cache->count) != SQLITE_OK) {
+        return job->error.code;
+    }
+    return put_integer(job, cache->limit);
+}
+
+static enum request_answer
+cache_stats_unpack(RequestObject *request, int64_t deadline)
+{
+    static const char *const names[] = {"hits", "misses", "evictions", "size", "max"};
+
+    (void)deadline;
+    return unpack_dict(request, names);
+}
+
+PyDoc_STRVAR(cache_stats_doc,
+             "cache_stats($self, /)\n--\n\n"
+             "Give what the cache of prepared statements has done: a dict of\n"
+             "`hits`, `misses` and `evictions` since the connection was opened, `size`, the\n"
+             "statements in it now (those in use are not), and `max`, cached_statements.\n\n"
+             "csqlite's own BEGIN, COMMIT and ROLLBACK are counted too. After apsw's\n"
+             "Connection.cache_stats(), where `size` is what is `max` here.");
+
+static PyObject *
+connection_cache_stats(ConnectionObject *self, PyObject *unused)
+{
+    static const struct request_hooks hooks = {.name = "Connection.cache_stats",
+                                               .pack = connection_simple_pack,
+                                               .unpack = cache_stats_unpack};
+
+    (void)unused;
+    if (self->foreign != NULL) {
+        return args_forward("cache_stats", (PyObject *)self, NULL, 0, NULL);
+    }
+    return status_request(self, &hooks, run_cache_stats, NULL, 0);
+}
+
+PyMethodDef status_methods[] = {
+    {"db_status", (PyCFunction)(void (*)(void))connection_db_status, ARGS_FASTCALL,
+     db_status_doc},
+    {"limits", (PyCFunction)connection_limits, METH_NOARGS, limits_doc},
+    {"wal_checkpoint", (PyCFunction)(void (*)(void))connection_wal_checkpoint, ARGS_FASTCALL,
+     wal_checkpoint_doc},
+    {"cacheflush", (PyCFunction)connection_cacheflush, METH_NOARGS, cacheflush_doc},
+    {"release_memory", (PyCFunction)connection_release_memory, METH_NOARGS, release_memory_doc},
+    {"txn_state", (PyCFunction)(void (*)(void))connection_txn_state, ARGS_FASTCALL,
+     txn_state_doc},
+    {"readonly", (PyCFunction)(void (*)(void))connection_readonly, ARGS_FASTCALL, readonly_doc},
+    {"db_filename", (PyCFunction)(void (*)(void))connection_db_filename, ARGS_FASTCALL,
+     db_filename_doc},
+    {"reset", (PyCFunction)connection_reset, METH_NOARGS, reset_doc},
+    {"cache_stats", (PyCFunction)connection_cache_stats, METH_NOARGS, cache_stats_doc},
+    {NULL, NULL, 0, NULL},
+};

@@ -1,0 +1,28 @@
+/* What SQLite tells of a connection, and small things it can be told. Methods run on
+ * the loop thread and give requests. */
+
+#ifndef CSQ_STATUS_H
+#define CSQ_STATUS_H
+
+#include "binding/connection.h"
+
+/* The connection's methods that stand here. */
+extern PyMethodDef status_methods[];
+
+/* Unpack hooks of jobs that leave their answer in `job.up`: the first cell alone, or a
+ * tuple of all. Texts are decoded as UTF-8. */
+enum request_answer status_unpack_value(RequestObject *request, int64_t deadline);
+enum request_answer status_unpack_tuple(RequestObject *request, int64_t deadline);
+
+/* Gives the object that a cell stands for; NULL with an exception. */
+PyObject *status_object(const struct csq_cell *cell);
+
+/* Lends the UTF-8 of the name of a schema in arguments[0], `value`, to the job. 0, or
+ * -1 with TypeError or ValueError. */
+int status_lend_name(RequestObject *request, PyObject *value);
+
+/* Worker thread. The error that there is no schema of the job's name, or that there was
+ * no memory; SQLITE_OK for SQLITE_OK. */
+int status_check_name(struct csq_job *job, sqlite3 *handle, int rc);
+
+#endif
