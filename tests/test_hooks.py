@@ -1297,3 +1297,26 @@ async def test_preupdate_hook_and_session_exclude_each_other(db, preupdate):
     await db.execute("insert into t values (3, 3)")
     assert await session.changeset() != b""
     assert len(seen) == 1
+
+
+async def test_coroutine_functions_as_hooks(db):
+    await make(db)
+    seen = []
+
+    async def update(*arguments):
+        await asyncio.sleep(0)
+        seen.append(arguments[3])
+
+    async def commit():
+        await asyncio.sleep(0)
+        return len(seen) > 1
+
+    await db.set_update_hook(update)
+    await db.set_commit_hook(commit)
+    await db.execute("insert into t values (1, 1)")
+    await db.commit()
+    await db.execute("insert into t values (2, 2)")
+    with pytest.raises(sqlite3.IntegrityError):
+        await db.commit()
+    assert seen == [1, 2]
+    assert await scalar(db, "select count(*) from t") == 1
