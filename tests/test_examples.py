@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 PROGRAM = Path(__file__).resolve().parent.parent / "examples" / "library_search.py"
-FILES = 40
+FILES = 90
 TIMEOUT = 120  # Seconds.
 
 
