@@ -217,9 +217,11 @@ advance(ReactorObject *reactor)
 {
     int64_t turn = budget(reactor, TURN_NANOSECONDS, 2, TURN_MOST);
     int64_t now = reactor->turned;
+    /* What comes while it waits does not make the turn as long again. */
+    int64_t end = now + (turn > AWAKE_NANOSECONDS ? turn : AWAKE_NANOSECONDS);
 
     do {
-        if (advance_all(reactor, now, now + turn) < 0) {
+        if (advance_all(reactor, now, now + turn < end ? now + turn : end) < 0) {
             return -1;
         }
         if (csq_list_empty(&reactor->under_way) || !may_wait(reactor)) {
