@@ -19,7 +19,6 @@ from csqlite.shell import statements, values
 from csqlite.shell.application import Application
 from csqlite.shell.arguments import parse
 from csqlite.shell.command import words
-from csqlite.shell.keywords import KEYWORDS
 from csqlite.shell.modes import MODES
 from csqlite.shell.tables import PIECE_ROWS
 from csqlite.shell.vocabulary import Vocabulary
@@ -268,11 +267,11 @@ def test_identifiers_are_quoted_where_they_have_to_be():
 async def test_keywords_are_what_sqlite_does_not_take_for_names():
     """Not every keyword needs quotes, but whatever needs them must be one."""
     async with csqlite.connect(":memory:") as db:
-        for word in sorted(KEYWORDS | {"ABC", "ROWID", "TRUE"}):
+        for word in sorted({*csqlite.SQLITE_KEYWORDS, "ABC", "ROWID", "TRUE"}):
             try:
                 await db.execute_fetchall(f"select 1 as {word} from (select 1) as {word}")
             except csqlite.OperationalError:
-                assert word in KEYWORDS
+                assert word in csqlite.SQLITE_KEYWORDS
 
 
 # -- output modes

@@ -8,8 +8,9 @@ import re
 import unicodedata
 from typing import Any
 
-from .keywords import KEYWORDS
+from .._csqlite import SQLITE_KEYWORDS
 
+_KEYWORDS = frozenset(SQLITE_KEYWORDS)
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 # Characters that a terminal would act upon, but for those that lay out text.
@@ -113,7 +114,7 @@ def tcl_text(text: str) -> str:
 
 def identifier(name: str) -> str:
     """Return a name as SQL writes it, in quotes where it needs them."""
-    if _IDENTIFIER.fullmatch(name) and name.upper() not in KEYWORDS:
+    if _IDENTIFIER.fullmatch(name) and name.upper() not in _KEYWORDS:
         return name
     return quoted(name)
 

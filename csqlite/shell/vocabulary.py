@@ -7,7 +7,7 @@ import re
 import sqlite3
 from typing import TYPE_CHECKING
 
-from .keywords import KEYWORDS
+from .._csqlite import SQLITE_KEYWORDS
 from .modes import MODES
 from .values import identifier, quoted
 
@@ -84,7 +84,9 @@ class Vocabulary:
             return 0, []
         mentioned = [name for table, _ in _TABLE.findall(text) for name in self._columns(table)]
         names = [identifier(name) for name in [*mentioned, *self._tables]]
-        keywords = sorted(KEYWORDS) if word.isupper() else sorted(map(str.lower, KEYWORDS))
+        keywords = (
+            sorted(SQLITE_KEYWORDS) if word.isupper() else sorted(map(str.lower, SQLITE_KEYWORDS))
+        )
         functions = [name + "(" for name in self._functions]
         others = [identifier(name) for columns in self._tables.values() for name in columns]
         return len(word), self._matching(word, [*names, *keywords, *functions, *others])
