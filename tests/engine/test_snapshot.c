@@ -117,7 +117,7 @@ test_shared(void)
 
     for (int round = 0; round < ROUNDS && !shared; round++) {
         struct scene scene;
-        char name[16];
+        char name[32];
 
         snprintf(name, sizeof name, "shared%d", round);
         open_scene(&scene, name, "PRAGMA journal_mode = WAL");
