@@ -39,7 +39,6 @@ SINCE_PYTHON_311 = {
     "test_script_that_is_no_string",
     "test_second_statement_is_refused_as_sqlite3_refuses_it",
     "test_statement_with_a_null_character",
-    "test_value_that_is_not_supported_is_named",
     "test_two_statements",
     "test_unsupported_value_of_a_named_parameter",
     "test_value_of_an_unsupported_type_is_refused_as_sqlite3_refuses_it",
