@@ -23,7 +23,7 @@ request_new(struct bridge *bridge, const struct request_hooks *hooks, enum csq_o
     if (request == NULL) {
         return NULL;
     }
-    csq_job_init(&request->job, op);
+    csq_job_init_zeroed(&request->job, op);
     csq_link_init(&request->under_way);
     csq_link_init(&request->news);
     request->bridge = bridge;
@@ -64,8 +64,9 @@ is_gated(const RequestObject *request)
 static int
 push(RequestObject *request)
 {
+    request->gated = is_gated(request);
     /* What is called on the worker may register the first callback. */
-    if (is_gated(request)) {
+    if (request->gated) {
         request->variables = PyContext_CopyCurrent();
         if (request->variables == NULL) {
             return -1;
@@ -73,7 +74,6 @@ push(RequestObject *request)
     }
     request->job.context = request;
     request->job.mailbox = &request->reactor->mailbox;
-    request->gated = is_gated(request);
     request->reactor->gated += request->gated;
     request->pushed = true;
     request->stage = REQUEST_PENDING;

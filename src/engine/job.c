@@ -11,6 +11,12 @@ void
 csq_job_init(struct csq_job *job, enum csq_op op)
 {
     memset(job, 0, sizeof *job);
+    csq_job_init_zeroed(job, op);
+}
+
+void
+csq_job_init_zeroed(struct csq_job *job, enum csq_op op)
+{
     csq_link_init(&job->link);
     job->op = op;
     atomic_init(&job->cancelled, 0);

@@ -95,6 +95,9 @@ struct csq_job {
 /* Any thread. Makes an empty job: no mailbox, nothing lent. */
 void csq_job_init(struct csq_job *job, enum csq_op op);
 
+/* The same, of memory that is zero already. */
+void csq_job_init_zeroed(struct csq_job *job, enum csq_op op);
+
 /* Any thread. Makes `flow` usable. Before the job is pushed. */
 void csq_job_stream(struct csq_job *job);
 
