@@ -10,6 +10,7 @@
 #include "binding/changeset.h"
 #include "binding/convert.h"
 #include "binding/errors.h"
+#include "binding/status.h"
 #include "binding/visit.h"
 
 /* What a request keeps: arguments[0] is the changeset (bytes), [1] the filter, [2] the
@@ -251,24 +252,6 @@ apply(struct csq_job *job, sqlite3 *handle)
 
 #endif
 
-static enum request_answer
-apply_unpack(RequestObject *request, int64_t deadline)
-{
-    ConnectionObject *self = (ConnectionObject *)request->owner;
-    struct csq_reader reader = {NULL, NULL};
-    const struct csq_cell *cell;
-
-    (void)deadline;
-    if (errors_check(self->state, request) < 0) {
-        return REQUEST_FAILED;
-    }
-    cell = csq_strip_read(&request->job.up, &reader);
-    request->result = cell == NULL
-                          ? Py_NewRef(Py_None)
-                          : PyBytes_FromStringAndSize(cell->value.bytes, (Py_ssize_t)cell->size);
-    return request->result == NULL ? REQUEST_FAILED : REQUEST_READY;
-}
-
 /* Reads how conflicts are answered: *handler is borrowed, or NULL with *answer. */
 static int
 take_conflict(PyObject *value, PyObject **handler, long *answer)
@@ -323,7 +306,7 @@ session_apply(ConnectionObject *self, PyObject *const *args, Py_ssize_t nargs, P
     static const struct args_spec spec = {"apply_changeset", 5, 1, 1, names};
     static const struct request_hooks hooks = {.name = "Connection.apply_changeset",
                                                .pack = connection_simple_pack,
-                                               .unpack = apply_unpack};
+                                               .unpack = status_unpack_value};
     RequestObject *request;
     PyObject *values[5];
     PyObject *handler;

@@ -75,7 +75,7 @@ args_parse(const struct args_spec *spec, PyObject *const *args, Py_ssize_t nargs
 }
 
 int
-args_int(PyObject *value, int *number)
+args_clamped(PyObject *value, int *number)
 {
     PyObject *index = PyNumber_Index(value);
     int overflow;
@@ -86,12 +86,27 @@ args_int(PyObject *value, int *number)
     }
     read = PyLong_AsLongAndOverflow(index, &overflow);
     Py_DECREF(index);
-    if (overflow != 0 || read > INT_MAX || read < INT_MIN) {
-        PyErr_SetString(PyExc_OverflowError, "Python int too large to convert to C int");
-        return -1;
+    if (overflow > 0 || read > INT_MAX) {
+        *number = INT_MAX;
+        return 1;
+    }
+    if (overflow < 0 || read < INT_MIN) {
+        *number = INT_MIN;
+        return 1;
     }
     *number = (int)read;
     return 0;
+}
+
+int
+args_int(PyObject *value, int *number)
+{
+    int rc = args_clamped(value, number);
+
+    if (rc > 0) {
+        PyErr_SetString(PyExc_OverflowError, "Python int too large to convert to C int");
+    }
+    return rc == 0 ? 0 : -1;
 }
 
 int
@@ -181,26 +196,4 @@ args_forward(const char *function, PyObject *self, PyObject *const *args, Py_ssi
     result = PyObject_Vectorcall(callable, all, (size_t)nargs + 1, kwnames);
     Py_DECREF(callable);
     return result;
-}
-
-int
-args_clamped(PyObject *value, int *number)
-{
-    PyObject *index = PyNumber_Index(value);
-    int overflow;
-    long read;
-
-    if (index == NULL) {
-        return -1;
-    }
-    read = PyLong_AsLongAndOverflow(index, &overflow);
-    Py_DECREF(index);
-    if (overflow > 0 || read > INT_MAX) {
-        *number = INT_MAX;
-    } else if (overflow < 0 || read < INT_MIN) {
-        *number = INT_MIN;
-    } else {
-        *number = (int)read;
-    }
-    return 0;
 }

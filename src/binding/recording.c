@@ -154,32 +154,30 @@ recording_attach(struct csq_job *job, sqlite3 *handle)
     return rc == SQLITE_OK ? rc : csq_error_copy(&job->error, handle, rc);
 }
 
-int
-recording_enable(struct csq_job *job, sqlite3 *handle)
+/* Sets a flag of the session with `set`, or asks for it, and gives it. */
+static int
+set_flag(struct csq_job *job, int (*set)(sqlite3_session *, int))
 {
     RequestObject *request = csq_item(job, RequestObject, job);
     struct recording *recording = use(job);
 
+    return recording == NULL
+               ? job->error.code
+               : give_integer(job, set(recording->session.handle, (int)request->number));
+}
+
+int
+recording_enable(struct csq_job *job, sqlite3 *handle)
+{
     (void)handle;
-    if (recording == NULL) {
-        return job->error.code;
-    }
-    return give_integer(job,
-                        sqlite3session_enable(recording->session.handle, (int)request->number));
+    return set_flag(job, sqlite3session_enable);
 }
 
 int
 recording_indirect(struct csq_job *job, sqlite3 *handle)
 {
-    RequestObject *request = csq_item(job, RequestObject, job);
-    struct recording *recording = use(job);
-
     (void)handle;
-    if (recording == NULL) {
-        return job->error.code;
-    }
-    return give_integer(job,
-                        sqlite3session_indirect(recording->session.handle, (int)request->number));
+    return set_flag(job, sqlite3session_indirect);
 }
 
 int

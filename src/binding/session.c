@@ -7,6 +7,7 @@
 #include "binding/changeset.h"
 #include "binding/errors.h"
 #include "binding/recording.h"
+#include "binding/status.h"
 #include "bridge/ready.h"
 
 typedef struct {
@@ -50,34 +51,11 @@ session_request(SessionObject *self, const struct request_hooks *hooks, session_
     return (PyObject *)request;
 }
 
-/* Gives what the job has put up: a bytes object, a number, or None. */
-static enum request_answer
-session_unpack(RequestObject *request, int64_t deadline)
-{
-    ConnectionObject *self = (ConnectionObject *)request->owner;
-    struct csq_reader reader = {NULL, NULL};
-    const struct csq_cell *cell;
-
-    (void)deadline;
-    if (errors_check(self->state, request) < 0) {
-        return REQUEST_FAILED;
-    }
-    cell = csq_strip_read(&request->job.up, &reader);
-    if (cell == NULL) {
-        request->result = Py_NewRef(Py_None);
-    } else if (cell->type == CSQ_INTEGER) {
-        request->result = PyLong_FromLongLong(cell->value.integer);
-    } else {
-        request->result = PyBytes_FromStringAndSize(cell->value.bytes, (Py_ssize_t)cell->size);
-    }
-    return request->result == NULL ? REQUEST_FAILED : REQUEST_READY;
-}
-
-/* As session_unpack(), of a number that means yes or no. */
+/* Gives whether the number that the job has put up is not 0. */
 static enum request_answer
 session_unpack_bool(RequestObject *request, int64_t deadline)
 {
-    if (session_unpack(request, deadline) != REQUEST_READY) {
+    if (status_unpack_value(request, deadline) != REQUEST_READY) {
         return REQUEST_FAILED;
     }
     Py_SETREF(request->result,
@@ -266,8 +244,9 @@ PyDoc_STRVAR(memory_used_doc, "memory_used($self, /)\n--\n\n"
 static PyObject *
 session_memory_used(SessionObject *self, PyObject *unused)
 {
-    static const struct request_hooks hooks = {
-        .name = "Session.memory_used", .pack = connection_simple_pack, .unpack = session_unpack};
+    static const struct request_hooks hooks = {.name = "Session.memory_used",
+                                               .pack = connection_simple_pack,
+                                               .unpack = status_unpack_value};
 
     (void)unused;
     return session_request(self, &hooks, recording_memory_used, NULL);
@@ -282,8 +261,9 @@ PyDoc_STRVAR(changeset_doc,
 static PyObject *
 session_changeset(SessionObject *self, PyObject *unused)
 {
-    static const struct request_hooks hooks = {
-        .name = "Session.changeset", .pack = connection_simple_pack, .unpack = session_unpack};
+    static const struct request_hooks hooks = {.name = "Session.changeset",
+                                               .pack = connection_simple_pack,
+                                               .unpack = status_unpack_value};
 
     (void)unused;
     return session_request(self, &hooks, recording_output, NULL);
@@ -298,8 +278,9 @@ PyDoc_STRVAR(patchset_doc,
 static PyObject *
 session_patchset(SessionObject *self, PyObject *unused)
 {
-    static const struct request_hooks hooks = {
-        .name = "Session.patchset", .pack = connection_simple_pack, .unpack = session_unpack};
+    static const struct request_hooks hooks = {.name = "Session.patchset",
+                                               .pack = connection_simple_pack,
+                                               .unpack = status_unpack_value};
     PyObject *request = session_request(self, &hooks, recording_output, NULL);
 
     (void)unused;
@@ -319,7 +300,7 @@ static PyObject *
 session_diff(SessionObject *self, PyObject *args)
 {
     static const struct request_hooks hooks = {
-        .name = "Session.diff", .pack = connection_simple_pack, .unpack = session_unpack};
+        .name = "Session.diff", .pack = connection_simple_pack, .unpack = status_unpack_value};
     const char *from_schema;
     const char *table;
     PyObject *request;
@@ -361,7 +342,7 @@ close_unpack(RequestObject *request, int64_t deadline)
     if (request->job.error.code == CSQ_CLOSED) {
         csq_error_clear(&request->job.error);
     }
-    return session_unpack(request, deadline);
+    return status_unpack_value(request, deadline);
 }
 
 PyDoc_STRVAR(close_doc, "close($self, /)\n--\n\n"

@@ -16,6 +16,8 @@ status_object(const struct csq_cell *cell)
         return PyLong_FromLongLong(cell->value.integer);
     case CSQ_TEXT:
         return PyUnicode_DecodeUTF8(cell->value.bytes, (Py_ssize_t)cell->size, "replace");
+    case CSQ_BLOB:
+        return PyBytes_FromStringAndSize(cell->value.bytes, (Py_ssize_t)cell->size);
     default:
         return Py_NewRef(Py_None);
     }

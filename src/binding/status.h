@@ -10,7 +10,7 @@
 extern PyMethodDef status_methods[];
 
 /* Unpack hooks of jobs that leave their answer in `job.up`: the first cell alone, or a
- * tuple of all. Texts are decoded as UTF-8. */
+ * tuple of all; None for no cell. Texts are decoded as UTF-8. */
 enum request_answer status_unpack_value(RequestObject *request, int64_t deadline);
 enum request_answer status_unpack_tuple(RequestObject *request, int64_t deadline);
 

@@ -1,4 +1,4 @@
-/* The clock that deadlines and budgets are given in. */
+/* The clock that deadlines and budgets are given in, and the one of conditions. */
 
 #ifndef CSQ_CLOCK_H
 #define CSQ_CLOCK_H
@@ -14,6 +14,19 @@ csq_now(void)
 
     clock_gettime(CLOCK_MONOTONIC, &time);
     return (int64_t)time.tv_sec * 1000000000 + time.tv_nsec;
+}
+
+/* Any thread. What pthread_cond_timedwait() takes for a wait of `nanoseconds`. */
+static inline struct timespec
+csq_deadline(int64_t nanoseconds)
+{
+    struct timespec end;
+
+    clock_gettime(CLOCK_REALTIME, &end);
+    nanoseconds += end.tv_nsec;
+    end.tv_sec += (time_t)(nanoseconds / 1000000000);
+    end.tv_nsec = (long)(nanoseconds % 1000000000);
+    return end;
 }
 
 #endif

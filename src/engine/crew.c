@@ -8,15 +8,14 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
-#include <time.h>
 
 #include "engine/alloc.h"
+#include "engine/clock.h"
 #include "engine/list.h"
 
 enum {
     FREE_MAX = 8,                 /* so many wait, the others end at once */
-    WAIT_MILLISECONDS = 50,       /* for so long */
-    NANOSECONDS = 1000000000,
+    WAIT_NANOSECONDS = 50 * 1000 * 1000, /* for so long */
 };
 
 struct csq_crew {
@@ -79,24 +78,12 @@ csq_crew_dismiss(struct csq_crew *crew)
 
 /* -- in the thread ------------------------------------------------------------ */
 
-static struct timespec
-end_of_wait(void)
-{
-    struct timespec end;
-
-    clock_gettime(CLOCK_REALTIME, &end);
-    end.tv_nsec += WAIT_MILLISECONDS * 1000000L;
-    end.tv_sec += end.tv_nsec / NANOSECONDS;
-    end.tv_nsec %= NANOSECONDS;
-    return end;
-}
-
 /* Waits until somebody has something for this thread to do. False: nobody has. */
 static bool
 wait_for_call(struct hand *hand)
 {
     struct csq_crew *crew = hand->crew;
-    struct timespec end = end_of_wait();
+    struct timespec end = csq_deadline(WAIT_NANOSECONDS);
     int rc = 0;
 
     hand->run = NULL;

@@ -5,9 +5,9 @@
 #include "engine/worker.h"
 
 #include <errno.h>
-#include <time.h>
 
 #include "engine/alloc.h"
+#include "engine/clock.h"
 #include "engine/mailbox.h"
 #include "engine/ops.h"
 
@@ -263,20 +263,12 @@ csq_worker_wake(struct csq_worker *worker, bool *over)
 bool
 csq_worker_join(struct csq_worker *worker, double seconds)
 {
-    struct timespec end;
+    const double most = 1e9; /* as good as for ever */
+    struct timespec end =
+        csq_deadline(seconds > 0 ? (int64_t)((seconds < most ? seconds : most) * 1e9) : 0);
     bool running;
     int rc = 0;
 
-    clock_gettime(CLOCK_REALTIME, &end);
-    if (seconds >= 0) {
-        if (seconds > 1e9) {
-            seconds = 1e9;
-        }
-        end.tv_sec += (time_t)seconds;
-        end.tv_nsec += (long)((seconds - (double)(time_t)seconds) * 1e9);
-        end.tv_sec += end.tv_nsec / 1000000000;
-        end.tv_nsec %= 1000000000;
-    }
     pthread_mutex_lock(&worker->lock);
     while (worker->running && rc != ETIMEDOUT) {
         rc = seconds < 0 ? pthread_cond_wait(&worker->ended, &worker->lock)
