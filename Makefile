@@ -24,7 +24,7 @@ ELSEWHERE := cd tests &&
 MAKEFLAGS += --no-print-directory
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help demo test build sqlite bench bench-full bench-system scaling instructions lint format typing clean FORCE $(ENGINE_KINDS)
+.PHONY: help demo test test-full build sqlite bench bench-full bench-system scaling instructions lint format typing clean FORCE $(ENGINE_KINDS)
 
 help: ## print this list
 	@echo "make TARGET, where TARGET is one of:"
@@ -36,6 +36,10 @@ demo: build ## search Python's standard library with csqlite, while loading it
 test: build ## run every test: the engine's in C, then the Python ones
 	@$(MAKE) test-engine
 	$(ELSEWHERE) $(abspath $(BIN))/pytest
+
+# Both kinds of tests ask whether they may take their time: tests/doses.py, harness_dose().
+test-full: ## the same, and the long ones whole; takes about an hour
+	@CSQLITE_TEST_FULL=1 $(MAKE) test
 
 build: $(INSTALLED) ## make a virtual environment and install csqlite into it
 

@@ -11,8 +11,8 @@ import sys
 
 import pytest
 
+# A test that may take longer says so: @pytest.mark.seconds(120).
 TEST_SECONDS = 30
-HANG_SECONDS = 60
 
 STDERR = pytest.StashKey()
 
@@ -56,6 +56,7 @@ def pytest_collection_modifyitems(items):
 
 
 def pytest_configure(config):
+    config.addinivalue_line("markers", "seconds(n): how long a coroutine test may take")
     # Capturing replaces descriptor 2 during a test; a hang must still be seen.
     config.stash[STDERR] = os.dup(2)
 
@@ -92,11 +93,14 @@ def pytest_pyfunc_call(pyfuncitem):
         async with arguments["db"]:
             return await pyfuncitem.obj(**arguments)
 
+    marker = pyfuncitem.get_closest_marker("seconds")
+    seconds = marker.args[0] if marker else TEST_SECONDS
+
     async def guarded():
-        await asyncio.wait_for(body(), TEST_SECONDS)
+        await asyncio.wait_for(body(), seconds)
 
     # The guard above needs a running loop; this one also ends a test whose loop thread is stuck.
-    faulthandler.dump_traceback_later(HANG_SECONDS, exit=True, file=pyfuncitem.config.stash[STDERR])
+    faulthandler.dump_traceback_later(2 * seconds, exit=True, file=pyfuncitem.config.stash[STDERR])
     try:
         asyncio.run(guarded())
     finally:

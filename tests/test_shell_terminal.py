@@ -531,13 +531,18 @@ async def test_interrupt_ends_what_is_being_read(tmp_path):
         assert "after" not in shell.output.stdout.getvalue()
 
 
-async def test_interrupted_import_leaves_nothing(tmp_path):
+async def test_interrupted_import_leaves_nothing(tmp_path, monkeypatch):
     rows = tmp_path / "i.csv"
     rows.write_text("1\n2\n")
     async with heeding() as shell:
+        # The rows wait until Ctrl-C was heard, else they may all be there before it is.
+        heard = threading.Event()
+        serve = shell.interrupts._serve
+        monkeypatch.setattr(shell.interrupts, "_serve", lambda: serve() or heard.set())
+        await shell.db.create_function("hold", 0, lambda: heard.wait(SECONDS))
         for sql in (
             "create table t (a)",
-            "create trigger pressed after insert on t begin select press(); end",
+            "create trigger pressed after insert on t begin select press() + hold(); end",
         ):
             assert await shell.run(Statement(sql, 1))
         with pytest.raises(Interrupted):

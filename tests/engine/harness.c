@@ -9,7 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { SECONDS_A_TEST = 120 };
+enum { SECONDS_A_TEST = 120, SECONDS_A_FULL_TEST = 3600 };
 
 static atomic_long passed;
 static atomic_long failed;
@@ -77,7 +77,7 @@ harness_main(int argc, char **argv, const struct harness_test *tests, size_t cou
     for (size_t i = 0; i < count; i++) {
         if (is_chosen(argc, argv, tests[i].name)) {
             running = tests[i].name;
-            alarm(SECONDS_A_TEST);
+            alarm(harness_dose(SECONDS_A_TEST, SECONDS_A_FULL_TEST));
             tests[i].run();
             alarm(0);
             empty_directory();
@@ -142,6 +142,14 @@ gate_open(struct gate *gate)
     gate->open = true;
     pthread_cond_broadcast(&gate->changed);
     pthread_mutex_unlock(&gate->lock);
+}
+
+int
+harness_dose(int brief, int full)
+{
+    const char *wanted = getenv("CSQLITE_TEST_FULL");
+
+    return wanted != NULL && strcmp(wanted, "1") == 0 ? full : brief;
 }
 
 unsigned

@@ -53,6 +53,10 @@ void gate_await(struct gate *gate);
 /* Lets pass who stands there and who comes later. */
 void gate_open(struct gate *gate);
 
+/* Gives how much of a long test runs: `brief` in `make test`, `full` in
+ * `make test-full`. */
+int harness_dose(int brief, int full);
+
 /* A generator with a seed that a test fixes: what fails once fails again. */
 unsigned harness_random(unsigned *state, unsigned below);
 
