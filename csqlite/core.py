@@ -45,6 +45,7 @@ _DEFAULTS = {
     "uri": False,
     "autocommit": -1,
     "vfs": None,
+    "untrusted": False,
 }
 
 
@@ -82,7 +83,12 @@ class _Connector:
         return str(self.database)
 
     def __call__(self) -> Any:
-        return sqlite3.connect(self.location(), **self.options)
+        options = {name: value for name, value in self.options.items() if name != "untrusted"}
+        if self.options.get("untrusted"):
+            raise _STDLIB.NotSupportedError(
+                "untrusted=True needs csqlite's own connection, not one of another module"
+            )
+        return sqlite3.connect(self.location(), **options)
 
     def native_options(self) -> Optional[tuple[Any, ...]]:
         """Return what the extension needs to open the database itself.
@@ -119,6 +125,7 @@ def _settings(options: dict[str, Any]) -> Optional[tuple[Any, ...]]:
         options["cached_statements"],
         _control(options["autocommit"]),
         _vfs(options["vfs"]),
+        bool(options["untrusted"]),
     )
 
 
@@ -315,10 +322,13 @@ def connect(
     The others are those of sqlite3.connect(): timeout (seconds), detect_types,
     isolation_level, check_same_thread, factory, cached_statements, uri, and, on every Python
     version, autocommit. vfs: the name of an SQLite VFS, one of vfs_list(); with uri=True, a
-    "vfs=" in the URI comes first.
+    "vfs=" in the URI comes first. untrusted: the file is a stranger's; its schema may run no
+    function that was not declared innocuous, what is large or deep in it is an error, and
+    no extension can be loaded. docs/security.md says what that is good for.
 
     Opening raises sqlite3.OperationalError when the file cannot be opened or there is no such
-    VFS, TypeError or ValueError for options that make no sense. With `factory`, the sqlite3
+    VFS, TypeError or ValueError for options that make no sense, NotSupportedError for
+    `untrusted` where another module opens the database. With `factory`, the sqlite3
     module opens the database and csqlite only awaits it.
     """
     if loop is not None:

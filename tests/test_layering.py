@@ -23,7 +23,7 @@ ORDER = {
         ("alloc",),
         ("array",),
         ("error", "cells", "columns", "changes"),
-        ("stmt", "flow", "hooks", "vtable", "extension"),
+        ("stmt", "flow", "hooks", "vtable", "extension", "harden"),
         ("dump", "describe"),
         ("cursor", "blob", "session"),
         ("db",),

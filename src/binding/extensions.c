@@ -17,6 +17,10 @@ enable(struct csq_job *job, sqlite3 *handle)
     struct csq_allowed *allowed = NULL;
     int rc;
 
+    if (on && db->untrusted) {
+        return csq_error_set(&job->error, CSQ_UNSUPPORTED,
+                             "no extension can be loaded into an untrusted connection");
+    }
     if (listed) {
         allowed = csq_allowed_new(job->sql, job->sql_size, &job->error);
         if (allowed == NULL) {
@@ -91,16 +95,18 @@ pack_paths(PyObject *allow)
     return paths;
 }
 
-PyDoc_STRVAR(enable_load_extension_doc,
-             "enable_load_extension($self, value, *, allow=None)\n--\n\n"
-             "Allow (True) or forbid load_extension(); it is forbidden at first.\n\n"
-             "allow: an iterable of paths (str, bytes, os.PathLike), files or directories: only\n"
-             "these files, and what lies in these directories, may be loaded then, and the SQL\n"
-             "function load_extension() stays forbidden. Links are resolved in both places, and\n"
-             "the suffix of a shared library may be missing. None: anything may be loaded.\n"
-             "Each call replaces what the one before said.\n\n"
-             "Raises OperationalError when an allowed path does not exist. As sqlite3's method,\n"
-             "which has no list, and which is there only if Python was built with it.");
+PyDoc_STRVAR(
+    enable_load_extension_doc,
+    "enable_load_extension($self, value, *, allow=None)\n--\n\n"
+    "Allow (True) or forbid load_extension(); it is forbidden at first.\n\n"
+    "allow: an iterable of paths (str, bytes, os.PathLike), files or directories: only\n"
+    "these files, and what lies in these directories, may be loaded then, and the SQL\n"
+    "function load_extension() stays forbidden. Links are resolved in both places, and\n"
+    "the suffix of a shared library may be missing. None: anything may be loaded.\n"
+    "Each call replaces what the one before said.\n\n"
+    "Raises OperationalError when an allowed path does not exist, NotSupportedError for a\n"
+    "connection that was opened with untrusted=True. As sqlite3's method,\n"
+    "which has no list, and which is there only if Python was built with it.");
 
 static PyObject *
 connection_enable_load_extension(ConnectionObject *self, PyObject *const *args, Py_ssize_t nargs,

@@ -190,16 +190,18 @@ take_options(ConnectionObject *self, struct csq_open *open, PyObject *options)
     double timeout;
     int autocommit;
     int check_same_thread;
+    int untrusted;
 
-    if (!PyArg_ParseTuple(options, "yidiOpiiz:connect", &open->path, &open->flags, &timeout,
+    if (!PyArg_ParseTuple(options, "yidiOpiizp:connect", &open->path, &open->flags, &timeout,
                           &self->detect_types, &isolation_level, &check_same_thread,
-                          &open->statements, &autocommit, &open->vfs)) {
+                          &open->statements, &autocommit, &open->vfs, &untrusted)) {
         return -1;
     }
     if (connection_level(isolation_level, &self->isolation_level) < 0) {
         return -1;
     }
     open->timeout = timeout >= INT_MAX / 1000 ? INT_MAX : (int)(timeout * 1000);
+    open->untrusted = untrusted != 0;
     open->autocommit = (enum csq_autocommit)autocommit;
     self->autocommit = open->autocommit;
     self->cached_statements = open->statements < 0 ? 0 : open->statements;

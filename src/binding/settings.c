@@ -5,6 +5,7 @@
 
 #include "binding/args.h"
 #include "binding/errors.h"
+#include "engine/harden.h"
 
 /* SQLITE_DBCONFIG_ENABLE_FKEY and SQLITE_DBCONFIG_ENABLE_COMMENTS: what lies between
  * them, both included, is on or off. What the library does not know, it refuses. */
@@ -112,8 +113,13 @@ run_config(struct csq_job *job, sqlite3 *handle)
     RequestObject *request = csq_item(job, RequestObject, job);
     int value = (int)(intptr_t)job->with.host.argument;
     int actual = -1;
-    int rc = sqlite3_db_config(handle, (int)request->number, value, &actual);
+    int rc;
 
+    if (request->worker->db.untrusted && csq_harden_forbids((int)request->number, value)) {
+        return csq_error_set(&job->error, CSQ_UNSUPPORTED,
+                             "untrusted=True does not let this switch be changed");
+    }
+    rc = sqlite3_db_config(handle, (int)request->number, value, &actual);
     if (rc != SQLITE_OK) {
         return csq_error_copy(&job->error, NULL, rc);
     }
@@ -155,7 +161,8 @@ static const char setconfig_doc[] =
     "Turn a switch of the connection on or off.\n\n"
     "op: one of SQLITE_DBCONFIG_*. As sqlite3's Connection.setconfig() since Python 3.12;\n"
     "sqlite3_db_config(). Raises ValueError for an unknown op, OperationalError when\n"
-    "SQLite does not know it or it cannot be set.";
+    "SQLite does not know it or it cannot be set, NotSupportedError when it would undo what\n"
+    "connect(untrusted=True) has set.";
 
 static PyObject *
 connection_setconfig(ConnectionObject *self, PyObject *args)

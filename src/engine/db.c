@@ -12,6 +12,7 @@
 
 #include "engine/blob.h"
 #include "engine/cursor.h"
+#include "engine/harden.h"
 
 /* How often a running statement looks for cancellation: about every 20 us. A user's
  * handler that is to be called less often is called at some of these looks. */
@@ -140,8 +141,13 @@ csq_db_open(struct csq_db *db, const struct csq_open *open, struct csq_error *er
     db->hooks.handle = handle;
     db->timeout = open->timeout;
     db->autocommit = open->autocommit;
+    db->untrusted = open->untrusted;
     sqlite3_busy_handler(handle, wait_for_lock, db);
     csq_db_set_progress(db, NULL, NULL, 0);
+    if (db->untrusted && csq_harden(handle, error) != SQLITE_OK) {
+        csq_db_close(db, NULL);
+        return error->code;
+    }
     if (db->autocommit == CSQ_MANUAL && csq_db_run(db, "BEGIN", error) != SQLITE_OK) {
         csq_db_close(db, NULL);
         return error->code;

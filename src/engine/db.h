@@ -30,6 +30,7 @@ struct csq_open {
     int timeout;      /* milliseconds to wait for a lock */
     int statements;   /* how many the cache keeps */
     enum csq_autocommit autocommit;
+    bool untrusted; /* the file is a stranger's: engine/harden.h */
 };
 
 /* Handlers whose argument SQLite does not own. */
@@ -78,6 +79,7 @@ struct csq_db {
     bool unsettled; /* handlers were set while it was sealed */
     void (*tidy)(struct csq_db *db); /* called before a job, to do what statements that ran
                                         did not allow; NULL: nothing is left to do */
+    bool untrusted;              /* opened so: nothing may be loaded, no guard lowered */
     struct csq_allowed *allowed; /* extensions that may be loaded, NULL: any */
     enum csq_autocommit autocommit;
     /* What any thread may read at any time, as of the last job done. */

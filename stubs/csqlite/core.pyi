@@ -94,6 +94,7 @@ def connect(
     uri: bool = False,
     autocommit: bool | Literal[-1] = -1,
     vfs: str | None = None,
+    untrusted: bool = False,
     iter_chunk_size: int = 64,
     loop: asyncio.AbstractEventLoop | None = None,
 ) -> Connection[_RowT]: ...
