@@ -77,8 +77,10 @@ SCHEMAS = {
         "insert into t values (7)",
     ),
     "trigger of a view": (
-        "create view v as select 1 as a;"
-        + "create trigger g instead of insert on v begin select spy(new.a); end",
+        (
+            "create view v as select 1 as a;"
+            "create trigger g instead of insert on v begin select spy(new.a); end"
+        ),
         "insert into v values (7)",
     ),
     "when clause": (
