@@ -24,7 +24,7 @@ ELSEWHERE := cd tests &&
 MAKEFLAGS += --no-print-directory
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-full build sqlite bench bench-full bench-system scaling instructions lint format typing clean FORCE $(ENGINE_KINDS)
+.PHONY: help demo test test-full build sqlite bench bench-full bench-system scaling instructions soak lint format typing clean FORCE $(ENGINE_KINDS)
 
 help: ## print this list
 	@echo "make TARGET, where TARGET is one of:"
@@ -102,6 +102,11 @@ scaling: build ## measure the cost against rows, tasks and connections, into bui
 
 instructions: build ## count the instructions of the hot paths; ARGS=--update keeps them
 	$(BIN)/python -m benchmarks.instructions $(ARGS)
+
+# Two files, several processes, and everything that goes wrong; see tools/soak/__init__.py.
+MINUTES ?= 10
+soak: build ## move money under load, cancellations, kills and faults; MINUTES=10
+	cd tools && $(abspath $(BIN))/python -m soak --minutes $(MINUTES) $(ARGS)
 
 clean: ## remove what was built; the cache of SQLite stays
 	rm -rf build dist csqlite.egg-info .mypy_cache .pytest_cache .ruff_cache $(VENV)
