@@ -76,7 +76,7 @@ WRITES = [
     "pragma incremental_vacuum",
     "pragma wal_checkpoint(truncate)",
     "vacuum",
-    "select count(*) from t",
+    "select count(*) from log",
 ]
 
 
@@ -181,11 +181,11 @@ async def deserialize(data):
     """Read the damaged bytes as a database in memory."""
     async with csqlite.connect(":memory:", untrusted=True) as db:
         await db.deserialize(data)
-        found = [await outcome_of(rows_of(db, sql)) for sql in QUERIES[:6]]
+        for sql in QUERIES[:6]:
+            await outcome_of(rows_of(db, sql))
         await outcome_of(rows_of(db, "pragma integrity_check"))
         await outcome_of(rows_of(db, "update t set a = a + 1"))
         await outcome_of(rows_of(db, "vacuum"))
-        return found
 
 
 async def outcome_of(work):
@@ -220,7 +220,6 @@ async def half_read(db):
     """Leave a cursor half read for close() to end."""
     cursor = await db.execute("select * from child, log")
     await cursor.fetchone()
-    return None
 
 
 # -- sqlite3
@@ -232,7 +231,8 @@ async def try_sqlite3(case):
     until = time.monotonic()
     connection.set_progress_handler(lambda: time.monotonic() > until, 10000)
     try:
-        with contextlib.suppress(sqlite3.DatabaseError):
+        # It cannot raise what SQLite says of a name that is no UTF-8.
+        with contextlib.suppress(sqlite3.DatabaseError, UnicodeDecodeError):
             connection.execute("pragma synchronous = off")
         for sql in QUERIES:
             until = time.monotonic() + SECONDS

@@ -511,3 +511,22 @@ async def test_total_changes_and_in_transaction_while_a_cursor_is_half_read(db):
     await cursor.fetchall()
     await db.commit()
     assert (db.total_changes - before, db.in_transaction) == (1, False)
+
+
+@pytest.mark.parametrize("call", ["execute", "execute_fetchall", "executescript"])
+async def test_rows_without_columns(path, call):
+    """PRAGMA incremental_vacuum gives one for each page that it has moved."""
+    async with csqlite.connect(path, isolation_level=None) as db:
+        await db.execute("pragma auto_vacuum = incremental")
+        await db.execute("create table t (a)")
+        await db.execute("insert into t values (zeroblob(200000))")
+        await db.execute("delete from t")
+        [(free,)] = await db.execute_fetchall("pragma freelist_count")
+        assert free > 40
+        answer = await getattr(db, call)("pragma incremental_vacuum(30)")
+        if call == "execute_fetchall":
+            assert answer == []
+        else:
+            assert (answer.description, await answer.fetchall()) == (None, [])
+        assert await db.execute_fetchall("pragma freelist_count") == [(free - 30,)]
+        assert await db.execute_fetchall("pragma integrity_check") == [("ok",)]

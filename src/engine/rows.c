@@ -40,7 +40,10 @@ step(struct csq_db *db, struct csq_job *job)
     if (cursor->dump != NULL) {
         return csq_dump_step(cursor->dump, &job->up, &job->error);
     }
-    rc = csq_db_step(db, cursor->stmt->handle, &job->error);
+    do {
+        rc = csq_db_step(db, cursor->stmt->handle, &job->error);
+        /* PRAGMA incremental_vacuum gives a row without columns for each page. */
+    } while (rc == SQLITE_ROW && cursor->stmt->columns == NULL);
     if (rc != SQLITE_ROW && rc != SQLITE_DONE) {
         return rc;
     }
