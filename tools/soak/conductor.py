@@ -29,10 +29,13 @@ ROLES = ("steady", "mortal", "other", "mortal", "cramped", "mortal")
 class Soak:
     """One run, and what came of it."""
 
-    def __init__(self, directory: Path, seconds: float, processes: int, seed: int) -> None:
+    def __init__(
+        self, directory: Path, seconds: float, processes: int, seed: int, beside: bool = False
+    ) -> None:
         self.directory = directory
         self.seconds = seconds
         self.processes = processes
+        self.beside = beside
         self.dice = random.Random(seed)
         self.counts: Counter[str] = Counter()
         self.violations: list[str] = []
@@ -78,6 +81,7 @@ class Soak:
             process = await asyncio.create_subprocess_exec(
                 sys.executable, "-m", module, str(self.directory), str(number),
                 str(self.dice.randrange(2**32)), *(["--cramped"] if role == "cramped" else []),
+                *(["--beside"] if self.beside else []),
                 stdout=asyncio.subprocess.PIPE, stderr=stderr,
                 cwd=Path(__file__).parent.parent, limit=2**24,
             )  # fmt: skip

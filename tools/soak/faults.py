@@ -269,6 +269,15 @@ async def untrusted(process: Process, name: str) -> None:
         process.check_sum(name, found, "a hardened reader")
 
 
+async def beside(process: Process, name: str) -> None:
+    """Let the sqlite3 module of the same process move money in the same file."""
+    from .other import step
+
+    await asyncio.to_thread(
+        step, name, process.directory, process.ledger, process.tally, process.dice
+    )
+
+
 FAULTS: list[Callable[[Process, str], Awaitable[None]]] = [
     mistakes, disk_full, impatient, forgotten, half_read, closed_loop, second_loop, forked,
     executed, stopped_query, raising_function, copies, housekeeping, untrusted,
@@ -277,8 +286,9 @@ FAULTS: list[Callable[[Process, str], Awaitable[None]]] = [
 
 async def trouble(process: Process) -> None:
     """Make trouble, one kind after the other in random order."""
+    faults = [*FAULTS, beside] if process.beside else FAULTS
     while not process.stopping:
-        for fault in process.dice.sample(FAULTS, len(FAULTS)):
+        for fault in process.dice.sample(faults, len(faults)):
             if process.stopping:
                 break
             name = process.dice.choice(("wal", "rollback"))

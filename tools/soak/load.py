@@ -46,6 +46,7 @@ class Process:
     def __init__(self, options: argparse.Namespace) -> None:
         self.directory: Path = options.directory
         self.cramped: bool = options.cramped
+        self.beside: bool = options.beside
         self.ledger = Ledger(options.directory / f"ledger-{options.process}", options.process)
         self.dice = random.Random(options.seed)
         self.tally = Tally()
@@ -263,6 +264,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("process", type=int)
     parser.add_argument("seed", type=int)
     parser.add_argument("--cramped", action="store_true")
+    parser.add_argument("--beside", action="store_true")
     options = parser.parse_args()
     faulthandler.enable()
     return options
