@@ -28,6 +28,12 @@ harness_check(bool held, const char *condition, const char *file, int line)
     return held;
 }
 
+long
+harness_failures(void)
+{
+    return atomic_load(&failed);
+}
+
 const char *
 harness_path(const char *name)
 {

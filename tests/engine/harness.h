@@ -21,6 +21,9 @@ struct harness_test {
 
 bool harness_check(bool held, const char *condition, const char *file, int line);
 
+/* Gives how many checks have failed so far, to tell under what. */
+long harness_failures(void);
+
 /* Runs the table's tests, or those that the command line names, and prints
  * "N passed, M failed". Gives the exit status. A test that hangs is ended by
  * SIGALRM, so that a deadlock is a failure like any other. */
