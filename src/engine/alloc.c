@@ -8,15 +8,25 @@
 
 #ifdef CSQ_FAULTS
 #include <stdatomic.h>
+#include <stdbool.h>
 
 /* The only mutable file-level state of the engine, and only in test builds. */
 static atomic_long countdown;
+static atomic_bool lasting;
 static atomic_long live;
 
 long
 csq_alloc_fail_at(long nth)
 {
+    atomic_store(&lasting, false);
     return atomic_exchange(&countdown, nth);
+}
+
+void
+csq_alloc_fail_from(long nth)
+{
+    atomic_store(&lasting, true);
+    atomic_store(&countdown, nth);
 }
 
 long
@@ -25,10 +35,18 @@ csq_alloc_live(void)
     return atomic_load(&live);
 }
 
-static int
+static bool
 denied(void)
 {
-    return atomic_load(&countdown) > 0 && atomic_fetch_sub(&countdown, 1) == 1;
+    long left = atomic_load(&countdown);
+
+    if (left > 0) {
+        left = atomic_fetch_sub(&countdown, 1);
+        if (left == 1 && atomic_load(&lasting)) {
+            atomic_store(&countdown, -1);
+        }
+    }
+    return left == 1 || (left < 0 && atomic_load(&lasting));
 }
 
 static void *

@@ -25,6 +25,9 @@ void csq_free(void *block);
  * Gives how far away the one asked for before still was; 0 or less: it has failed. */
 long csq_alloc_fail_at(long nth);
 
+/* Lets the nth allocation and all behind it fail, until csq_alloc_fail_at(). */
+void csq_alloc_fail_from(long nth);
+
 /* How many blocks are allocated and not yet freed. */
 long csq_alloc_live(void);
 #endif

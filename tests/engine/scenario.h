@@ -28,6 +28,7 @@ struct scenario {
     bool brief;     /* transactions only */
     bool reckless;  /* the file may be found corrupt: no journal, or a disk that lies */
     bool no_memory; /* messages may be missing */
+    bool quiet;     /* what is wrong afterwards is not printed */
 
     /* What came of it. */
     struct office office;
@@ -58,6 +59,14 @@ bool scenario_is_kept(const struct scenario *scenario, bool losses);
 /* Whether a file is no database, or PRAGMA integrity_check finds nothing wrong.
  * With `reported`, finding something is as good. */
 bool scenario_is_sound(const char *path, bool reported);
+
+/* Fills in what to run: a database at harness_path("main.db") and its copy beside it, of
+ * which no file is left. The paths are `paths`, which are lent. */
+struct scenario_paths {
+    char main[600];
+    char copy[600];
+};
+void scenario_init(struct scenario *scenario, struct scenario_paths *paths, const char *journal);
 
 /* Waits until the engine has no memory left, then gives how much SQLite has. */
 int64_t scenario_memory(void);

@@ -5,7 +5,6 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "engine/faultvfs.h"
 #include "engine/harness.h"
@@ -16,45 +15,18 @@ enum { MOST = 100000, WAYS = 3 };
 static const char *const journals[] = {"delete", "wal", "memory"};
 enum { JOURNALS = sizeof journals / sizeof *journals };
 
-struct files {
-    char path[600];
-    char copy[600];
-};
-
-/* Begins with no file there. */
-static void
-begin(struct files *files, struct scenario *scenario, const char *journal)
-{
-    static const char *const kinds[] = {"", "-journal", "-wal", "-shm"};
-    char name[700];
-
-    snprintf(files->path, sizeof files->path, "%s", harness_path("main.db"));
-    snprintf(files->copy, sizeof files->copy, "%s", harness_path("copy.db"));
-    for (int i = 0; i < 4; i++) {
-        snprintf(name, sizeof name, "%s%s", files->path, kinds[i]);
-        unlink(name);
-        snprintf(name, sizeof name, "%s%s", files->copy, kinds[i]);
-        unlink(name);
-    }
-    memset(scenario, 0, sizeof *scenario);
-    scenario->path = files->path;
-    scenario->copy = files->copy;
-    scenario->journal = journal;
-    scenario->synchronous = "FULL";
-}
-
 /* Runs the scenario under what is armed and judges it. Gives how many calls failed.
  * `forever`: the fault stays until the database is closed. */
 static long
 judge(const char *journal, bool forever, int64_t memory, int descriptors)
 {
-    struct files files;
+    struct scenario_paths paths;
     struct scenario scenario;
     long failures = 0;
     /* Without a journal on disk, what cannot be undone stays half done. */
     bool kept = !(forever && strcmp(journal, "memory") == 0);
 
-    begin(&files, &scenario, journal);
+    scenario_init(&scenario, &paths, journal);
     scenario.reckless = !kept;
     if (CHECK(scenario_run(&scenario))) {
         if (!forever) {
@@ -65,8 +37,8 @@ judge(const char *journal, bool forever, int64_t memory, int descriptors)
     }
     failures += fault_disarm();
     CHECK(failures > 0 || !scenario.failed);
-    CHECK(kept ? scenario_is_kept(&scenario, false) : scenario_is_sound(files.path, true));
-    CHECK(scenario_is_sound(files.copy, !kept));
+    CHECK(kept ? scenario_is_kept(&scenario, false) : scenario_is_sound(paths.main, true));
+    CHECK(scenario_is_sound(paths.copy, !kept));
     CHECK(scenario_memory() == memory);
     CHECK(scenario_descriptors() == descriptors);
     return failures;
@@ -76,10 +48,10 @@ judge(const char *journal, bool forever, int64_t memory, int descriptors)
 static void
 measure(int64_t *memory, int *descriptors)
 {
-    struct files files;
+    struct scenario_paths paths;
     struct scenario scenario;
 
-    begin(&files, &scenario, "delete");
+    scenario_init(&scenario, &paths, "delete");
     CHECK(scenario_run(&scenario) && !scenario.failed);
     scenario_end(&scenario);
     CHECK(scenario_is_kept(&scenario, false));

@@ -1,0 +1,175 @@
+/* No memory, in whole scenarios on a file: the nth allocation of the engine's, or of
+ * SQLite's, fails, once or with all that come behind it. Whatever fails is told, the
+ * connection answers when there is memory again, nothing leaks, and the file holds what
+ * was acknowledged. */
+
+#include <sqlite3.h>
+#include <stdatomic.h>
+#include <stdio.h>
+
+#include "engine/alloc.h"
+#include "engine/faultvfs.h"
+#include "engine/harness.h"
+#include "engine/scenario.h"
+
+enum { MOST = 1000000 };
+
+/* SQLite's allocator with a countdown, as csq_malloc() has one. */
+static sqlite3_mem_methods real_memory;
+static atomic_long countdown;
+static atomic_bool lasting;
+
+static bool
+denied(void)
+{
+    long left = atomic_load(&countdown);
+
+    if (left > 0) {
+        left = atomic_fetch_sub(&countdown, 1);
+        if (left == 1 && atomic_load(&lasting)) {
+            atomic_store(&countdown, -1);
+        }
+    }
+    return left == 1 || (left < 0 && atomic_load(&lasting));
+}
+
+static void *
+failing_malloc(int size)
+{
+    return denied() ? NULL : real_memory.xMalloc(size);
+}
+
+static void *
+failing_realloc(void *block, int size)
+{
+    return denied() ? NULL : real_memory.xRealloc(block, size);
+}
+
+static void
+install_memory(void)
+{
+    sqlite3_mem_methods memory;
+
+    sqlite3_config(SQLITE_CONFIG_GETMALLOC, &real_memory);
+    memory = real_memory;
+    memory.xMalloc = failing_malloc;
+    memory.xRealloc = failing_realloc;
+    sqlite3_config(SQLITE_CONFIG_MALLOC, &memory);
+}
+
+/* -- arming ----------------------------------------------------------------------- */
+
+struct heap {
+    const char *name;
+    void (*arm)(long nth, bool forever);
+    bool (*disarm)(void); /* whether something has failed */
+    int brief; /* one allocation in so many fails in a short dose */
+};
+
+static void
+arm_engine(long nth, bool forever)
+{
+    if (forever) {
+        csq_alloc_fail_from(nth);
+    } else {
+        csq_alloc_fail_at(nth);
+    }
+}
+
+static bool
+disarm_engine(void)
+{
+    return csq_alloc_fail_at(0) <= 0;
+}
+
+static void
+arm_sqlite(long nth, bool forever)
+{
+    atomic_store(&lasting, forever);
+    atomic_store(&countdown, nth);
+}
+
+static bool
+disarm_sqlite(void)
+{
+    atomic_store(&lasting, false);
+    return atomic_exchange(&countdown, 0) <= 0;
+}
+
+static const struct heap heaps[] = {
+    {"the engine's memory", arm_engine, disarm_engine, 11},
+    {"SQLite's memory", arm_sqlite, disarm_sqlite, 131},
+};
+
+/* -- running ---------------------------------------------------------------------- */
+
+/* Runs it once. Gives whether an allocation has failed. */
+static bool
+run(const struct heap *heap, const char *journal, long nth, bool forever, int64_t *memory)
+{
+    struct scenario_paths paths;
+    struct scenario scenario;
+    bool met;
+    long failures = harness_failures();
+    bool begun;
+
+    scenario_init(&scenario, &paths, journal);
+    scenario.no_memory = true;
+    heap->arm(nth, forever);
+    begun = scenario_run(&scenario);
+    if (begun && forever) {
+        scenario_end(&scenario);
+    }
+    met = heap->disarm();
+    if (begun && !forever) {
+        CHECK(scenario_answers(&scenario));
+        scenario_end(&scenario);
+    }
+    CHECK(met || !scenario.failed);
+    CHECK(scenario_is_kept(&scenario, false));
+    CHECK(scenario_is_sound(paths.copy, false));
+    if (*memory < 0) {
+        *memory = scenario_memory();
+    }
+    CHECK(scenario_memory() == *memory);
+    if (harness_failures() > failures) {
+        fprintf(stderr, "  %s, %s: %ld%s\n", heap->name, journal, nth,
+                forever ? ", for good" : "");
+    }
+    return met;
+}
+
+static void
+test_memory(void)
+{
+    static const char *const journals[] = {"delete", "wal"};
+    int64_t memory = -1;
+    long runs = 0;
+
+    run(&heaps[0], "delete", MOST, false, &memory);
+    for (int heap = 0; heap < 2; heap++) {
+        for (int way = 0; way < 4; way++) {
+            bool met = true;
+            long nth = 1;
+
+            /* A short dose begins with the first ones, which open the database. */
+            while (met && nth < MOST) {
+                met = run(&heaps[heap], journals[way / 2], nth, way % 2 == 1, &memory);
+                nth += harness_dose(nth < 30 ? 1 : heaps[heap].brief, 1);
+                runs++;
+            }
+            CHECK(!met);
+        }
+    }
+    printf("no memory: %ld scenarios\n", runs);
+}
+
+int
+main(int argc, char **argv)
+{
+    static const struct harness_test tests[] = {{"memory", test_memory}};
+
+    install_memory();
+    fault_register();
+    return harness_main(argc, argv, tests, sizeof tests / sizeof *tests);
+}
