@@ -419,16 +419,23 @@ convert_sql(struct module_state *state, PyObject *sql, const char *method, Py_ss
 static void
 raise_undecodable(struct module_state *state, const struct csq_cell *cell, const char *column)
 {
+    char message[199];
+    int most = cell->size < sizeof message ? (int)cell->size : (int)sizeof message;
+    int size;
     PyObject *text;
 
     if (!PyErr_ExceptionMatches(PyExc_UnicodeDecodeError)) {
         return;
     }
     PyErr_Clear();
-    text = PyUnicode_DecodeUTF8(cell->value.bytes, (Py_ssize_t)cell->size, "replace");
+    size = snprintf(message, sizeof message,
+                    "Could not decode to UTF-8 column '%s' with text '%.*s'", column, most,
+                    cell->value.bytes);
+    /* As the sqlite3 module words it: as much as fits, and of that the ASCII. */
+    size = size < (int)sizeof message ? size : (int)sizeof message - 1;
+    text = PyUnicode_DecodeASCII(message, size, "replace");
     if (text != NULL) {
-        PyErr_Format(state->OperationalError,
-                     "Could not decode to UTF-8 column '%s' with text '%U'", column, text);
+        PyErr_SetObject(state->OperationalError, text);
         Py_DECREF(text);
     }
 }

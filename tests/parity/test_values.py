@@ -196,6 +196,23 @@ async def test_text_that_is_not_utf_8(db, sql):
     assert await outcome(fetchall(db, sql)) == expected
 
 
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "select cast(x'c3a9ff' as text) as a",
+        "select cast(x'ff00ff41' as text) as a",
+        "select cast(x'ff' || zeroblob(1000) as text) as a",
+        "select cast(x'ff' || printf('%.*c', 1000, 'x') as text) as a",
+        "select cast(x'ff' as text) as é",
+        f"select cast(x'ff' as text) as {'a' * 300}",
+    ],
+)
+async def test_how_text_that_is_not_utf_8_is_quoted(db, sql):
+    expected = stdlib_outcome(lambda connection: connection.execute(sql).fetchall())
+    assert expected[0] is sqlite3.OperationalError
+    assert await outcome(fetchall(db, sql)) == expected
+
+
 async def test_connection_works_on_after_text_that_is_not_utf_8(db):
     with pytest.raises(sqlite3.OperationalError):
         await fetchall(db, "select cast(x'ff' as text)")

@@ -25,6 +25,7 @@ async def opening() -> None:
     csqlite.connect("x.db", isolation_level="DEFERED")  # rejected: misspelt
     csqlite.connect("x.db", autocommit=2)  # rejected: True, False or -1
     csqlite.connect("x.db", vfs=1)  # rejected: a name
+    csqlite.connect("x.db", untrusted="yes")  # rejected: True or False
     csqlite.connect("x.db", factory=csqlite.Connection)  # rejected: sqlite3's classes only
     with csqlite.connect("x.db") as db:  # rejected: async with
         print(db)

@@ -43,7 +43,7 @@ def as_dict(cursor: sqlite3.Cursor, row: tuple[Any, ...]) -> dict[str, Any]:
 
 
 async def rows_by_default() -> None:
-    async with csqlite.connect("readings.db") as db:
+    async with csqlite.connect("readings.db", untrusted=True) as db:
         assert_type(db, Connection[sqlite3.Row])
         db.row_factory = csqlite.Row
         cursor = await db.execute("SELECT sensor, value FROM reading")
