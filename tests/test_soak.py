@@ -108,6 +108,6 @@ def test_growth_is_noticed(soak, tmp_path):
 async def test_violations_and_hangs_fail_the_soak(soak, tmp_path, capsys):
     run = await prepared(soak, tmp_path)
     assert await soak.verdict.verdict(run)
-    run.violations.append("steady 1 hangs")
+    run.complain("steady 1 hangs")
     assert not await soak.verdict.verdict(run)
-    assert "VIOLATION: steady 1 hangs" in capsys.readouterr().out
+    assert "violation: steady 1 hangs" in capsys.readouterr().out

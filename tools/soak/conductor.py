@@ -47,6 +47,11 @@ class Soak:
         """Return how many seconds remain."""
         return self.begun + self.seconds - time.monotonic()
 
+    def complain(self, text: str) -> None:
+        """Note what must not be, and tell at once."""
+        self.violations.append(text)
+        print(f"VIOLATION: {text}", flush=True)
+
     async def prepare(self) -> None:
         """Make the two files."""
         for name, journal in (("wal", "wal"), ("rollback", "delete")):
@@ -105,10 +110,10 @@ class Soak:
                 process.kill()
         # One that is asked to stop before it has begun dies of the question.
         if code != wanted and not (code == -signal.SIGTERM and number not in self.sizes):
-            self.violations.append(f"{role} {number} ended with {code}, not {wanted}")
+            self.complain(f"{role} {number} ended with {code}, not {wanted}")
         said = errors.read_text(errors="replace")
         if said:
-            self.violations.append(f"{role} {number} wrote to stderr: {said[:3000]}")
+            self.complain(f"{role} {number} wrote to stderr: {said[:3000]}")
 
     async def listen(self, process: asyncio.subprocess.Process, role: str, number: int) -> None:
         """Take in a process's reports until it ends; end it when it hangs."""
@@ -117,7 +122,7 @@ class Soak:
             try:
                 line = await asyncio.wait_for(process.stdout.readline(), SILENCE)
             except asyncio.TimeoutError:
-                self.violations.append(f"{role} {number} hangs")
+                self.complain(f"{role} {number} hangs")
                 process.send_signal(signal.SIGABRT)
                 await process.wait()
                 return
@@ -125,10 +130,11 @@ class Soak:
                 return
             report = json.loads(line)
             self.counts.update(report["counts"])
-            self.violations += [f"{role} {number}: {text}" for text in report["violations"]]
+            for text in report["violations"]:
+                self.complain(f"{role} {number}: {text}")
             age, name = report["slowest"]
             if age > SLOWEST:
-                self.violations.append(f"{role} {number}: {name} runs for {age} s")
+                self.complain(f"{role} {number}: {name} runs for {age} s")
                 process.send_signal(signal.SIGABRT)
                 await process.wait()
                 return

@@ -60,5 +60,9 @@ class Tally:
     def send(self) -> None:
         """Write the report to standard output."""
         data = self.line()
-        while data:
-            data = data[os.write(1, data) :]
+        try:
+            while data:
+                data = data[os.write(1, data) :]
+        except BrokenPipeError:
+            # The conductor is gone: nobody would ever say stop.
+            os._exit(1)

@@ -77,13 +77,14 @@ async def verdict(soak: Soak) -> bool:
     """Print the report; return whether all is well."""
     remarks, wrong = await audit(soak.directory)
     more, growing = growth(soak)
-    wrong = soak.violations + wrong + growing
+    for line in wrong + growing:
+        soak.complain(line)
     for name, count in sorted(soak.counts.items()):
         print(f"{count:12,}  {name}")
     print(summary(soak.counts))
     for line in remarks + more:
         print(line)
-    for line in wrong:
-        print(f"VIOLATION: {line}")
-    print("failed" if wrong else "clean", flush=True)
-    return not wrong
+    for line in soak.violations:
+        print(f"violation: {line}")
+    print("failed" if soak.violations else "clean", flush=True)
+    return not soak.violations
