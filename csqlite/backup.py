@@ -60,7 +60,8 @@ def _is_path(target: Any) -> bool:
 
 
 def _refuse(target: Any) -> None:
-    raise TypeError(f"backup() argument 1 must be sqlite3.Connection, not {type(target).__name__}")
+    kind = "None" if target is None else type(target).__name__
+    raise TypeError(f"backup() argument 'target' must be sqlite3.Connection, not {kind}")
 
 
 async def run(

@@ -131,7 +131,7 @@ def _settings(options: dict[str, Any]) -> Optional[tuple[Any, ...]]:
 
 def _number(value: Any) -> float:
     """Return a number of seconds, or raise what sqlite3 raises for anything else."""
-    if isinstance(value, (int, float)) or hasattr(value, "__float__"):
+    if hasattr(value, "__float__") or hasattr(value, "__index__"):
         return max(0.0, float(value))
     raise TypeError(f"must be real number, not {type(value).__name__}")
 
@@ -142,6 +142,8 @@ def _level(value: Any) -> Optional[str]:
         return None
     if not isinstance(value, str):
         raise TypeError("isolation_level must be str or None")
+    if b"\0" in value.encode():
+        raise ValueError("embedded null character")
     if value.upper() not in ("", "DEFERRED", "IMMEDIATE", "EXCLUSIVE"):
         raise ValueError(
             "isolation_level string must be '', 'DEFERRED', 'IMMEDIATE', or 'EXCLUSIVE'"

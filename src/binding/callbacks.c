@@ -189,7 +189,7 @@ connection_set_progress_handler(ConnectionObject *self, PyObject *const *args, P
                                                .pack = connection_simple_pack,
                                                .unpack = connection_simple_unpack};
     PyObject *values[3];
-    long steps;
+    int steps;
 
     if (self->foreign != NULL) {
         return args_forward("set_progress_handler", (PyObject *)self, args, nargs, kwnames);
@@ -197,15 +197,11 @@ connection_set_progress_handler(ConnectionObject *self, PyObject *const *args, P
     if (args_parse(&spec, args, nargs, kwnames, values) < 0) {
         return NULL;
     }
-    steps = PyLong_AsLong(values[1]);
-    if (steps == -1 && PyErr_Occurred()) {
+    if (args_int(values[1], &steps) < 0) {
         return NULL;
     }
-    if (steps > INT_MAX) {
-        steps = INT_MAX;
-    }
     if (values[2] != NULL && values[2] != Py_None) {
-        return hooks_set_progress(self, values[0], steps < 0 ? 0 : (int)steps, values[2]);
+        return hooks_set_progress(self, values[0], steps < 0 ? 0 : steps, values[2]);
     }
     return callbacks_request(self, &hooks, set_progress, NULL, values[0], (Py_ssize_t)steps);
 }

@@ -402,7 +402,7 @@ convert_sql(struct module_state *state, PyObject *sql, const char *method, Py_ss
 
     if (!PyUnicode_Check(sql)) {
         PyErr_Format(PyExc_TypeError, "%s() argument 1 must be str, not %.50s", method,
-                     Py_TYPE(sql)->tp_name);
+                     sql == Py_None ? "None" : Py_TYPE(sql)->tp_name);
         return NULL;
     }
     text = PyUnicode_AsUTF8AndSize(sql, size);

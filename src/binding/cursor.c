@@ -73,7 +73,7 @@ set_up(CursorObject *self, ConnectionObject *connection)
     self->connection = (ConnectionObject *)Py_NewRef((PyObject *)connection);
     self->exhausted = true;
     csq_error_init(&self->error);
-    self->rowcount = -1;
+    self->rowcount = self->changes = -1;
     self->arraysize = 1;
     cursor_inherit(self);
     Py_XSETREF(self->lastrowid, Py_NewRef(Py_None));

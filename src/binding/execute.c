@@ -77,8 +77,12 @@ execute_warn(RequestObject *request)
 static int
 take_last_rowid(CursorObject *self, const struct csq_job *job)
 {
-    PyObject *last = PyLong_FromLongLong(job->last_rowid);
+    PyObject *last;
 
+    if (job->empty) {
+        return 0;
+    }
+    last = PyLong_FromLongLong(job->last_rowid);
     if (last == NULL) {
         return -1;
     }
@@ -370,7 +374,7 @@ script_pack(RequestObject *request)
     }
     if (!PyUnicode_Check(script)) {
         PyErr_Format(PyExc_TypeError, "executescript() argument must be str, not %.50s",
-                     Py_TYPE(script)->tp_name);
+                     script == Py_None ? "None" : Py_TYPE(script)->tp_name);
         return REQUEST_FAILED;
     }
     request->job.sql = PyUnicode_AsUTF8AndSize(script, &size);

@@ -81,6 +81,7 @@ many_pack(RequestObject *request)
     request->arguments[2] =
         PyObject_GetIter(request->arguments[1] == NULL ? Py_None : request->arguments[1]);
     if (request->arguments[2] == NULL) {
+        ((CursorObject *)request->target)->rowcount = -1;
         return REQUEST_FAILED;
     }
     csq_job_stream(&request->job);

@@ -228,15 +228,22 @@ end_decoding(RequestObject *request)
     }
 }
 
-/* All that was wanted is in the list: the rest is the cursor's again. */
-static enum request_answer
-finish_many(CursorObject *self, RequestObject *request)
+/* The rows that are not in the list are the cursor's again. */
+static void
+give_back(CursorObject *self, RequestObject *request)
 {
     end_decoding(request);
     self->strip = request->strip;
     self->reader = request->reader;
     csq_strip_init(&request->strip);
     request->reader = (struct csq_reader){NULL, NULL};
+}
+
+/* All that was wanted is in the list. */
+static enum request_answer
+finish_many(CursorObject *self, RequestObject *request)
+{
+    give_back(self, request);
     if (self->strip.rows == 0 && self->exhausted) {
         self->rowcount = self->changes;
     }
@@ -251,7 +258,12 @@ fill(CursorObject *self, RequestObject *request, bool complete, int64_t deadline
 {
     if (rows_fill(self, &request->strip, &request->reader, request->rows, wanted(request),
                   deadline) < 0) {
-        end_decoding(request);
+        /* While the worker still steps, what it has yet to give could not follow them. */
+        if (complete) {
+            give_back(self, request);
+        } else {
+            end_decoding(request);
+        }
         return REQUEST_FAILED;
     }
     if (request->strip.rows == 0 || PyList_GET_SIZE(request->rows) >= wanted(request)) {

@@ -256,13 +256,34 @@ apply_collation(struct csq_job *job, sqlite3 *handle)
 
 /* -- requests ------------------------------------------------------------------ */
 
+/* Gives the UTF-8 of a name, which lives as long as the name does; NULL with an exception.
+ * `argument` is what the sqlite3 module calls the name there. */
+static const char *
+name_of(PyObject *name, const char *method, const char *argument)
+{
+    const char *bytes;
+    Py_ssize_t size;
+
+    if (!PyUnicode_Check(name)) {
+        PyErr_Format(PyExc_TypeError, "%s() argument %s must be str, not %.50s", method, argument,
+                     name == Py_None ? "None" : Py_TYPE(name)->tp_name);
+        return NULL;
+    }
+    bytes = PyUnicode_AsUTF8AndSize(name, &size);
+    if (bytes != NULL && strlen(bytes) != (size_t)size) {
+        PyErr_SetString(PyExc_ValueError, "embedded null character");
+        return NULL;
+    }
+    return bytes;
+}
+
 /* Packs an arity; what no function can have stays what SQLite refuses. */
 static int
 take_arity(PyObject *value, Py_ssize_t *number)
 {
-    long arity = PyLong_AsLong(value);
+    int arity;
 
-    if (arity == -1 && PyErr_Occurred()) {
+    if (args_int(value, &arity) < 0) {
         return -1;
     }
     if (arity < -ARITY_OFFSET || arity > ARITY_OFFSET) {
@@ -282,27 +303,6 @@ take_flag(PyObject *value, Py_ssize_t flag, Py_ssize_t *number)
         *number |= flag << FLAGS_SHIFT;
     }
     return on;
-}
-
-/* Lends the job the UTF-8 of its name. -1 with an exception; `argument` is what the sqlite3
- * module calls the name there. */
-static int
-lend_name(RequestObject *request, const char *method, const char *argument)
-{
-    PyObject *name = request->arguments[0];
-    Py_ssize_t size;
-
-    if (!PyUnicode_Check(name)) {
-        PyErr_Format(PyExc_TypeError, "%s() argument %s must be str, not %.50s", method, argument,
-                     name == Py_None ? "None" : Py_TYPE(name)->tp_name);
-        return -1;
-    }
-    request->job.sql = PyUnicode_AsUTF8AndSize(name, &size);
-    if (request->job.sql != NULL && strlen(request->job.sql) != (size_t)size) {
-        PyErr_SetString(PyExc_ValueError, "embedded null character");
-        return -1;
-    }
-    return request->job.sql == NULL ? -1 : 0;
 }
 
 /* -1 with TypeError unless there are `count` arguments, all by position. */
@@ -326,16 +326,12 @@ check_positional(const char *method, Py_ssize_t count, Py_ssize_t nargs, PyObjec
 
 static PyObject *
 registering(ConnectionObject *self, const struct request_hooks *hooks, callbacks_apply applied,
-            PyObject *name, PyObject *callable, Py_ssize_t number)
+            PyObject *name, const char *bytes, PyObject *callable, Py_ssize_t number)
 {
-    const char *method = strrchr(hooks->name, '.') + 1;
-    bool named = applied == apply_function || applied == apply_aggregate;
     PyObject *request = callbacks_request(self, hooks, applied, name, callable, number);
 
-    if (request != NULL &&
-        lend_name((RequestObject *)request, method, named ? "'name'" : "1") < 0) {
-        ((RequestObject *)request)->stage = REQUEST_DONE;
-        Py_CLEAR(request);
+    if (request != NULL) {
+        ((RequestObject *)request)->job.sql = bytes;
     }
     return request;
 }
@@ -368,18 +364,23 @@ connection_create_function(ConnectionObject *self, PyObject *const *args, Py_ssi
                                                .pack = connection_simple_pack,
                                                .unpack = connection_simple_unpack};
     PyObject *values[6];
+    const char *name;
     Py_ssize_t number;
 
     if (self->foreign != NULL) {
         return args_forward("create_function", (PyObject *)self, args, nargs, kwnames);
     }
-    if (args_parse(&spec, args, nargs, kwnames, values) < 0 ||
-        take_arity(values[1], &number) < 0 || take_flag(values[3], DETERMINISTIC, &number) < 0 ||
+    if (args_parse(&spec, args, nargs, kwnames, values) < 0) {
+        return NULL;
+    }
+    name = name_of(values[0], "create_function", "'name'");
+    if (name == NULL || take_arity(values[1], &number) < 0 ||
+        take_flag(values[3], DETERMINISTIC, &number) < 0 ||
         take_flag(values[4], DIRECTONLY, &number) < 0 ||
         take_flag(values[5], INNOCUOUS, &number) < 0) {
         return NULL;
     }
-    return registering(self, &hooks, apply_function, values[0], values[2], number);
+    return registering(self, &hooks, apply_function, values[0], name, values[2], number);
 }
 
 static const char create_aggregate_doc[] =
@@ -400,16 +401,20 @@ connection_create_aggregate(ConnectionObject *self, PyObject *const *args, Py_ss
                                                .pack = connection_simple_pack,
                                                .unpack = connection_simple_unpack};
     PyObject *values[3];
+    const char *name;
     Py_ssize_t number;
 
     if (self->foreign != NULL) {
         return args_forward("create_aggregate", (PyObject *)self, args, nargs, kwnames);
     }
-    if (args_parse(&spec, args, nargs, kwnames, values) < 0 ||
-        take_arity(values[1], &number) < 0) {
+    if (args_parse(&spec, args, nargs, kwnames, values) < 0) {
         return NULL;
     }
-    return registering(self, &hooks, apply_aggregate, values[0], values[2], number);
+    name = name_of(values[0], "create_aggregate", "'name'");
+    if (name == NULL || take_arity(values[1], &number) < 0) {
+        return NULL;
+    }
+    return registering(self, &hooks, apply_aggregate, values[0], name, values[2], number);
 }
 
 static const char create_window_function_doc[] =
@@ -430,6 +435,7 @@ connection_create_window_function(ConnectionObject *self, PyObject *const *args,
     static const struct request_hooks hooks = {.name = "Connection.create_window_function",
                                                .pack = connection_simple_pack,
                                                .unpack = connection_simple_unpack};
+    const char *name;
     Py_ssize_t number;
 
     if (self->foreign != NULL) {
@@ -438,10 +444,11 @@ connection_create_window_function(ConnectionObject *self, PyObject *const *args,
     if (check_positional("create_window_function", 3, nargs, kwnames) < 0) {
         return NULL;
     }
-    if (take_arity(args[1], &number) < 0) {
+    name = name_of(args[0], "create_window_function", "1");
+    if (name == NULL || take_arity(args[1], &number) < 0) {
         return NULL;
     }
-    return registering(self, &hooks, apply_window, args[0], args[2], number);
+    return registering(self, &hooks, apply_window, args[0], name, args[2], number);
 }
 
 static const char create_collation_doc[] =
@@ -463,6 +470,7 @@ connection_create_collation(ConnectionObject *self, PyObject *const *args, Py_ss
                                                .pack = connection_simple_pack,
                                                .unpack = connection_simple_unpack};
     PyObject *values[2];
+    const char *name;
 
     if (self->foreign != NULL) {
         return args_forward("create_collation", (PyObject *)self, args, nargs, kwnames);
@@ -470,11 +478,15 @@ connection_create_collation(ConnectionObject *self, PyObject *const *args, Py_ss
     if (args_parse(&spec, args, nargs, kwnames, values) < 0) {
         return NULL;
     }
+    name = name_of(values[0], "create_collation", "1");
+    if (name == NULL) {
+        return NULL;
+    }
     if (values[1] != Py_None && !PyCallable_Check(values[1])) {
         PyErr_SetString(PyExc_TypeError, "parameter must be callable");
         return NULL;
     }
-    return registering(self, &hooks, apply_collation, values[0], values[1], ARITY_OFFSET);
+    return registering(self, &hooks, apply_collation, values[0], name, values[1], ARITY_OFFSET);
 }
 
 PyMethodDef functions_methods[] = {

@@ -196,15 +196,22 @@ find_row_cursor(CursorObject *cursor)
 static PyObject *
 take_row(CursorObject *cursor, struct csq_strip *strip, struct csq_reader *reader)
 {
+    struct csq_reader before = *reader;
     PyObject *values = take_values(cursor, strip, reader);
     PyObject *factory;
     PyObject *row;
 
+    if (values == NULL) {
+        /* As in the sqlite3 module, the next fetch tries the same row again. */
+        *reader = before;
+        strip->rows++;
+        return NULL;
+    }
     if (strip->rows == 0) {
         csq_strip_clear(strip);
         *reader = (struct csq_reader){NULL, NULL};
     }
-    if (values == NULL || cursor->row_factory == Py_None) {
+    if (cursor->row_factory == Py_None) {
         return values;
     }
     if (find_row_cursor(cursor) < 0) {

@@ -86,6 +86,7 @@ struct csq_job {
     struct csq_columns *columns; /* gives; NULL: no result set */
     struct csq_strip up; /* rows (with `flow`: the last ones) */
     bool exhausted; /* there are no more rows */
+    bool empty; /* CSQ_EXECUTE: the SQL has no statement in it */
     int first_name; /* values in order were bound, and this is the number of the
                                     first named placeholder; 0: there is none */
     int64_t changes; /* rows changed by DML, -1 for anything else */

@@ -137,6 +137,7 @@ op_execute(struct csq_db *db, struct csq_job *job)
     csq_list_append(&db->cursors, &cursor->open);
     csq_strip_move(&cursor->parameters, &job->down);
     share_snapshot(db, stmt);
+    job->empty = stmt->handle == NULL;
 
     rc = begin(db, job, stmt, &began);
     if (rc == SQLITE_OK) {

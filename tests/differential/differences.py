@@ -1,0 +1,99 @@
+"""Which differences between sqlite3 and csqlite are meant. Each is a line of docs/compat.md."""
+
+import enum
+import re
+
+
+class Verdict(enum.Enum):
+    SAME = "the same, or different as docs/compat.md says"
+    OPEN = "different as docs/compat.md says, and what comes after it depends on it"
+    DIFFERENT = "different"
+
+
+# "Errors": what is wrong with the number or the names of arguments is worded as by aiosqlite's
+# functions, which are written in Python, or as by newer Pythons.
+ARITY = re.compile(
+    r"\b(takes|expected at|expected \d|missing|positional|keyword|required|at most|exactly)\b"
+)
+# "Errors": values that cannot be bound. sqlite3 asks SQLite for its last error, which may be the
+# one of a statement before.
+UNBOUND = {"OverflowError", "UnicodeEncodeError", "BufferError", "ProgrammingError"}
+# "Executing": parameters are packed before the statement is prepared.
+PACKING = {"conform", "adapt", "missing"}
+# "Reading": a result that has been fetched to its end holds no lock.
+LOCKED = re.compile(r"is locked|in progress|open savepoint|cannot change")
+
+# "Beyond aiosqlite", "Errors": a connection that is not open, and a mistake on one that is not.
+CLOSED = [
+    ("sqlite3.ProgrammingError", "Cannot operate on a closed database."),
+    ("builtins.ValueError", "no active connection"),
+    ("sqlite3.ProgrammingError", "Cannot operate on a closed cursor."),
+]
+BEFORE_CLOSED = {"builtins.TypeError", "builtins.ValueError", "builtins.OverflowError"}
+
+
+def verdict(line, want, got, before):
+    """Compare what sqlite3 and csqlite let be seen of a line; `before` are the lines before it."""
+    if want == got:
+        return Verdict.SAME
+    if "iterdump" in line and any("setlimit" in item for item in before):
+        return Verdict.SAME
+    if is_open(line, want["result"], got["result"], before):
+        return Verdict.OPEN
+    if set(want) != set(got) or not same_outcome(want["result"], got["result"]):
+        return Verdict.DIFFERENT
+    raised = want["result"][0] == "raised"
+    if any(told(want, key, raised) != told(got, key, raised) for key in ("warnings", "log")):
+        return Verdict.DIFFERENT
+    for name in set(want) - {"result", "warnings", "log"}:
+        for attribute, value in want[name].items():
+            if not same_outcome(value, got[name][attribute]) and not (
+                attribute == "total_changes" and half_returned(before, line)
+            ):
+                return Verdict.DIFFERENT
+    return Verdict.SAME
+
+
+def told(seen, key, raised):
+    return [item for item in seen[key] if not (raised and item[0] in PACKING)]
+
+
+def same_outcome(want, got):
+    """Compare two results, or two failures."""
+    if want == got:
+        return True
+    if got[0] != "raised":
+        return False
+    if want[0] != "raised":
+        return want[0] in ("NoneType", "callable") and got[1:3] == CLOSED[1]
+    _, kind, text, code, name, context = want
+    if got[1:3] in CLOSED:
+        return (kind, text) == CLOSED[0] or kind in BEFORE_CLOSED
+    if context in UNBOUND and got[1].endswith("." + context):
+        return True
+    if kind != got[1]:
+        return False
+    # "Errors": there are codes where sqlite3 has none, and a name where it knows none.
+    if text == got[2] and (name in (None, "unknown")) and code in (None, got[3]):
+        return True
+    if kind == "builtins.TypeError":
+        return bool(ARITY.search(text)) and bool(ARITY.search(got[2]))
+    return kind == "builtins.AttributeError"
+
+
+def executed(line):
+    """Return the cursor that a line leaves half-read, perhaps."""
+    found = re.match(r"(c\d)(\.execute\(| = db\.execute\()", line)
+    return found and not line.endswith(".fetchall()") and found[1]
+
+
+def half_returned(before, line):
+    """Whether DML with RETURNING may be half-read, whose changes SQLite has not yet counted."""
+    return any(executed(item) and "returning" in item for item in [*before, line])
+
+
+def is_open(line, want, got, before):
+    half_read = [item for item in before if executed(item)]
+    if "deserialize(" in line and got[0] == "raised" and got[3] == 5:
+        return True
+    return bool(half_read) and want[0] == "raised" and LOCKED.search(want[2]) is not None
