@@ -1,41 +1,72 @@
-import re, sys, time
-from hypothesis import settings, given, HealthCheck, Phase, seed as hseed
-import test_programs as T
-import running
+"""Run random programs for some time and list what differs, each kind once, in its shortest form.
 
-subject, seconds, seed = sys.argv[1], float(sys.argv[2]), int(sys.argv[3]) if len(sys.argv) > 3 else 0
-found = {}
-count = [0]
-names = subject.split(",") if subject != "all" else list(T.SUBJECTS)
-share = seconds / len(names)
-def general(x):
-    x = re.sub(r"'[^'\"]*?'", lambda m: m.group() if len(m.group()) > 12 else "''", repr(x)[:220])
-    return re.sub(r"\d+", "0", x)
-for name in names:
-    stop = time.time() + share
-    s = seed
-    while time.time() < stop:
-        s += 1
-        @hseed(s)
-        @settings(max_examples=50, database=None, deadline=None, suppress_health_check=list(HealthCheck), phases=[Phase.generate])
-        @given(T.SUBJECTS[name])
-        def go(program):
-            if time.time() > stop: return
-            count[0] += 1
-            for view in T.VIEWS:
-                diff = T.difference(program, view)
-                if diff:
-                    line, key, want, got, lines = diff
-                    k = (name, key, general(want), general(got))
-                    old = found.get(k)
-                    n = 1 + (old[5] if old else 0)
+    cd tests/differential && PYTHONPATH=.. ../../.venv/bin/python explore.py SUBJECTS SECONDS SEED
+
+SUBJECTS: names of programs.SUBJECTS, with commas between, or "all".
+"""
+
+import re
+import sys
+import time
+
+from hypothesis import HealthCheck, Phase, given, seed, settings
+from programs import SUBJECTS
+from test_programs import difference
+from views import Loop, Raw
+
+
+def kind(subject, want, got):
+    """Return what two differences of the same kind have in common."""
+    text = re.sub(r"'[^'\"]{0,10}'", "''", repr((want, got))[:400])
+    return subject, re.sub(r"\d+", "0", text)
+
+
+def explore(subject, seconds, first_seed, found):
+    """Run programs of one subject; return how many."""
+    end = time.monotonic() + seconds
+    count = 0
+    while time.monotonic() < end:
+        first_seed += 1
+
+        @seed(first_seed)
+        @settings(
+            max_examples=100,
+            database=None,
+            deadline=None,
+            phases=[Phase.generate],
+            suppress_health_check=list(HealthCheck),
+        )
+        @given(SUBJECTS[subject])
+        def check(program):
+            nonlocal count
+            if time.monotonic() > end:
+                return
+            count += 1
+            for view in (Loop, Raw):
+                difference_ = difference(program, view)
+                if difference_:
+                    lines, want, got = difference_
+                    key = kind(subject, want, got)
+                    old, times = found.get(key, (None, 0))
                     if old is None or len(old[0]) > len(lines):
-                        found[k] = (lines, line, view.name, want, got, n)
-                    else:
-                        found[k] = (*old[:5], n)
-        go()
-print("examples", count[0], "stopped", T.STOPPED[0], "kinds", len(found))
-for k, (program, line, view, want, got, n) in sorted(found.items(), key=lambda i: -i[1][5]):
-    print("=====", n, k[0], view, k[1], "   ", line)
-    print("   want", repr(want)[:400]); print("   got ", repr(got)[:400])
-    print("   prog:", program[0], *program[9:], sep="\n        ")
+                        old = (lines, want, got, view.name)
+                    found[key] = (old, times + 1)
+
+        check()
+    return count
+
+
+def main():
+    names = list(SUBJECTS) if sys.argv[1] == "all" else sys.argv[1].split(",")
+    seconds, first_seed = float(sys.argv[2]), int(sys.argv[3])
+    found = {}
+    for name in names:
+        count = explore(name, seconds / len(names), first_seed, found)
+        print(f"{name}: {count} programs")
+    for (subject, _), ((lines, want, got, view), times) in found.items():
+        print(f"==== {subject}, {times} times; in {view}", f"sqlite3: {want}", f"csqlite: {got}", sep="\n")
+        print(*lines, sep="\n    ")
+
+
+if __name__ == "__main__":
+    main()

@@ -4,6 +4,7 @@ import os
 import sqlite3
 import tempfile
 import warnings
+from contextlib import nullcontext
 
 import vocabulary
 
@@ -117,18 +118,23 @@ class Run:
         self.view.close()
 
 
-def temporary():
-    """Return a directory for one program, in memory where there is such a place."""
-    place = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
-    return tempfile.TemporaryDirectory(dir=place)
+def run(lines, view):
+    """Return what is seen of each line in a view."""
+    with tempfile.TemporaryDirectory() if "path" in lines[0] else nullcontext("") as directory:
+        execution = Run(view(), directory)
+        try:
+            return [execution.step(line) for line in lines]
+        finally:
+            execution.end()
 
 
 def script(lines):
-    """Return the program as a script that runs by itself on sqlite3."""
+    """Return the program as a script that runs by itself, in the directory of this file."""
     return "\n".join(
         [
-            "import sys; sys.path.insert(0, 'tests/differential')",
-            "from vocabulary import *; from sqlite3 import connect  # or views.Loop().connect",
+            "import views, vocabulary",
+            "globals().update(vocabulary.fresh(), path='/tmp/differential.db')",
+            "connect = views.Loop().connect  # or Sqlite3(), Raw()",
             *lines,
         ]
     )

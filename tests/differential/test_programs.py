@@ -1,75 +1,96 @@
 """Random programs do in csqlite what they do in sqlite3; docs/compat.md names the exceptions."""
 
-import programs as p
-from running import Run, temporary
-from views import Loop, Raw, Sqlite3
+import faulthandler
+import sys
+
+import pytest
 from differences import Verdict, verdict
+from doses import dose
+from hypothesis import HealthCheck, Phase, given, settings
+from programs import SUBJECTS
+from running import run, script
+from views import Loop, Raw, Sqlite3
 
-SUBJECTS = {
-    "parameters": p.programs(p.opening("isolation_level"), p.bindings(), p.bindings(), p.many()),
-    "statements": p.programs(
-        p.opening("isolation_level", "autocommit", "cached_statements"),
-        p.once(p.statements), p.once(p.statements), p.scripts(), p.endings, p.levels,
-    ),
-    "types": p.programs(
-        p.opening("detect_types"), p.once(p.typed), p.calls(p.typed), p.fetches, p.text_factories
-    ),
-    "factories": p.programs(
-        p.opening("detect_types"),
-        p.calls(p.queries), p.calls(p.typed), p.fetches, p.fetches, p.text_factories, p.row_factories, p.rows,
-    ),
-    "cursors": p.programs(
-        p.opening("isolation_level", "autocommit"),
-        p.calls(p.queries), p.calls(p.writes), p.fetches, p.fetches, p.endings, p.cursor_lines,
-        p.calls(p.statements),
-    ),
-    "transactions": p.programs(
-        p.opening("isolation_level", "autocommit"),
-        p.once(p.control), p.once(p.writes), p.once(p.refused), p.endings, p.levels, p.scripts(),
-        p.many(), *([p.autocommits] if "autocommit" in p.OPTIONS else []),
-    ),
-    "callbacks": p.programs(p.opening(), p.registrations(), p.registrations(), p.uses, p.uses),
-    "blobs": p.programs(p.opening(), p.blobs, longest=16),
-    "tools": p.programs(p.opening("isolation_level"), p.tools, p.once(p.writes), p.endings),
-    "misuse": p.programs(
-        p.opening(*p.OPTIONS, odd=True), p.misuse, p.misuse, p.misuse, p.closing, p.fetches, p.calls(p.queries),
-        p.registrations(), p.tools, p.blobs,
-    ),
-}
-VIEWS = [Loop, Raw]
+pytestmark = pytest.mark.skipif(
+    sys.version_info < (3, 11), reason="csqlite does as Python 3.11's sqlite3"
+)
+
+# How a program ends: what stands in the way of a dump is taken away.
+LAST = [
+    "db.text_factory = str",
+    "db.row_factory = None",
+    "db.set_authorizer(None)",
+    "db.set_progress_handler(None, 0)",
+    "db.set_trace_callback(None)",
+    "c0.close()",
+    "c1.close()",
+    "c2.close()",
+    "list(db.iterdump())",
+]
+EXAMPLES = dose(25, 2500)
+SECONDS = dose(300, 3600)
 
 
-LAST = ["db.text_factory = str", "db.row_factory = None", "db.set_authorizer(None)", "db.set_progress_handler(None, 0)", "db.set_trace_callback(None)", "c0.close()", "c1.close()", "c2.close()",
-    "list(db.iterdump())"]
+def differing(want, got):
+    """Return what of an observation is not the same, in both."""
+    if not isinstance(want, dict) or not isinstance(got, dict):
+        return want, got
+    pairs = {key: differing(want.get(key), got.get(key)) for key in {*want, *got}}
+    pairs = {key: pair for key, pair in pairs.items() if pair[0] != pair[1]}
+    return tuple({key: pair[side] for key, pair in pairs.items()} for side in (0, 1))
 
 
-STOPPED = [0]
-
-
-def run(lines, view):
-    with temporary() as directory:
-        execution = Run(view(), directory)
-        try:
-            return [execution.step(line) for line in lines]
-        finally:
-            execution.end()
-
-
-def difference(program, view):
+def difference(program, view, oracle=None):
+    """Return the first line that is not the same in `view`, with both answers; None: all are."""
     lines = [line for line in [*program, *LAST] if view.has(line)]
-    want = run(lines, Sqlite3)
-    got = run(lines, view)
-    for number, (line, expected, actual) in enumerate(zip(lines, want, got)):
-        answer = verdict(line, expected, actual, lines[:number])
+    want = oracle if oracle and len(oracle) == len(lines) else run(lines, Sqlite3)
+    for number, seen in enumerate(zip(lines, want, run(lines, view))):
+        answer = verdict(*seen, lines[:number])
         if answer is Verdict.OPEN:
-            STOPPED[0] += 1
             return None
         if answer is Verdict.DIFFERENT:
-            for key in expected:
-                a, b = expected[key], actual.get(key)
-                if a != b:
-                    if isinstance(a, dict) and isinstance(b, dict):
-                        key = (key, [x for x in a if a[x] != b.get(x)])
-                        a, b = {x: a[x] for x in key[1]}, {x: b.get(x) for x in key[1]}
-                    return line, str(key), a, b, lines[: number + 1]
+            return lines[: number + 1], *differing(*seen[1:])
     return None
+
+
+@pytest.fixture(autouse=True)
+def watchdog(request):
+    """End the process, and say where it was, when a program hangs."""
+    faulthandler.dump_traceback_later(SECONDS, exit=True)
+    yield
+    faulthandler.cancel_dump_traceback_later()
+
+
+@pytest.mark.parametrize("subject", SUBJECTS)
+def test_programs_do_the_same(subject):
+    @settings(
+        max_examples=EXAMPLES,
+        derandomize=True,
+        database=None,
+        deadline=None,
+        phases=[Phase.generate, Phase.shrink],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(SUBJECTS[subject])
+    def check(program):
+        oracle = run([*program, *LAST], Sqlite3)
+        for view in (Loop, Raw):
+            found = difference(program, view, oracle)
+            if found is not None:
+                lines, want, got = found
+                pytest.fail(
+                    f"in {view.name}, the last line of\n{script(lines)}\n"
+                    f"sqlite3: {want}\n{view.name}: {got}",
+                    pytrace=False,
+                )
+
+    check()
+
+
+def test_a_difference_is_found():
+    """The comparison would tell: what csqlite is known to do otherwise is seen."""
+    program = ["db = connect(':memory:')", "db.create_function('f', 0, None)"]
+    lines, want, got = difference([*program, "db.execute('select f()')"], Loop)
+    assert lines[-1] == "db.execute('select f()')"
+    assert "user-defined function raised exception" in want["result"]
+    assert "no such function: f" in got["result"]
