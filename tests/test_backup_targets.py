@@ -486,3 +486,14 @@ async def test_foreign_target(db):
     async with csqlite.Connection(lambda: sqlite3.connect(":memory:"), 64) as target:
         await db.backup(target)
         assert await fetchall(target, "select * from t") == ROWS
+
+
+@pytest.mark.parametrize("target", [None, 5])
+async def test_target_that_is_no_connection_is_refused_as_sqlite3_refuses_it(target):
+    async with csqlite.connect(":memory:") as db:
+        refused = await outcome(db.backup(target))
+    kind = "None" if target is None else type(target).__name__
+    assert refused == (
+        TypeError,
+        f"backup() argument 'target' must be sqlite3.Connection, not {kind}",
+    )

@@ -1278,3 +1278,26 @@ async def test_callbacks_in_the_midst_of_a_large_result(db):
     rows = await db.execute_fetchall(f"{NUMBERS.format(50000)} select f(i), f(f(i)) from n")
     assert len(rows) == 50000
     assert rows[0] == (2, 3) and rows[-1] == (50001, 50002)
+
+
+@oracle
+@pytest.mark.parametrize(
+    "program",
+    [
+        lambda c: c.create_function("f", 2**31, len),
+        lambda c: c.create_function("f", -(2**40), len),
+        lambda c: c.create_function("a\0b", 2**31, len),
+        lambda c: c.create_aggregate(5, "x", list),
+        lambda c: c.create_aggregate("f", 2**31, list),
+        lambda c: c.create_window_function(5, "x", list),
+        lambda c: c.create_window_function(None, 1, list),
+        lambda c: c.create_collation(b"f", 5),
+        lambda c: c.create_collation("a\0b", 5),
+        lambda c: c.create_collation("f", 5),
+        lambda c: c.set_progress_handler(len, 2**31),
+        lambda c: c.set_progress_handler(len, "x"),
+    ],
+)
+async def test_arguments_are_refused_in_their_order(db, program):
+    async with db:
+        assert isinstance(await both(db, program), tuple)

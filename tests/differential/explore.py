@@ -1,6 +1,6 @@
 """Run random programs for some time and list what differs, each kind once, in its shortest form.
 
-    cd tests/differential && PYTHONPATH=.. ../../.venv/bin/python explore.py SUBJECTS SECONDS SEED
+    cd tests && PYTHONPATH=. ../.venv/bin/python differential/explore.py SUBJECTS SECONDS SEED
 
 SUBJECTS: names of programs.SUBJECTS, with commas between, or "all".
 """
@@ -9,10 +9,10 @@ import re
 import sys
 import time
 
+from differential.programs import SUBJECTS
+from differential.test_programs import difference
+from differential.views import Loop, Raw
 from hypothesis import HealthCheck, Phase, given, seed, settings
-from programs import SUBJECTS
-from test_programs import difference
-from views import Loop, Raw
 
 
 def kind(subject, want, got):
@@ -64,7 +64,12 @@ def main():
         count = explore(name, seconds / len(names), first_seed, found)
         print(f"{name}: {count} programs")
     for (subject, _), ((lines, want, got, view), times) in found.items():
-        print(f"==== {subject}, {times} times; in {view}", f"sqlite3: {want}", f"csqlite: {got}", sep="\n")
+        print(
+            f"==== {subject}, {times} times; in {view}",
+            f"sqlite3: {want}",
+            f"csqlite: {got}",
+            sep="\n",
+        )
         print(*lines, sep="\n    ")
 
 

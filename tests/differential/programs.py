@@ -12,16 +12,20 @@ CURSORS = ["c0", "c1", "c2"]
 cursors = st.sampled_from(CURSORS)
 
 SETUP = [
-    'db.executescript("create table t(a, b, c);'
-    " create table k(id integer primary key, u text unique, n int not null default 0"
-    " check(n < 100), ref int references k(id) deferrable initially deferred);"
-    " create table s(i int, x text, r real, b blob, y any) strict;"
-    " create table d(p dx_point, u DX_Upper, z [dx_none], f dx_raises, i dx_int(10), w dx_narrow,"
-    ' q date, v timestamp, n [dx_nested]);")',
+    (
+        'db.executescript("create table t(a, b, c);'
+        " create table k(id integer primary key, u text unique, n int not null default 0"
+        " check(n < 100), ref int references k(id) deferrable initially deferred);"
+        " create table s(i int, x text, r real, b blob, y any) strict;"
+        " create table d(p dx_point, u DX_Upper, z [dx_none], f dx_raises, i dx_int(10), w dx_narrow,"
+        ' q date, v timestamp, n [dx_nested]);")'
+    ),
     "db.execute(\"insert into t values(1, 'x', 1.5), (2, 'y', x'00ff'), (3, null, 'é')\")",
     "db.execute(\"insert into k(id, u) values(1, 'one'), (2, 'two')\")",
-    "db.execute(\"insert into d values('1;2', 'abc', 'z', 'f', '12', 'w', '2020-01-02',"
-    " '2020-01-02 03:04:05.678', x'00')\")",
+    (
+        "db.execute(\"insert into d values('1;2', 'abc', 'z', 'f', '12', 'w', '2020-01-02',"
+        " '2020-01-02 03:04:05.678', x'00')\")"
+    ),
     "db.commit()",
 ]
 
@@ -384,24 +388,24 @@ TYPED = [
     "select w from d",
     "select max(p) from d",
     "select p || '' from d",
-    "select p as \"p [dx_upper]\" from d",
+    'select p as "p [dx_upper]" from d',
     "select 'ab' as \"x [dx_upper]\"",
-    "select 'ab' as \"x [DX_UPPER]\", 2 as \"[dx_int]\"",
+    'select \'ab\' as "x [DX_UPPER]", 2 as "[dx_int]"',
     "select '1;2' as \"x [dx_point] y\"",
     "select '1;2' as \"x [dx_point\"",
     "select '1;2' as \"x dx_point]\"",
     "select '1;2' as \"[dx_raises][dx_point]\"",
-    "select null as \"x [dx_raises]\"",
-    "select 5 as \"x [dx_int]\", 5.5 as \"y [dx_upper]\", x'61' as \"z [dx_upper]\"",
+    'select null as "x [dx_raises]"',
+    'select 5 as "x [dx_int]", 5.5 as "y [dx_upper]", x\'61\' as "z [dx_upper]"',
     "select 'x' as \"x [dx_int]\"",
     "select 'x' as \"x [dx_narrow]\"",
     "select 'x' as \"x [dx_nested]\"",
     "select 'x' as \"x [date]\"",
     "select '2020-01-02' as \"x [date]\", '2020-01-02 03:04:05' as \"y [timestamp]\"",
     "select '2020-01-02' as \"y [timestamp]\"",
-    "select 1 as \"x [nothing]\"",
-    "select 1 as \" [dx_int]\"",
-    "select 1 as \"  x [dx_int]\"",
+    'select 1 as "x [nothing]"',
+    'select 1 as " [dx_int]"',
+    'select 1 as "  x [dx_int]"',
     "insert into d(p, u) values('3;4', 'q') returning p, u",
     "insert into d(u) values('q') returning u as \"u [dx_point]\"",
 ]
@@ -674,8 +678,10 @@ USES = [
     "delete from t where f(a)",
     "create index fx on t(f(a))",
     "create table fg(x default (f(1)), y as (f(x)))",
-    "with recursive n(i) as (values(1) union all select i + 1 from n where i < 99)"
-    " select count(*) from n",
+    (
+        "with recursive n(i) as (values(1) union all select i + 1 from n where i < 99)"
+        " select count(*) from n"
+    ),
 ]
 uses = once(st.sampled_from(USES))
 
@@ -717,12 +723,18 @@ MEANWHILE = [
 
 LARGE = [
     "with recursive n(i) as (values(1) union all select i + 1 from n where i < {}) select i from n",
-    "with recursive n(i) as (values(1) union all select i + 1 from n where i < {})"
-    " select i, 'text ' || i, zeroblob(i), i / 2.0, null from n",
-    "with recursive n(i) as (values(1) union all select i + 1 from n where i < {})"
-    " select i, printf('%.*c', 3000, 'x') from n",
-    "with recursive n(i) as (values(1) union all select i + 1 from n where i < {})"
-    " select i as \"i [dx_int]\", i || ';1' as \"p [dx_point]\" from n",
+    (
+        "with recursive n(i) as (values(1) union all select i + 1 from n where i < {})"
+        " select i, 'text ' || i, zeroblob(i), i / 2.0, null from n"
+    ),
+    (
+        "with recursive n(i) as (values(1) union all select i + 1 from n where i < {})"
+        " select i, printf('%.*c', 3000, 'x') from n"
+    ),
+    (
+        "with recursive n(i) as (values(1) union all select i + 1 from n where i < {})"
+        ' select i as "i [dx_int]", i || \';1\' as "p [dx_point]" from n'
+    ),
 ]
 FAILING = (
     "with recursive n(i) as (values(1) union all select i + 1 from n where i < 999)"
@@ -778,9 +790,9 @@ blobs = st.sampled_from(
         "blob = db.blobopen('t', 'c\\0', 1)",
         "blob = db.blobopen('t', '\\ud800', 1)",
         "blob = db.blobopen(table='t', column='c', row=2)",
-        "db.execute(\"update t set c = zeroblob(10) where a = 2\")",
+        'db.execute("update t set c = zeroblob(10) where a = 2")',
         "db.execute(\"update t set c = 'text' where a = 2\")",
-        "db.execute(\"delete from t where a = 2\")",
+        'db.execute("delete from t where a = 2")',
         "db.commit()",
         "db.rollback()",
         "blob.read()",
@@ -1055,7 +1067,9 @@ def programs(opening, *lines, longest=12, more=()):
     """Whole programs: a connection, tables with rows, three cursors, and some of the lines."""
     cursors = [f"{name} = db.cursor()" for name in CURSORS]
     body = st.lists(st.one_of(*lines), min_size=1, max_size=longest)
-    return st.tuples(opening, body).map(lambda drawn: [drawn[0], *SETUP, *more, *cursors, *drawn[1]])
+    return st.tuples(opening, body).map(
+        lambda drawn: [drawn[0], *SETUP, *more, *cursors, *drawn[1]]
+    )
 
 
 pending = calls(st.sampled_from(PENDING))

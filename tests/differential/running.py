@@ -6,7 +6,7 @@ import tempfile
 import warnings
 from contextlib import nullcontext
 
-import vocabulary
+from differential import vocabulary
 
 # What a program calls its connections, cursors and blobs.
 NAMES = ("db", "other", "c0", "c1", "c2", "blob")
@@ -129,10 +129,10 @@ def run(lines, view):
 
 
 def script(lines):
-    """Return the program as a script that runs by itself, in the directory of this file."""
+    """Return the program as a script that runs by itself, with tests/ on sys.path."""
     return "\n".join(
         [
-            "import views, vocabulary",
+            "from differential import views, vocabulary",
             "globals().update(vocabulary.fresh(), path='/tmp/differential.db')",
             "connect = views.Loop().connect  # or Sqlite3(), Raw()",
             *lines,

@@ -4,12 +4,12 @@ import faulthandler
 import sys
 
 import pytest
-from differences import Verdict, verdict
+from differential.differences import Verdict, verdict
+from differential.programs import SUBJECTS
+from differential.running import run, script
+from differential.views import Loop, Raw, Sqlite3
 from doses import dose
 from hypothesis import HealthCheck, Phase, given, settings
-from programs import SUBJECTS
-from running import run, script
-from views import Loop, Raw, Sqlite3
 
 pytestmark = pytest.mark.skipif(
     sys.version_info < (3, 11), reason="csqlite does as Python 3.11's sqlite3"

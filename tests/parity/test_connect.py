@@ -295,3 +295,32 @@ async def test_connections_of_one_file_see_each_other(aiosqlite, path):
         assert await scalar(two, "select count(*) from t") == 1
         await one.commit()
         assert await scalar(two, "select count(*) from t") == 2
+
+
+class Index:
+    def __index__(self):
+        return 1
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"timeout": Index()},
+        {"timeout": "1"},
+        {"isolation_level": "DEFERRED\0"},
+        {"isolation_level": "\ud800"},
+    ],
+    ids=repr,
+)
+async def test_odd_options_are_taken_or_refused_as_sqlite3_does(aiosqlite, options):
+    try:
+        sqlite3.connect(":memory:", **options).close()
+        expected = None
+    except Exception as error:
+        expected = type(error), str(error)
+    connection = aiosqlite.connect(":memory:", **options)
+    if expected is None:
+        async with connection:
+            assert await scalar(connection, "select 1") == 1
+    else:
+        assert await failure_to_open(connection) == expected

@@ -233,3 +233,12 @@ async def test_table_dropped_while_it_is_read(db):
         await db.execute("drop table t")
     assert len(await reader.fetchall()) == 999
     await db.execute("drop table t")
+
+
+@pytest.mark.parametrize("method", ["execute", "executescript"])
+@pytest.mark.parametrize("sql", [None, 5, b"select 1"])
+async def test_sql_that_is_no_string(db, method, sql):
+    def stdlib_program(connection):
+        return getattr(connection, method)(sql)
+
+    assert await outcome(getattr(db, method)(sql)) == stdlib_outcome(stdlib_program)

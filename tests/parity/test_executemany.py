@@ -238,3 +238,11 @@ async def test_rows_left_from_a_select_are_dropped(db):
     assert await cursor.fetchone() == (1,)
     await cursor.executemany(INSERT, [(1,)])
     assert await cursor.fetchall() == []
+
+
+async def test_rowcount_after_what_is_not_iterable(db):
+    await create(db)
+    cursor = await db.executemany(INSERT, [(1,), (2,)])
+    assert cursor.rowcount == 2
+    assert (await outcome(cursor.executemany(INSERT, 5)))[0] is TypeError
+    assert cursor.rowcount == -1

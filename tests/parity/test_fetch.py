@@ -533,3 +533,53 @@ async def test_cursor_of_a_dropped_reference_stays_usable(db):
         return await (await db.execute(NUMBERS.format(5))).fetchall()
 
     assert await rows() == [(n,) for n in range(1, 6)]
+
+
+async def test_fetching_from_a_cursor_that_has_executed_nothing_leaves_rowcount(db):
+    cursor = await db.cursor()
+    for fetch in (cursor.fetchone, cursor.fetchmany, cursor.fetchall):
+        assert not await fetch()
+        assert cursor.rowcount == -1
+
+
+@pytest.mark.parametrize("sql", ["", ";", "-- comment"])
+async def test_lastrowid_after_nothing_was_executed(db, sql):
+    def stdlib_program(connection):
+        connection.execute("create table t (a)")
+        connection.execute("insert into t values (1)")
+        return connection.execute(sql).lastrowid
+
+    await db.execute("create table t (a)")
+    await db.execute("insert into t values (1)")
+    assert (await db.execute(sql)).lastrowid == stdlib_outcome(stdlib_program)
+
+
+@pytest.mark.parametrize("size", [3, 10])
+@pytest.mark.parametrize("fetch", ["fetchone", "fetchmany", "fetchall"])
+async def test_row_that_could_not_be_made_is_tried_again(db, fetch, size):
+    """Whether its text cannot be decoded, or a text factory raises, no row is lost."""
+    sql = "values (1, 'a'), (2, cast(x'ff' as text)), (3, 'c')"
+
+    async def stdlib_program():
+        connection = sqlite3.connect(":memory:")
+        cursor = connection.execute(sql)
+        cursor.arraysize = size
+        seen = [cursor.fetchone()]
+        for _ in range(2):
+            try:
+                seen.append(getattr(cursor, fetch)())
+            except sqlite3.OperationalError as error:
+                seen.append((type(error), str(error)))
+        connection.text_factory = bytes
+        seen.append(cursor.fetchall())
+        connection.close()
+        return seen
+
+    cursor = await db.execute(sql)
+    cursor.arraysize = size
+    seen = [await cursor.fetchone()]
+    seen += [await outcome(getattr(cursor, fetch)()) for _ in range(2)]
+    db.text_factory = bytes
+    seen.append(await cursor.fetchall())
+    assert seen == await stdlib_program()
+    assert seen[-1] == [(2, b"\xff"), (3, b"c")]
