@@ -130,7 +130,7 @@ async def write(process: Process, name: str, kind: str) -> None:
         try:
             async with process.connection(name, **bank.OPTIONS.get(kind, {})) as db:
                 await db.execute(f"pragma synchronous = {process.dice.choice(('full', 'normal'))}")
-                await db.execute(f"pragma cache_size = {process.dice.choice((5, 2000))}")
+                await db.execute(f"pragma cache_size = {process.dice.choice((5, 200))}")
                 if kind == "manual":
                     db.autocommit = False
                 for _ in range(process.dice.choice((1, 10, 200))):
