@@ -135,7 +135,7 @@ async def prune(path, promises):
     promises.there.clear()
 
 
-@pytest.mark.seconds(dose(90, 1500))
+@pytest.mark.seconds(dose(180, 3000))
 async def test_acknowledged_commits_survive_the_writer(path):
     seed = int(os.environ.get("CSQLITE_SEED", random.randrange(2**32)))
     print(f"CSQLITE_SEED={seed}")
