@@ -49,6 +49,7 @@ from . import (
     context as context,
     core as core,
     cursor as cursor,
+    deadlines as deadlines,
     hooks as hooks,
     statement as statement,
 )
@@ -84,6 +85,7 @@ from ._csqlite import (
     vfs_list as vfs_list,
 )
 from .core import Connection, Cursor, connect
+from .deadlines import DeadlineExceeded as DeadlineExceeded, timeout as timeout
 from .values import placeholders as placeholders
 
 sqlite_version = _csqlite.sqlite_version

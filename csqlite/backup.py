@@ -18,7 +18,7 @@ from inspect import isawaitable
 from operator import index
 from typing import TYPE_CHECKING, Any, Callable, Optional
 
-from . import _csqlite, core
+from . import _csqlite, core, deadlines
 
 if TYPE_CHECKING:
     from .core import Connection
@@ -141,13 +141,19 @@ async def _copy(source: "Connection", target: "Connection", plan: Plan) -> None:
                     await answer
             if status == _csqlite.SQLITE_DONE:
                 break
-            await asyncio.sleep(plan.sleep)
+            await _pause(plan.sleep)
     finally:
         # Whoever hears of the end may look into the target at once. A connection that is
         # closed by now has ended the backup itself.
         with suppress(ValueError):
             while (await copy.step(0))[0] == _csqlite.SQLITE_BUSY:
                 await asyncio.sleep(0.001)
+
+
+async def _pause(seconds: float) -> None:
+    """Sleep, but not past the deadline: the next step tells of that."""
+    left = deadlines.remaining()
+    await asyncio.sleep(seconds if left is None else min(seconds, left))
 
 
 async def _copy_to_path(source: "Connection", target: Any, plan: Plan) -> None:

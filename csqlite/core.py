@@ -14,6 +14,7 @@ from warnings import warn
 
 from . import _csqlite, backup, foreign, statement, tables, worker
 from .cursor import Cursor
+from .deadlines import DeadlineExceeded, limited
 
 if TYPE_CHECKING:
     from _typeshed import StrOrBytesPath
@@ -186,6 +187,7 @@ class Connection(_csqlite.Connection):
     InternalError = sqlite3.InternalError
     ProgrammingError = sqlite3.ProgrammingError
     NotSupportedError = sqlite3.NotSupportedError
+    DeadlineExceeded = DeadlineExceeded
 
     async def backup(
         self,
@@ -195,6 +197,7 @@ class Connection(_csqlite.Connection):
         progress: Optional[Callable[[int, int, int], object]] = None,
         name: str = "main",
         sleep: float = 0.250,
+        deadline: Optional[float] = None,
     ) -> None:
         """Copy the database into another one, which it replaces.
 
@@ -202,13 +205,15 @@ class Connection(_csqlite.Connection):
         opened for it and closed afterwards. pages: how many are copied at a time; 0 or less:
         all. progress: called as progress(status, remaining, total) after each step; a
         coroutine function is awaited. name: the schema to copy. sleep: seconds between two
-        steps, when the connection is free for other work.
+        steps, when the connection is free for other work. deadline: seconds, as of execute();
+        looked at between two steps.
 
         Raises ValueError when the target is this connection or the file that it has open,
         sqlite3.Error when the copy fails. As sqlite3's Connection.backup(), which takes no
         path and no coroutine function; a plain `progress` runs on a worker.
         """
-        await backup.run(self, target, pages, progress, name, sleep)
+        with limited(deadline):
+            await backup.run(self, target, pages, progress, name, sleep)
 
     async def iterdump(self, *, filter: Optional[str] = None) -> AsyncIterator[str]:
         """Give the lines of an SQL script that rebuilds the database.

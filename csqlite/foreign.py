@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Callable
 
 from .context import Result, contextmanager
 from .cursor import Cursor
+from .deadlines import lifted, limited
 
 if TYPE_CHECKING:
     from . import _csqlite
@@ -28,46 +29,53 @@ async def cursor(db: "Connection", factory: Any = None) -> Cursor:
 
 
 @contextmanager
-async def execute(db: "Connection", sql: str, parameters: Any = None) -> Cursor:
+async def execute(db: "Connection", sql: str, parameters: Any = None, *, deadline: Any = None) -> Cursor:
     """See Connection.execute()."""
     parameters = [] if parameters is None else parameters
-    return Cursor(db, await db._execute(db._conn.execute, sql, parameters))
+    with limited(deadline):
+        return Cursor(db, await db._execute(db._conn.execute, sql, parameters))
 
 
 @contextmanager
-async def executemany(db: "Connection", sql: str, parameters: Any) -> Cursor:
+async def executemany(db: "Connection", sql: str, parameters: Any, *, deadline: Any = None) -> Cursor:
     """See Connection.executemany()."""
-    return Cursor(db, await db._execute(db._conn.executemany, sql, parameters))
+    with limited(deadline):
+        return Cursor(db, await db._execute(db._conn.executemany, sql, parameters))
 
 
 @contextmanager
-async def executescript(db: "Connection", sql_script: str) -> Cursor:
+async def executescript(db: "Connection", sql_script: str, *, deadline: Any = None) -> Cursor:
     """See Connection.executescript()."""
-    return Cursor(db, await db._execute(db._conn.executescript, sql_script))
+    with limited(deadline):
+        return Cursor(db, await db._execute(db._conn.executescript, sql_script))
 
 
 @contextmanager
-async def execute_insert(db: "Connection", sql: str, parameters: Any = None) -> Any:
+async def execute_insert(db: "Connection", sql: str, parameters: Any = None, *, deadline: Any = None) -> Any:
     """See Connection.execute_insert()."""
     parameters = [] if parameters is None else parameters
-    return await db._execute(db._execute_insert, sql, parameters)
+    with limited(deadline):
+        return await db._execute(db._execute_insert, sql, parameters)
 
 
 @contextmanager
-async def execute_fetchall(db: "Connection", sql: str, parameters: Any = None) -> Any:
+async def execute_fetchall(db: "Connection", sql: str, parameters: Any = None, *, deadline: Any = None) -> Any:
     """See Connection.execute_fetchall()."""
     parameters = [] if parameters is None else parameters
-    return await db._execute(db._execute_fetchall, sql, parameters)
+    with limited(deadline):
+        return await db._execute(db._execute_fetchall, sql, parameters)
 
 
-async def commit(db: "Connection") -> None:
+async def commit(db: "Connection", *, deadline: Any = None) -> None:
     """See Connection.commit()."""
-    await db._execute(db._conn.commit)
+    with limited(deadline):
+        await db._execute(db._conn.commit)
 
 
 async def rollback(db: "Connection") -> None:
     """See Connection.rollback()."""
-    await db._execute(db._conn.rollback)
+    with lifted():
+        await db._execute(db._conn.rollback)
 
 
 async def interrupt(db: "Connection") -> None:
@@ -274,7 +282,8 @@ class Blob:
 
     async def close(self) -> None:
         """See csqlite.Blob.close()."""
-        await self._db._execute(self._blob.close)
+        with lifted():
+            await self._db._execute(self._blob.close)
 
     def __len__(self) -> int:
         return len(self._blob)
@@ -292,45 +301,52 @@ class Blob:
 # -- cursors
 
 
-async def cursor_execute(cursor: Cursor, sql: str, parameters: Any = None) -> Cursor:
+async def cursor_execute(cursor: Cursor, sql: str, parameters: Any = None, *, deadline: Any = None) -> Cursor:
     """See Cursor.execute()."""
     parameters = [] if parameters is None else parameters
-    await cursor._execute(cursor._cursor.execute, sql, parameters)
-    return cursor
+    with limited(deadline):
+        await cursor._execute(cursor._cursor.execute, sql, parameters)
+        return cursor
 
 
-async def cursor_executemany(cursor: Cursor, sql: str, parameters: Any) -> Cursor:
+async def cursor_executemany(cursor: Cursor, sql: str, parameters: Any, *, deadline: Any = None) -> Cursor:
     """See Cursor.executemany()."""
-    await cursor._execute(cursor._cursor.executemany, sql, parameters)
-    return cursor
+    with limited(deadline):
+        await cursor._execute(cursor._cursor.executemany, sql, parameters)
+        return cursor
 
 
-async def cursor_executescript(cursor: Cursor, sql_script: str) -> Cursor:
+async def cursor_executescript(cursor: Cursor, sql_script: str, *, deadline: Any = None) -> Cursor:
     """See Cursor.executescript()."""
-    await cursor._execute(cursor._cursor.executescript, sql_script)
-    return cursor
+    with limited(deadline):
+        await cursor._execute(cursor._cursor.executescript, sql_script)
+        return cursor
 
 
-async def cursor_fetchone(cursor: Cursor) -> Any:
+async def cursor_fetchone(cursor: Cursor, *, deadline: Any = None) -> Any:
     """See Cursor.fetchone()."""
-    return await cursor._execute(cursor._cursor.fetchone)
+    with limited(deadline):
+        return await cursor._execute(cursor._cursor.fetchone)
 
 
-async def cursor_fetchmany(cursor: Cursor, size: Any = None) -> Any:
+async def cursor_fetchmany(cursor: Cursor, size: Any = None, *, deadline: Any = None) -> Any:
     """See Cursor.fetchmany()."""
-    if size is None:
-        return await cursor._execute(cursor._cursor.fetchmany)
-    return await cursor._execute(cursor._cursor.fetchmany, size)
+    with limited(deadline):
+        if size is None:
+            return await cursor._execute(cursor._cursor.fetchmany)
+        return await cursor._execute(cursor._cursor.fetchmany, size)
 
 
-async def cursor_fetchall(cursor: Cursor) -> Any:
+async def cursor_fetchall(cursor: Cursor, *, deadline: Any = None) -> Any:
     """See Cursor.fetchall()."""
-    return await cursor._execute(cursor._cursor.fetchall)
+    with limited(deadline):
+        return await cursor._execute(cursor._cursor.fetchall)
 
 
 async def cursor_close(cursor: Cursor) -> None:
     """See Cursor.close()."""
-    await cursor._execute(cursor._cursor.close)
+    with lifted():
+        await cursor._execute(cursor._cursor.close)
 
 
 async def cursor_anext(cursor: Cursor) -> Any:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Callable, Optional, TypeVar
 
 from . import backup
 from .cursor import Cursor
+from .deadlines import DeadlineExceeded
 
 if TYPE_CHECKING:
     from ._csqlite import Blob
@@ -154,6 +155,7 @@ class RawConnection:
     InternalError = sqlite3.InternalError
     ProgrammingError = sqlite3.ProgrammingError
     NotSupportedError = sqlite3.NotSupportedError
+    DeadlineExceeded = DeadlineExceeded
 
     def __init__(self, owner: "Connection") -> None:
         self._owner = owner

@@ -42,6 +42,7 @@ ORDER = {
         ("ready", "waiter"),
         ("request",),
         ("await",),
+        ("deadline",),
         ("direct",),
     ),
 }

@@ -59,13 +59,16 @@ backup_step(BackupObject *self, PyObject *pages)
 {
     static const struct request_hooks hooks = {
         .name = "Backup.step", .pack = step_pack, .unpack = step_unpack};
+    static const struct request_hooks last_hooks = {
+        .name = "Backup.step", .pack = step_pack, .unpack = step_unpack, .ending = true};
     long number = PyLong_AsLong(pages);
     RequestObject *request;
 
     if (number == -1 && PyErr_Occurred()) {
         return NULL;
     }
-    request = connection_request(self->source, &hooks, CSQ_BACKUP, (PyObject *)self);
+    request = connection_request(self->source, number == 0 ? &last_hooks : &hooks, CSQ_BACKUP,
+                                 (PyObject *)self);
     if (request != NULL) {
         request->number = (Py_ssize_t)(number < 0 ? -1 : number > INT_MAX ? INT_MAX : number);
     }

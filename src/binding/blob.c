@@ -328,7 +328,7 @@ static PyObject *
 blob_close(BlobObject *self, PyObject *unused)
 {
     static const struct request_hooks hooks = {
-        .name = "Blob.close", .pack = close_pack, .unpack = close_unpack};
+        .name = "Blob.close", .pack = close_pack, .unpack = close_unpack, .ending = true};
 
     (void)unused;
     return (PyObject *)blob_request(self, &hooks, CSQ_BLOB_CLOSE);
@@ -351,7 +351,7 @@ static PyObject *
 blob_leave(PyObject *self)
 {
     static const struct request_hooks hooks = {
-        .name = "Blob.__aexit__", .pack = exit_pack, .unpack = close_unpack};
+        .name = "Blob.__aexit__", .pack = exit_pack, .unpack = close_unpack, .ending = true};
 
     return (PyObject *)blob_request((BlobObject *)self, &hooks, CSQ_BLOB_CLOSE);
 }

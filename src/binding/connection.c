@@ -22,6 +22,7 @@
 #include "binding/statement.h"
 #include "binding/status.h"
 #include "binding/vtable.h"
+#include "bridge/deadline.h"
 #include "bridge/direct.h"
 
 /* -- what other files need ---------------------------------------------------- */
@@ -149,24 +150,33 @@ connection_simple_unpack(RequestObject *request, int64_t deadline)
     return REQUEST_READY;
 }
 
-PyDoc_STRVAR(commit_doc,
-             "commit($self, /)\n--\n\n"
-             "Commit the open transaction; do nothing when there is none.\n\n"
-             "With autocommit=False a new transaction is opened at once. As sqlite3's\n"
-             "Connection.commit(); raises ValueError when the connection is not open.");
+PyDoc_STRVAR(
+    commit_doc,
+    "commit($self, *, deadline=None)\n--\n\n"
+    "Commit the open transaction; do nothing when there is none.\n\n"
+    "With autocommit=False a new transaction is opened at once. As sqlite3's\n"
+    "Connection.commit(); raises ValueError when the connection is not open.\n\n"
+    "deadline: as of execute(). The transaction is open when DeadlineExceeded is raised.");
 
 static PyObject *
-connection_commit(ConnectionObject *self, PyObject *unused)
+connection_commit(ConnectionObject *self, PyObject *const *args, Py_ssize_t nargs,
+                  PyObject *kwnames)
 {
+    static const char *const names[] = {"deadline"};
+    static const struct args_spec spec = {"commit", 1, 0, 0, names, 0};
     static const struct request_hooks hooks = {.name = "Connection.commit",
                                                .pack = connection_simple_pack,
                                                .unpack = connection_simple_unpack};
+    PyObject *deadline;
 
-    (void)unused;
     if (self->foreign != NULL) {
-        return args_forward("commit", (PyObject *)self, NULL, 0, NULL);
+        return args_forward("commit", (PyObject *)self, args, nargs, kwnames);
     }
-    return (PyObject *)connection_request(self, &hooks, CSQ_COMMIT, NULL);
+    if (args_parse(&spec, args, nargs, kwnames, &deadline) < 0) {
+        return NULL;
+    }
+    return deadline_limit((PyObject *)connection_request(self, &hooks, CSQ_COMMIT, NULL),
+                          deadline);
 }
 
 PyDoc_STRVAR(rollback_doc,
@@ -180,7 +190,8 @@ connection_rollback(ConnectionObject *self, PyObject *unused)
 {
     static const struct request_hooks hooks = {.name = "Connection.rollback",
                                                .pack = connection_simple_pack,
-                                               .unpack = connection_simple_unpack};
+                                               .unpack = connection_simple_unpack,
+                                               .ending = true};
 
     (void)unused;
     if (self->foreign != NULL) {
@@ -210,8 +221,8 @@ PyDoc_STRVAR(interrupt_doc,
 static PyObject *
 connection_interrupt(ConnectionObject *self, PyObject *unused)
 {
-    static const struct request_hooks hooks = {.name = "Connection.interrupt",
-                                               .pack = interrupt_pack};
+    static const struct request_hooks hooks = {
+        .name = "Connection.interrupt", .pack = interrupt_pack, .ending = true};
 
     (void)unused;
     if (self->foreign != NULL) {
@@ -547,33 +558,37 @@ PyDoc_STRVAR(backup_doc, "_backup($self, target, name, /)\n--\n\n"
                          "Give a Backup into another csqlite connection.");
 PyDoc_STRVAR(save_doc, "_save($self, path, name, /)\n--\n\n"
                        "Copy a schema into the file `path`, bytes, in one go.");
-PyDoc_STRVAR(execute_doc,
-             "execute($self, sql, parameters=None)\n--\n\n"
-             "Execute one statement on a new cursor and give the cursor.\n\n"
-             "sql: str, one statement. parameters: a sequence for `?`, a mapping for `:name`.\n"
-             "DML has run and a query's first rows are there when it returns. `async with`\n"
-             "closes the cursor at the end. Raises what sqlite3's Connection.execute() raises.");
+PyDoc_STRVAR(
+    execute_doc,
+    "execute($self, sql, parameters=None, *, deadline=None)\n--\n\n"
+    "Execute one statement on a new cursor and give the cursor.\n\n"
+    "sql: str, one statement. parameters: a sequence for `?`, a mapping for `:name`.\n"
+    "DML has run and a query's first rows are there when it returns. `async with`\n"
+    "closes the cursor at the end. Raises what sqlite3's Connection.execute() raises.\n\n"
+    "deadline: seconds from when it is awaited, 0: at once. What has not ended by then is\n"
+    "stopped and raises DeadlineExceeded; see csqlite.timeout().");
 PyDoc_STRVAR(executemany_doc,
-             "executemany($self, sql, parameters)\n--\n\n"
+             "executemany($self, sql, parameters, *, deadline=None)\n--\n\n"
              "Execute a DML statement once for each row of `parameters` (any iterable).\n\n"
              "Rows are drained in slices, so a long iterable does not stall the event loop.\n"
              "Rows executed before an error stay in the transaction, as in sqlite3.");
 PyDoc_STRVAR(executescript_doc,
-             "executescript($self, sql_script)\n--\n\n"
+             "executescript($self, sql_script, *, deadline=None)\n--\n\n"
              "Execute the statements of a script, after committing an open transaction (but\n"
              "not when autocommit is True or False), as sqlite3's executescript().");
 PyDoc_STRVAR(execute_insert_doc,
-             "execute_insert($self, sql, parameters=None)\n--\n\n"
+             "execute_insert($self, sql, parameters=None, *, deadline=None)\n--\n\n"
              "Execute an INSERT and give a row of one value: last_insert_rowid().");
-PyDoc_STRVAR(execute_fetchall_doc, "execute_fetchall($self, sql, parameters=None)\n--\n\n"
-                                   "Execute a query and give the list of all its rows.");
+PyDoc_STRVAR(execute_fetchall_doc,
+             "execute_fetchall($self, sql, parameters=None, *, deadline=None)\n--\n\n"
+             "Execute a query and give the list of all its rows.");
 
 static PyMethodDef connection_methods[] = {
     {"_connect", (PyCFunction)connection_connect, METH_NOARGS, connect_doc},
     {"close", (PyCFunction)connection_close, METH_NOARGS, close_doc},
     {"stop", (PyCFunction)connection_stop, METH_NOARGS, stop_doc},
     {"cursor", (PyCFunction)(void (*)(void))connection_cursor, ARGS_FASTCALL, cursor_doc},
-    {"commit", (PyCFunction)connection_commit, METH_NOARGS, commit_doc},
+    {"commit", (PyCFunction)(void (*)(void))connection_commit, ARGS_FASTCALL, commit_doc},
     {"rollback", (PyCFunction)connection_rollback, METH_NOARGS, rollback_doc},
     {"interrupt", (PyCFunction)connection_interrupt, METH_NOARGS, interrupt_doc},
     {"execute", (PyCFunction)(void (*)(void))connection_execute, ARGS_FASTCALL, execute_doc},

@@ -239,7 +239,7 @@ PyObject *
 cursor_close(CursorObject *self)
 {
     static const struct request_hooks hooks = {
-        .name = "Cursor.close", .pack = close_pack, .unpack = close_unpack};
+        .name = "Cursor.close", .pack = close_pack, .unpack = close_unpack, .ending = true};
 
     if (check_initialized(self) < 0) {
         return NULL;
@@ -589,24 +589,27 @@ cursor_dealloc(CursorObject *self)
 
 
 PyDoc_STRVAR(execute_doc,
-             "execute($self, sql, parameters=None)\n--\n\n"
+             "execute($self, sql, parameters=None, *, deadline=None)\n--\n\n"
              "Execute one statement and give the cursor itself; what was open in it is ended.\n\n"
              "See Connection.execute().");
 PyDoc_STRVAR(executemany_doc,
-             "executemany($self, sql, parameters)\n--\n\n"
+             "executemany($self, sql, parameters, *, deadline=None)\n--\n\n"
              "Execute a DML statement once for each row of `parameters`; give the cursor "
              "itself.\n\nSee Connection.executemany().");
-PyDoc_STRVAR(executescript_doc, "executescript($self, sql_script)\n--\n\n"
+PyDoc_STRVAR(executescript_doc, "executescript($self, sql_script, *, deadline=None)\n--\n\n"
                                 "Execute the statements of a script; give the cursor itself.\n\n"
                                 "See Connection.executescript().");
-PyDoc_STRVAR(fetchone_doc, "fetchone($self, /)\n--\n\n"
+PyDoc_STRVAR(fetchone_doc, "fetchone($self, *, deadline=None)\n--\n\n"
                            "Give the next row, or None when there are no more.\n\n"
-                           "It suspends only when no row has been fetched ahead.");
+                           "It suspends only when no row has been fetched ahead.\n"
+                           "deadline: see Connection.execute().");
 PyDoc_STRVAR(fetchmany_doc,
-             "fetchmany($self, size=None)\n--\n\n"
-             "Give a list of the next `size` rows (default: arraysize), shorter at the end.");
-PyDoc_STRVAR(fetchall_doc, "fetchall($self, /)\n--\n\n"
-                           "Give a list of all remaining rows.");
+             "fetchmany($self, size=None, *, deadline=None)\n--\n\n"
+             "Give a list of the next `size` rows (default: arraysize), shorter at the end.\n\n"
+             "deadline: see Connection.execute().");
+PyDoc_STRVAR(fetchall_doc, "fetchall($self, *, deadline=None)\n--\n\n"
+                           "Give a list of all remaining rows.\n\n"
+                           "deadline: see Connection.execute().");
 
 static PyMethodDef cursor_methods[] = {
     {"execute", (PyCFunction)(void (*)(void))cursor_execute, ARGS_FASTCALL, execute_doc},
@@ -614,9 +617,9 @@ static PyMethodDef cursor_methods[] = {
      executemany_doc},
     {"executescript", (PyCFunction)(void (*)(void))cursor_executescript, ARGS_FASTCALL,
      executescript_doc},
-    {"fetchone", (PyCFunction)cursor_fetchone, METH_NOARGS, fetchone_doc},
+    {"fetchone", (PyCFunction)(void (*)(void))cursor_fetchone, ARGS_FASTCALL, fetchone_doc},
     {"fetchmany", (PyCFunction)(void (*)(void))cursor_fetchmany, ARGS_FASTCALL, fetchmany_doc},
-    {"fetchall", (PyCFunction)cursor_fetchall, METH_NOARGS, fetchall_doc},
+    {"fetchall", (PyCFunction)(void (*)(void))cursor_fetchall, ARGS_FASTCALL, fetchall_doc},
     {"close", (PyCFunction)cursor_close_method, METH_NOARGS, close_doc},
     {"setinputsizes", (PyCFunction)cursor_ignore, METH_O,
      "setinputsizes($self, sizes, /)\n--\n\nDo nothing, as PEP 249 allows."},

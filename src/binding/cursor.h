@@ -96,10 +96,12 @@ PyObject *cursor_executemany(CursorObject *self, PyObject *const *args, Py_ssize
                              PyObject *kwnames);
 PyObject *cursor_executescript(CursorObject *self, PyObject *const *args, Py_ssize_t nargs,
                                PyObject *kwnames);
-PyObject *cursor_fetchone(CursorObject *self, PyObject *unused);
+PyObject *cursor_fetchone(CursorObject *self, PyObject *const *args, Py_ssize_t nargs,
+                          PyObject *kwnames);
 PyObject *cursor_fetchmany(CursorObject *self, PyObject *const *args, Py_ssize_t nargs,
                            PyObject *kwnames);
-PyObject *cursor_fetchall(CursorObject *self, PyObject *unused);
+PyObject *cursor_fetchall(CursorObject *self, PyObject *const *args, Py_ssize_t nargs,
+                          PyObject *kwnames);
 PyObject *cursor_anext(CursorObject *self);
 
 PyObject *connection_execute(ConnectionObject *self, PyObject *const *args, Py_ssize_t nargs,

@@ -4,6 +4,7 @@
 #include "binding/errors.h"
 
 #include "binding/codes.h"
+#include "bridge/deadline.h"
 
 static PyObject *
 class_of(const struct module_state *state, int code)
@@ -28,6 +29,7 @@ class_of(const struct module_state *state, int code)
     case SQLITE_EMPTY:
     case SQLITE_SCHEMA:
     case CSQ_CANCELLED:
+    case CSQ_DEADLINE:
         return state->OperationalError;
     case SQLITE_TOOBIG:
         return state->DataError;
@@ -116,6 +118,35 @@ errors_raise(struct module_state *state, const struct csq_error *error, PyObject
     }
 }
 
+/* Whether a callback failed because the deadline came: it was cancelled for that, or what it
+ * ran itself was stopped. */
+static bool
+is_late(const RequestObject *request)
+{
+    PyObject *raised = request->raised;
+
+    return raised != NULL && atomic_load(&request->job.cancelled) == CSQ_EXPIRED &&
+           (PyErr_GivenExceptionMatches(raised, request->bridge->CancelledError) ||
+            PyErr_GivenExceptionMatches(raised, PyExc_TimeoutError));
+}
+
+/* Raises DeadlineExceeded. Takes the exception of a callback, which becomes its cause. */
+static void
+raise_late(RequestObject *request)
+{
+    const struct csq_error *error = &request->job.error;
+    PyObject *cause = request->raised;
+    PyObject *exception;
+
+    request->raised = NULL;
+    deadline_raise(request, error->code == CSQ_DEADLINE ? error->message : NULL);
+    if (cause != NULL) {
+        exception = compat_take_exception();
+        PyException_SetCause(exception, cause);
+        compat_give_exception(exception);
+    }
+}
+
 int
 errors_check(struct module_state *state, RequestObject *request)
 {
@@ -129,6 +160,8 @@ errors_check(struct module_state *state, RequestObject *request)
     if (error->code == CSQ_PACKED && held != NULL) {
         request->held = NULL;
         compat_give_exception(held);
+    } else if (error->code == CSQ_DEADLINE || is_late(request)) {
+        raise_late(request);
     } else {
         request->raised = NULL;
         errors_raise(state, error, raised);

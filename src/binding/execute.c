@@ -9,6 +9,7 @@
 #include "binding/cursor.h"
 #include "binding/errors.h"
 #include "binding/rows.h"
+#include "bridge/deadline.h"
 #include "engine/scan.h"
 
 /* -- what all have in common -------------------------------------------------- */
@@ -134,7 +135,8 @@ execute_unpack(RequestObject *request, int64_t deadline)
         return answer;
     }
     self->exhausted = job->exhausted || job->error.code != SQLITE_OK;
-    if (job->up.rows == 0 && errors_check(self->state, request) < 0) {
+    if ((job->up.rows == 0 || job->error.code == CSQ_DEADLINE) &&
+        errors_check(self->state, request) < 0) {
         return fail(self);
     }
     if (cursor_take_result(self, request) < 0 || execute_warn(request) < 0 ||
@@ -180,15 +182,15 @@ execute_request(CursorObject *cursor, const struct request_hooks *hooks, enum cs
     return (PyObject *)request;
 }
 
-static const char *const execute_names[] = {"sql", "parameters"};
+static const char *const execute_names[] = {"sql", "parameters", "deadline"};
 
 PyObject *
 cursor_execute(CursorObject *self, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
 {
-    static const struct args_spec spec = {"execute", 2, 1, 2, execute_names};
+    static const struct args_spec spec = {"execute", 3, 1, 2, execute_names};
     static const struct request_hooks hooks = {
         .name = "Cursor.execute", .pack = execute_pack, .unpack = execute_unpack};
-    PyObject *values[2];
+    PyObject *values[3];
 
     if (self->foreign != NULL) {
         return args_forward("cursor_execute", (PyObject *)self, args, nargs, kwnames);
@@ -196,8 +198,9 @@ cursor_execute(CursorObject *self, PyObject *const *args, Py_ssize_t nargs, PyOb
     if (args_parse(&spec, args, nargs, kwnames, values) < 0) {
         return NULL;
     }
-    return execute_request((CursorObject *)Py_NewRef((PyObject *)self), &hooks, CSQ_EXECUTE,
-                           values[0], values[1]);
+    return deadline_limit(execute_request((CursorObject *)Py_NewRef((PyObject *)self), &hooks,
+                                          CSQ_EXECUTE, values[0], values[1]),
+                          values[2]);
 }
 
 /* For the connection's methods, whose cursor is their own: it is as if it were made
@@ -220,12 +223,12 @@ PyObject *
 connection_execute(ConnectionObject *self, PyObject *const *args, Py_ssize_t nargs,
                    PyObject *kwnames)
 {
-    static const struct args_spec spec = {"execute", 2, 1, 2, execute_names};
+    static const struct args_spec spec = {"execute", 3, 1, 2, execute_names};
     static const struct request_hooks hooks = {.name = "Connection.execute",
                                                .pack = connection_execute_pack,
                                                .unpack = execute_unpack,
                                                .leave = execute_leave};
-    PyObject *values[2];
+    PyObject *values[3];
 
     if (self->foreign != NULL) {
         return args_forward("execute", (PyObject *)self, args, nargs, kwnames);
@@ -233,7 +236,8 @@ connection_execute(ConnectionObject *self, PyObject *const *args, Py_ssize_t nar
     if (args_parse(&spec, args, nargs, kwnames, values) < 0) {
         return NULL;
     }
-    return execute_request(cursor_new(self), &hooks, CSQ_EXECUTE, values[0], values[1]);
+    return deadline_limit(
+        execute_request(cursor_new(self), &hooks, CSQ_EXECUTE, values[0], values[1]), values[2]);
 }
 
 /* -- execute_insert ----------------------------------------------------------- */
@@ -272,10 +276,10 @@ PyObject *
 connection_execute_insert(ConnectionObject *self, PyObject *const *args, Py_ssize_t nargs,
                           PyObject *kwnames)
 {
-    static const struct args_spec spec = {"execute_insert", 2, 1, 2, execute_names};
+    static const struct args_spec spec = {"execute_insert", 3, 1, 2, execute_names};
     static const struct request_hooks hooks = {
         .name = "Connection.execute_insert", .pack = insert_pack, .unpack = insert_unpack};
-    PyObject *values[2];
+    PyObject *values[3];
 
     if (self->foreign != NULL) {
         return args_forward("execute_insert", (PyObject *)self, args, nargs, kwnames);
@@ -283,7 +287,8 @@ connection_execute_insert(ConnectionObject *self, PyObject *const *args, Py_ssiz
     if (args_parse(&spec, args, nargs, kwnames, values) < 0) {
         return NULL;
     }
-    return execute_request(cursor_new(self), &hooks, CSQ_EXECUTE, values[0], values[1]);
+    return deadline_limit(
+        execute_request(cursor_new(self), &hooks, CSQ_EXECUTE, values[0], values[1]), values[2]);
 }
 
 /* -- execute_fetchall --------------------------------------------------------- */
@@ -347,10 +352,10 @@ PyObject *
 connection_execute_fetchall(ConnectionObject *self, PyObject *const *args, Py_ssize_t nargs,
                             PyObject *kwnames)
 {
-    static const struct args_spec spec = {"execute_fetchall", 2, 1, 2, execute_names};
+    static const struct args_spec spec = {"execute_fetchall", 3, 1, 2, execute_names};
     static const struct request_hooks hooks = {
         .name = "Connection.execute_fetchall", .pack = fetchall_pack, .unpack = fetchall_unpack};
-    PyObject *values[2];
+    PyObject *values[3];
 
     if (self->foreign != NULL) {
         return args_forward("execute_fetchall", (PyObject *)self, args, nargs, kwnames);
@@ -358,7 +363,8 @@ connection_execute_fetchall(ConnectionObject *self, PyObject *const *args, Py_ss
     if (args_parse(&spec, args, nargs, kwnames, values) < 0) {
         return NULL;
     }
-    return execute_request(cursor_new(self), &hooks, CSQ_EXECUTE, values[0], values[1]);
+    return deadline_limit(
+        execute_request(cursor_new(self), &hooks, CSQ_EXECUTE, values[0], values[1]), values[2]);
 }
 
 /* -- executescript ------------------------------------------------------------ */
@@ -404,25 +410,26 @@ script_unpack(RequestObject *request, int64_t deadline)
     return errors_check(self->state, request) < 0 ? REQUEST_FAILED : execute_give_cursor(request);
 }
 
-static const char *const executescript_names[] = {"sql_script"};
+static const char *const executescript_names[] = {"sql_script", "deadline"};
 
 PyObject *
 cursor_executescript(CursorObject *self, PyObject *const *args, Py_ssize_t nargs,
                      PyObject *kwnames)
 {
-    static const struct args_spec spec = {"executescript", 1, 1, 1, executescript_names};
+    static const struct args_spec spec = {"executescript", 2, 1, 1, executescript_names};
     static const struct request_hooks hooks = {
         .name = "Cursor.executescript", .pack = script_pack, .unpack = script_unpack};
-    PyObject *script;
+    PyObject *values[2];
 
     if (self->foreign != NULL) {
         return args_forward("cursor_executescript", (PyObject *)self, args, nargs, kwnames);
     }
-    if (args_parse(&spec, args, nargs, kwnames, &script) < 0) {
+    if (args_parse(&spec, args, nargs, kwnames, values) < 0) {
         return NULL;
     }
-    return execute_request((CursorObject *)Py_NewRef((PyObject *)self), &hooks, CSQ_SCRIPT,
-                           script, NULL);
+    return deadline_limit(execute_request((CursorObject *)Py_NewRef((PyObject *)self), &hooks,
+                                          CSQ_SCRIPT, values[0], NULL),
+                          values[1]);
 }
 
 static enum request_answer
@@ -435,20 +442,21 @@ PyObject *
 connection_executescript(ConnectionObject *self, PyObject *const *args, Py_ssize_t nargs,
                          PyObject *kwnames)
 {
-    static const struct args_spec spec = {"executescript", 1, 1, 1, executescript_names};
+    static const struct args_spec spec = {"executescript", 2, 1, 1, executescript_names};
     static const struct request_hooks hooks = {.name = "Connection.executescript",
                                                .pack = connection_script_pack,
                                                .unpack = script_unpack,
                                                .leave = execute_leave};
-    PyObject *script;
+    PyObject *values[2];
 
     if (self->foreign != NULL) {
         return args_forward("executescript", (PyObject *)self, args, nargs, kwnames);
     }
-    if (args_parse(&spec, args, nargs, kwnames, &script) < 0) {
+    if (args_parse(&spec, args, nargs, kwnames, values) < 0) {
         return NULL;
     }
-    return execute_request(cursor_new(self), &hooks, CSQ_SCRIPT, script, NULL);
+    return deadline_limit(execute_request(cursor_new(self), &hooks, CSQ_SCRIPT, values[0], NULL),
+                          values[1]);
 }
 
 /* -- dump --------------------------------------------------------------------- */

@@ -7,6 +7,7 @@
 #include "binding/args.h"
 #include "binding/convert.h"
 #include "binding/errors.h"
+#include "bridge/deadline.h"
 #include "engine/clock.h"
 
 enum {
@@ -134,15 +135,15 @@ many_unpack(RequestObject *request, int64_t deadline)
     return execute_give_cursor(request);
 }
 
-static const char *const executemany_names[] = {"sql", "parameters"};
+static const char *const executemany_names[] = {"sql", "parameters", "deadline"};
 
 PyObject *
 cursor_executemany(CursorObject *self, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
 {
-    static const struct args_spec spec = {"executemany", 2, 2, 2, executemany_names};
+    static const struct args_spec spec = {"executemany", 3, 2, 2, executemany_names};
     static const struct request_hooks hooks = {
         .name = "Cursor.executemany", .pack = many_pack, .unpack = many_unpack};
-    PyObject *values[2];
+    PyObject *values[3];
 
     if (self->foreign != NULL) {
         return args_forward("cursor_executemany", (PyObject *)self, args, nargs, kwnames);
@@ -150,8 +151,9 @@ cursor_executemany(CursorObject *self, PyObject *const *args, Py_ssize_t nargs, 
     if (args_parse(&spec, args, nargs, kwnames, values) < 0) {
         return NULL;
     }
-    return execute_request((CursorObject *)Py_NewRef((PyObject *)self), &hooks, CSQ_EXECUTEMANY,
-                           values[0], values[1]);
+    return deadline_limit(execute_request((CursorObject *)Py_NewRef((PyObject *)self), &hooks,
+                                          CSQ_EXECUTEMANY, values[0], values[1]),
+                          values[2]);
 }
 
 static enum request_answer
@@ -164,12 +166,12 @@ PyObject *
 connection_executemany(ConnectionObject *self, PyObject *const *args, Py_ssize_t nargs,
                        PyObject *kwnames)
 {
-    static const struct args_spec spec = {"executemany", 2, 2, 2, executemany_names};
+    static const struct args_spec spec = {"executemany", 3, 2, 2, executemany_names};
     static const struct request_hooks hooks = {.name = "Connection.executemany",
                                                .pack = connection_many_pack,
                                                .unpack = many_unpack,
                                                .leave = execute_leave};
-    PyObject *values[2];
+    PyObject *values[3];
 
     if (self->foreign != NULL) {
         return args_forward("executemany", (PyObject *)self, args, nargs, kwnames);
@@ -177,5 +179,7 @@ connection_executemany(ConnectionObject *self, PyObject *const *args, Py_ssize_t
     if (args_parse(&spec, args, nargs, kwnames, values) < 0) {
         return NULL;
     }
-    return execute_request(cursor_new(self), &hooks, CSQ_EXECUTEMANY, values[0], values[1]);
+    return deadline_limit(
+        execute_request(cursor_new(self), &hooks, CSQ_EXECUTEMANY, values[0], values[1]),
+        values[2]);
 }

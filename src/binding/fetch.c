@@ -6,6 +6,7 @@
 #include "binding/cursor.h"
 #include "binding/errors.h"
 #include "binding/rows.h"
+#include "bridge/deadline.h"
 #include "bridge/ready.h"
 
 /* A list is made for the rows at once only when they are few. */
@@ -93,7 +94,7 @@ take_chunk(CursorObject *self, RequestObject *request)
     if (job->exhausted && job->changes >= 0) {
         self->changes = job->changes;
     }
-    if (job->error.code != SQLITE_OK && job->up.rows == 0) {
+    if (job->error.code != SQLITE_OK && (job->up.rows == 0 || job->error.code == CSQ_DEADLINE)) {
         self->exhausted = true;
         return errors_check(self->state, request);
     }
@@ -147,21 +148,38 @@ row_unpack(RequestObject *request, int64_t deadline)
     return take_chunk(self, request) < 0 ? REQUEST_FAILED : give_row(self, request);
 }
 
+/* The one argument of fetchone() and fetchall(), which sqlite3's do not have. */
+static int
+parse_deadline(const char *method, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames,
+               PyObject **deadline)
+{
+    static const char *const names[] = {"deadline"};
+    const struct args_spec spec = {method, 1, 0, 0, names, 0};
+
+    *deadline = NULL;
+    return nargs == 0 && kwnames == NULL ? 0 : args_parse(&spec, args, nargs, kwnames, deadline);
+}
+
 PyObject *
-cursor_fetchone(CursorObject *self, PyObject *unused)
+cursor_fetchone(CursorObject *self, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
 {
     static const struct request_hooks hooks = {
         .name = "Cursor.fetchone", .pack = row_pack, .unpack = row_unpack};
+    PyObject *deadline;
 
-    (void)unused;
     if (self->foreign != NULL) {
-        return args_forward("cursor_fetchone", (PyObject *)self, NULL, 0, NULL);
+        return args_forward("cursor_fetchone", (PyObject *)self, args, nargs, kwnames);
+    }
+    if (parse_deadline("fetchone", args, nargs, kwnames, &deadline) < 0) {
+        return NULL;
     }
     if (self->connection == NULL) {
         PyErr_SetString(self->state->ProgrammingError, "Base Cursor.__init__ not called.");
         return NULL;
     }
-    return (PyObject *)connection_request(self->connection, &hooks, CSQ_FETCH, (PyObject *)self);
+    return deadline_limit(
+        (PyObject *)connection_request(self->connection, &hooks, CSQ_FETCH, (PyObject *)self),
+        deadline);
 }
 
 /* -- async for ---------------------------------------------------------------- */
@@ -182,7 +200,7 @@ next_row(CursorObject *self)
         PyErr_SetString(self->state->ProgrammingError, "Base Cursor.__init__ not called.");
         return NULL;
     }
-    if (self->closed || !is_served_here(self, 1)) {
+    if (self->closed || !is_served_here(self, 1) || deadline_is_past(&self->state->bridge)) {
         request = connection_request(self->connection, &hooks, CSQ_FETCH, (PyObject *)self);
         if (request != NULL) {
             request->number = 1;
@@ -386,29 +404,35 @@ fetch(CursorObject *self, const char *name, Py_ssize_t number)
 }
 
 PyObject *
-cursor_fetchall(CursorObject *self, PyObject *unused)
+cursor_fetchall(CursorObject *self, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
 {
-    (void)unused;
+    PyObject *deadline;
+
     if (self->foreign != NULL) {
-        return args_forward("cursor_fetchall", (PyObject *)self, NULL, 0, NULL);
+        return args_forward("cursor_fetchall", (PyObject *)self, args, nargs, kwnames);
     }
-    return fetch(self, NULL, -1);
+    if (parse_deadline("fetchall", args, nargs, kwnames, &deadline) < 0) {
+        return NULL;
+    }
+    return deadline_limit(fetch(self, NULL, -1), deadline);
 }
 
 PyObject *
 cursor_fetchmany(CursorObject *self, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
 {
-    static const char *const names[] = {"size"};
-    static const struct args_spec spec = {"fetchmany", 1, 0, 1, names};
+    static const char *const names[] = {"size", "deadline"};
+    static const struct args_spec spec = {"fetchmany", 2, 0, 1, names};
+    PyObject *values[2];
     PyObject *size;
     Py_ssize_t number = self->arraysize;
 
     if (self->foreign != NULL) {
         return args_forward("cursor_fetchmany", (PyObject *)self, args, nargs, kwnames);
     }
-    if (args_parse(&spec, args, nargs, kwnames, &size) < 0) {
+    if (args_parse(&spec, args, nargs, kwnames, values) < 0) {
         return NULL;
     }
+    size = values[0];
     if (size != NULL && size != Py_None) {
         number = PyNumber_AsSsize_t(size, PyExc_OverflowError);
         if (number == -1 && PyErr_Occurred()) {
@@ -416,5 +440,5 @@ cursor_fetchmany(CursorObject *self, PyObject *const *args, Py_ssize_t nargs, Py
         }
     }
     /* As in the sqlite3 module, none or fewer is all of them. */
-    return fetch(self, "fetchmany", number <= 0 ? -1 : number);
+    return deadline_limit(fetch(self, "fetchmany", number <= 0 ? -1 : number), values[1]);
 }

@@ -20,6 +20,8 @@
 #include "binding/library.h"
 #include "binding/numbers.h"
 #include "binding/session.h"
+#include "bridge/deadline.h"
+#include "engine/clock.h"
 
 /* How long the end of the interpreter waits for queued writes of a connection
  * that was not closed. */
@@ -427,7 +429,35 @@ enable_callback_tracebacks(PyObject *module, PyObject *flag)
     Py_RETURN_NONE;
 }
 
+PyDoc_STRVAR(deadline_after_doc, "_deadline_after($module, seconds, /)\n--\n\n"
+                                 "Give the time in so many seconds, as `_deadline` holds it.");
+
+static PyObject *
+module_deadline_after(PyObject *module, PyObject *seconds)
+{
+    struct module_state *state = PyModule_GetState(module);
+
+    return deadline_after(&state->bridge, seconds);
+}
+
+PyDoc_STRVAR(deadline_left_doc, "_deadline_left($module, when, /)\n--\n\n"
+                                "Give how many seconds it is until then; negative: since.");
+
+static PyObject *
+module_deadline_left(PyObject *module, PyObject *when)
+{
+    int64_t time = PyLong_AsLongLong(when);
+
+    (void)module;
+    if (time == -1 && PyErr_Occurred()) {
+        return NULL;
+    }
+    return PyFloat_FromDouble((double)(time - csq_now()) / 1e9);
+}
+
 static PyMethodDef module_methods[] = {
+    {"_deadline_after", module_deadline_after, METH_O, deadline_after_doc},
+    {"_deadline_left", module_deadline_left, METH_O, deadline_left_doc},
     {"complete_statement", (PyCFunction)(void (*)(void))complete_statement, ARGS_FASTCALL,
      complete_statement_doc},
     {"_enable_callback_tracebacks", enable_callback_tracebacks, METH_O,

@@ -406,7 +406,8 @@ close_unpack(RequestObject *request, int64_t deadline)
 static const struct request_hooks close_hooks = {.name = "Connection.close",
                                                  .pack = close_pack,
                                                  .unpack = close_unpack,
-                                                 .abandon = close_abandon};
+                                                 .abandon = close_abandon,
+                                                 .ending = true};
 
 PyObject *
 connection_close(ConnectionObject *self, PyObject *unused)

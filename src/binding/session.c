@@ -354,7 +354,7 @@ static PyObject *
 session_close(SessionObject *self, PyObject *unused)
 {
     static const struct request_hooks hooks = {
-        .name = "Session.close", .pack = close_pack, .unpack = close_unpack};
+        .name = "Session.close", .pack = close_pack, .unpack = close_unpack, .ending = true};
 
     (void)unused;
     return session_request(self, &hooks, recording_close, NULL);

@@ -7,6 +7,8 @@
 #include <time.h>
 
 #include "bridge/await.h"
+#include "bridge/deadline.h"
+#include "engine/clock.h"
 
 /* Whether this thread is in the middle of a job already: it is the worker, or
  * runs one in its place. The lock is its own then. */
@@ -19,13 +21,16 @@ is_within_job(RequestObject *request)
 /* Takes the lock that is held while a job runs; at most the connection's timeout is
  * waited for, because the job may itself be waiting for this thread's event loop. */
 static bool
-lock_db(struct csq_db *db, bool wait)
+lock_db(struct csq_db *db, bool wait, int64_t deadline)
 {
     const struct timespec pause = {0, 1000 * 1000};
 
     for (int milliseconds = wait ? db->timeout : 0; milliseconds > 0; milliseconds--) {
         if (pthread_mutex_trylock(&db->lock) == 0) {
             return true;
+        }
+        if (deadline != 0 && csq_now() >= deadline) {
+            break;
         }
         nanosleep(&pause, NULL);
     }
@@ -39,7 +44,7 @@ run_here(RequestObject *request, bool wait)
     struct csq_db *db = &request->worker->db;
     bool within = is_within_job(request);
     PyThreadState *state = PyEval_SaveThread();
-    bool locked = within || lock_db(db, wait);
+    bool locked = within || lock_db(db, wait, request->deadline);
 
     if (locked && !within) {
         gate_lend(request->gate, state);
@@ -87,8 +92,12 @@ run_and_unpack(RequestObject *request)
         return REQUEST_FAILED;
     }
     if (!run_here(request, true)) {
-        csq_error_set(&request->job.error, SQLITE_BUSY,
-                      "the connection is busy with another statement");
+        if (request->job.deadline != 0 && csq_now() >= request->job.deadline) {
+            csq_error_set(&request->job.error, CSQ_DEADLINE, "it was not begun");
+        } else {
+            csq_error_set(&request->job.error, SQLITE_BUSY,
+                          "the connection is busy with another statement");
+        }
     }
     request->job.done = true;
     do {
@@ -105,6 +114,10 @@ direct_run(RequestObject *request)
 
     request->inline_run = true;
     request->stage = REQUEST_DONE;
+    if (request->bridge->deadlines && deadline_begin(request) < 0) {
+        Py_DECREF(request);
+        return NULL;
+    }
     answer = request->hooks->pack(request);
     if (answer == REQUEST_WAIT) {
         answer = run_and_unpack(request);

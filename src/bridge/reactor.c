@@ -20,6 +20,7 @@
 #include "bridge/reactor.h"
 
 #include "bridge/await.h"
+#include "bridge/deadline.h"
 #include "bridge/ready.h"
 #include "bridge/request.h"
 #include "bridge/waiter.h"
@@ -282,6 +283,7 @@ silence(ReactorObject *reactor)
     struct csq_link *link;
 
     reactor->waker = NULL;
+    Py_CLEAR(reactor->timer);
     reactor->silent = true;
     reactor->bridge->silent++;
     for (link = reactor->under_way.head.next; link != &reactor->under_way.head;
@@ -368,6 +370,7 @@ reactor_new(struct bridge *bridge, PyObject *loop)
     csq_list_init(&reactor->under_way);
     csq_list_init(&reactor->fresh);
     csq_list_init(&reactor->large);
+    csq_list_init(&reactor->timed);
     csq_list_append(&bridge->reactors, &reactor->all);
     if (csq_mailbox_init(&reactor->mailbox) < 0) {
         PyErr_SetFromErrno(PyExc_OSError);
@@ -453,6 +456,7 @@ reactor_traverse(ReactorObject *self, visitproc visit, void *arg)
     Py_VISIT(self->loop);
     Py_VISIT(self->create_future);
     Py_VISIT(self->ready);
+    Py_VISIT(self->timer);
     return 0;
 }
 
@@ -462,6 +466,7 @@ reactor_clear(ReactorObject *self)
     Py_CLEAR(self->loop);
     Py_CLEAR(self->create_future);
     Py_CLEAR(self->ready);
+    Py_CLEAR(self->timer);
     return 0;
 }
 
@@ -624,7 +629,7 @@ bridge_init(struct bridge *bridge, PyObject *module)
     compat_forbid_new(bridge->waker_type);
     if (import_asyncio(bridge) < 0 || intern_strings(bridge) < 0 ||
         ready_init(bridge, module) < 0 || waiter_init(bridge, module) < 0 ||
-        await_init(bridge, module) < 0) {
+        await_init(bridge, module) < 0 || deadline_init(bridge, module) < 0) {
         return -1;
     }
     return request_init(bridge, module);
@@ -642,6 +647,8 @@ bridge_traverse(struct bridge *bridge, visitproc visit, void *arg)
     Py_VISIT(bridge->CancelledError);
     Py_VISIT(bridge->InvalidStateError);
     Py_VISIT(bridge->await_type);
+    Py_VISIT(bridge->alarm_type);
+    Py_VISIT(bridge->deadline);
     Py_VISIT(bridge->within);
     Py_VISIT(bridge->ensure_future);
     Py_VISIT(bridge->ProgrammingError);
@@ -661,6 +668,8 @@ bridge_clear(struct bridge *bridge)
     Py_CLEAR(bridge->InvalidStateError);
     Py_CLEAR(bridge->context_names);
     Py_CLEAR(bridge->await_type);
+    Py_CLEAR(bridge->alarm_type);
+    Py_CLEAR(bridge->deadline);
     Py_CLEAR(bridge->within);
     Py_CLEAR(bridge->ensure_future);
     Py_CLEAR(bridge->ProgrammingError);

@@ -25,6 +25,9 @@ struct bridge {
     PyObject *InvalidStateError;
     PyObject *context_names; /* ("context",) */
     PyTypeObject *await_type;
+    PyTypeObject *alarm_type;
+    PyObject *deadline; /* context variable: an int, see deadline.h */
+    bool deadlines;     /* one was ever set: requests look for theirs */
     PyObject *within; /* context variable: the callback that runs, see await.c */
     PyObject *ensure_future;
     PyObject *ProgrammingError; /* sqlite3's */
@@ -47,6 +50,9 @@ typedef struct {
     struct csq_list under_way;   /* requests whose job is not done, by under_way */
     struct csq_list fresh;       /* requests with news, by news */
     struct csq_list large;       /* requests with more news than one slice, by news */
+    struct csq_list timed;       /* requests under way with a deadline, by timed */
+    PyObject *timer;             /* the loop's, for the earliest of them; or NULL */
+    int64_t timer_at;            /* what it is set for */
     bool resumed;                /* a call_soon() for what is left is under way */
     bool silent;                 /* the loop is closed */
     int gated;                   /* requests under way whose job may need the GIL */

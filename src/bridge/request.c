@@ -9,6 +9,7 @@
 #include "bridge/request.h"
 
 #include "bridge/await.h"
+#include "bridge/deadline.h"
 #include "bridge/ready.h"
 
 /* -- making ------------------------------------------------------------------- */
@@ -125,6 +126,9 @@ request_arrive(RequestObject *request)
         --*request->counter;
     }
     csq_link_remove(&request->under_way);
+    if (request->deadline != 0) {
+        csq_link_remove(&request->timed);
+    }
     Py_DECREF(request);
 }
 
@@ -272,6 +276,9 @@ start(RequestObject *request, PyObject **result)
     *result = NULL;
     /* A request whose packing fails is over: it never reached the worker. */
     request->stage = REQUEST_DONE;
+    if (request->bridge->deadlines && deadline_begin(request) < 0) {
+        return PYGEN_ERROR;
+    }
     answer = request->hooks->pack(request);
     if (answer == REQUEST_READY) {
         return request_finish(request, result);
@@ -279,7 +286,8 @@ start(RequestObject *request, PyObject **result)
     if (answer == REQUEST_FAILED) {
         return PYGEN_ERROR;
     }
-    if (await_check(request) < 0 || find_reactor(request) < 0) {
+    if (await_check(request) < 0 || find_reactor(request) < 0 ||
+        (request->deadline != 0 && deadline_watch(request) < 0)) {
         give_up(request);
         return PYGEN_ERROR;
     }
@@ -545,6 +553,9 @@ request_dealloc(RequestObject *self)
     }
     PyObject_GC_UnTrack(self);
     csq_link_remove(&self->news);
+    if (self->deadline != 0) {
+        csq_link_remove(&self->timed);
+    }
     csq_job_clear(&self->job);
     csq_strip_clear(&self->strip);
     request_clear(self);

@@ -42,6 +42,9 @@ struct request_hooks {
     /* Gives what `async with` awaits at its end, when `result` is what it was
      * entered with. NULL: nothing to do. */
     PyObject *(*leave)(PyObject *result);
+
+    /* It ends something: a deadline ends the waiting for it, but not what it does. */
+    bool ending;
 };
 
 enum request_stage {
@@ -85,6 +88,10 @@ struct RequestObject {
     PyObject *answer; /* what the future is settled with; NULL: None */
     ReactorObject *reactor;
     struct csq_link under_way; /* in reactor->under_way */
+    int64_t limit; /* what the call may take, in nanoseconds, plus 1; 0: as long as it takes */
+    int64_t deadline; /* when it has to end; 0: whenever it does */
+    int64_t awaited; /* since when; kept only with a deadline */
+    struct csq_link timed; /* in reactor->timed; made only with a deadline */
     struct csq_link news; /* in reactor->fresh or ->large */
 };
 

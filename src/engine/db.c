@@ -11,6 +11,7 @@
 #include <time.h>
 
 #include "engine/blob.h"
+#include "engine/clock.h"
 #include "engine/cursor.h"
 #include "engine/harden.h"
 
@@ -44,11 +45,36 @@ csq_db_destroy(struct csq_db *db)
     pthread_mutex_destroy(&db->closing);
 }
 
-static bool
-is_stopped(const struct csq_db *db)
+bool
+csq_db_is_over(struct csq_db *db)
 {
-    return (db->stop != NULL && atomic_load_explicit(db->stop, memory_order_relaxed)) ||
+    int wanted = CSQ_WANTED;
+
+    if (db->stop == NULL) {
+        return false;
+    }
+    if (db->deadline != 0 && csq_now() >= db->deadline) {
+        atomic_compare_exchange_strong(db->stop, &wanted, CSQ_EXPIRED);
+    }
+    return atomic_load_explicit(db->stop, memory_order_relaxed) != CSQ_WANTED;
+}
+
+static bool
+is_stopped(struct csq_db *db)
+{
+    return csq_db_is_over(db) ||
            (db->reading && atomic_load_explicit(&db->quitting, memory_order_relaxed));
+}
+
+/* Whether the running statement is to be stopped, which it can be. */
+static bool
+is_to_stop(struct csq_db *db)
+{
+    if (db->stoppable) {
+        return is_stopped(db);
+    }
+    return db->breakable && db->deadline != 0 && csq_db_is_over(db) &&
+           atomic_load(db->stop) == CSQ_EXPIRED;
 }
 
 bool
@@ -57,14 +83,15 @@ csq_db_is_within(const struct csq_db *db)
     return db->running > 1;
 }
 
-/* A write inside a transaction is not stopped: SQLite would roll the whole
- * transaction back, and the statements before it were somebody's success. */
+/* A write inside a transaction is not stopped because it was cancelled: SQLite would roll
+ * the whole transaction back, and the statements before it were somebody's success. A
+ * deadline stops it all the same: somebody waits, and is told of that. */
 static int
 look(void *argument)
 {
     struct csq_db *db = argument;
 
-    if (db->stoppable && is_stopped(db)) {
+    if (is_to_stop(db)) {
         return 1;
     }
     if (db->progress != NULL) {
@@ -97,28 +124,31 @@ wait_for_lock(void *argument, int count)
 {
     static const int delays[] = {1, 2, 5, 10, 15, 20, 25, 25, 25, 50};
     const int last = (int)(sizeof delays / sizeof *delays) - 1;
+    const struct timespec pause = {0, 1000 * 1000};
     struct csq_db *db = argument;
-    int delay = delays[count < last ? count : last];
-    struct timespec pause = {0, 0};
+    int64_t now = csq_now();
+    int64_t again = now + (int64_t)delays[count < last ? count : last] * 1000 * 1000;
+    int64_t end;
 
     if (!db->patient) {
         return 0;
     }
     if (count == 0) {
-        db->waited = 0;
+        db->waiting = now;
     }
-    if (delay > db->timeout - db->waited) {
-        delay = db->timeout - db->waited;
+    end = db->waiting + (int64_t)db->timeout * 1000 * 1000;
+    if (now >= end) {
+        return 0;
     }
-    for (int slept = 0; slept < delay; slept++) {
+    /* By the clock: a sleep of a millisecond takes longer than that. */
+    while (now < again && now < end) {
         if (is_stopped(db)) {
             return 0;
         }
-        pause.tv_nsec = 1000000;
         nanosleep(&pause, NULL);
+        now = csq_now();
     }
-    db->waited += delay;
-    return delay > 0 && !is_stopped(db);
+    return !is_stopped(db);
 }
 
 int

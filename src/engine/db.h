@@ -33,6 +33,13 @@ struct csq_open {
     bool untrusted; /* the file is a stranger's: engine/harden.h */
 };
 
+/* Why a job is to end soon: what its `cancelled` holds. */
+enum csq_over {
+    CSQ_WANTED,   /* it is not */
+    CSQ_GIVEN_UP, /* nobody waits for the answer any more */
+    CSQ_EXPIRED,  /* its deadline has come; somebody waits to hear so */
+};
+
 /* Handlers whose argument SQLite does not own. */
 enum csq_handler { CSQ_AUTHORIZER, CSQ_PROGRESS, CSQ_TRACE, CSQ_HANDLERS };
 
@@ -53,8 +60,10 @@ struct csq_db {
     struct csq_list cursors;   /* open ones, by csq_cursor.open */
     struct csq_list blobs;     /* open ones, by csq_blob.open */
     struct csq_list sessions;  /* open ones, by csq_session.open */
-    const atomic_int *stop;    /* set by who no longer waits for the running job */
+    atomic_int *stop;          /* `cancelled` of the running job */
+    int64_t deadline;          /* of the running job, by csq_now(); 0: none */
     bool stoppable;            /* stopping the running statement undoes nothing but it */
+    bool breakable;            /* … nothing but its transaction, which a deadline may cost */
     bool reading;              /* the running statement only reads */
     void *context;             /* of the running job, for callbacks; NULL: none */
     int running;               /* jobs that run, each in a callback of the one before */
@@ -63,7 +72,7 @@ struct csq_db {
     atomic_bool quitting; /* the process ends: what only reads ends too */
     int timeout; /* milliseconds */
     bool patient; /* locks are waited for */
-    int waited; /* milliseconds of the current wait for a lock */
+    int64_t waiting; /* since when a lock is waited for, by csq_now() */
     struct csq_hooks hooks;
     int (*progress)(void *); /* the user's handler, NULL: none */
     void *progress_argument;
@@ -138,6 +147,10 @@ void csq_db_keep(struct csq_db *db, enum csq_handler handler, void *argument,
 
 /* Whether the running job is a callback's, made while SQLite runs a statement. */
 bool csq_db_is_within(const struct csq_db *db);
+
+/* Whether the running job is to end: it is cancelled, or its deadline has come, which is
+ * then noted in it. */
+bool csq_db_is_over(struct csq_db *db);
 
 /* Copies what other threads may read. Called after each job. */
 void csq_db_publish(struct csq_db *db);

@@ -13,6 +13,7 @@
 enum csq_code {
     CSQ_CLOSED = 0x10000, /* the connection is closed */
     CSQ_CANCELLED,        /* nobody waits for the answer any more */
+    CSQ_DEADLINE,         /* the job's deadline came first; the message, if any, says more */
     CSQ_PACKED,           /* the caller holds the reason: a parameter it could not pack */
     CSQ_RAISED,           /* the caller holds the reason: a callable of its own raised */
     CSQ_USAGE,            /* a wrong call: two statements, number of bindings … */

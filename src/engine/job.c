@@ -19,7 +19,8 @@ csq_job_init_zeroed(struct csq_job *job, enum csq_op op)
 {
     csq_link_init(&job->link);
     job->op = op;
-    atomic_init(&job->cancelled, 0);
+    atomic_init(&job->cancelled, CSQ_WANTED);
+    atomic_init(&job->begun, 0);
     csq_error_init(&job->error);
     job->changes = -1;
 }
@@ -52,8 +53,22 @@ csq_job_clear(struct csq_job *job)
 void
 csq_job_cancel(struct csq_job *job)
 {
-    atomic_store(&job->cancelled, 1);
+    atomic_store(&job->cancelled, CSQ_GIVEN_UP);
     if (job->streaming) {
         csq_flow_abort(&job->flow);
     }
+}
+
+bool
+csq_job_expire(struct csq_job *job)
+{
+    int wanted = CSQ_WANTED;
+
+    /* The worker stores `begun` before it loads `cancelled`: of the two, at least one
+     * sees what the other has stored. */
+    atomic_compare_exchange_strong(&job->cancelled, &wanted, CSQ_EXPIRED);
+    if (job->streaming) {
+        csq_flow_abort(&job->flow);
+    }
+    return !atomic_load(&job->begun);
 }

@@ -1,7 +1,7 @@
 /* The unit of work: the only thing that crosses threads.
  *
  * A job has one owner at every instant: who submits it, then the queue, then
- * the worker, then the mailbox, then who submitted it again. `cancelled` and
+ * the worker, then the mailbox, then who submitted it again. `cancelled`, `begun` and
  * `flow` alone may be touched by both sides while it is under way. It carries
  * all it needs both ways; nobody goes back to ask. */
 
@@ -46,7 +46,9 @@ enum csq_op {
 struct csq_job {
     struct csq_link link; /* in a queue or a mailbox */
     enum csq_op op;
-    atomic_int cancelled; /* nobody waits for the answer any more */
+    atomic_int cancelled; /* enum csq_over: why it is to end soon */
+    atomic_int begun;     /* the worker has taken it up; kept only with a deadline */
+    int64_t deadline;     /* when it is to end, by csq_now(); 0: whenever it does */
 
     /* Where to: a mailbox, or `release` by the worker when nobody is to be told. */
     struct csq_mailbox *mailbox;
@@ -107,5 +109,10 @@ void csq_job_clear(struct csq_job *job);
 
 /* Any thread, while the job is not cleared. Asks that it end soon. */
 void csq_job_cancel(struct csq_job *job);
+
+/* Any thread, while the job is not cleared. The same because its deadline has come, unless
+ * it is cancelled. False: the worker has begun it, so the answer is the worker's to give.
+ * True: it has not, and never will. */
+bool csq_job_expire(struct csq_job *job);
 
 #endif

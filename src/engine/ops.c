@@ -35,6 +35,7 @@ set_stoppable(struct csq_db *db, const struct csq_stmt *stmt)
 {
     db->reading = stmt->readonly && stmt->columns != NULL;
     db->stoppable = stmt->readonly || sqlite3_get_autocommit(db->handle);
+    db->breakable = true;
 }
 
 /* A query may see what the one before it in the queue has seen. Everything else ends
@@ -62,6 +63,12 @@ begin(struct csq_db *db, struct csq_job *job, const struct csq_stmt *stmt, bool 
     }
     *began = true;
     return SQLITE_OK;
+}
+
+static int
+over(struct csq_job *job)
+{
+    return csq_error_set(&job->error, CSQ_CANCELLED, "cancelled");
 }
 
 /* A transaction that only a cancelled job has begun, and that nobody was told of, is
@@ -181,8 +188,8 @@ execute_rows(struct csq_db *db, struct csq_job *job, struct csq_stmt *stmt,
         if (rc == SQLITE_OK) {
             csq_hooks_settle(&db->hooks);
         }
-        if (atomic_load_explicit(&job->cancelled, memory_order_relaxed)) {
-            rc = csq_error_set(&job->error, CSQ_CANCELLED, "cancelled");
+        if (csq_db_is_over(db)) {
+            rc = over(job);
         }
     }
     return rc;
@@ -201,7 +208,7 @@ execute_flow(struct csq_db *db, struct csq_job *job, struct csq_stmt *stmt)
     }
     while (rc == SQLITE_OK) {
         if (!csq_flow_wait_more(&job->flow)) {
-            rc = csq_error_set(&job->error, CSQ_CANCELLED, "cancelled");
+            rc = over(job);
             break;
         }
         csq_flow_take(&job->flow, &rows);
@@ -270,6 +277,7 @@ run_one(struct csq_db *db, struct csq_job *job, const char **sql)
     }
     if (handle != NULL) {
         db->stoppable = sqlite3_stmt_readonly(handle) || sqlite3_get_autocommit(db->handle);
+        db->breakable = true;
         do {
             rc = csq_db_step(db, handle, &job->error);
         } while (rc == SQLITE_ROW);
@@ -302,8 +310,8 @@ op_script(struct csq_db *db, struct csq_job *job)
     }
     while (rc == SQLITE_OK && *sql != '\0') {
         rc = run_one(db, job, &sql);
-        if (rc == SQLITE_OK && atomic_load(&job->cancelled)) {
-            rc = csq_error_set(&job->error, CSQ_CANCELLED, "cancelled");
+        if (rc == SQLITE_OK && csq_db_is_over(db)) {
+            rc = over(job);
         }
     }
     return rc;
@@ -423,10 +431,65 @@ is_sealed(const struct csq_db *db, const struct csq_job *job)
 }
 
 void
-csq_op_skip(struct csq_db *db)
+csq_op_skip(struct csq_db *db, struct csq_job *job)
 {
+    if (atomic_load(&job->cancelled) == CSQ_EXPIRED) {
+        csq_error_set(&job->error, CSQ_DEADLINE, "it was not begun");
+    } else {
+        over(job);
+    }
     if (!db->queued) {
         csq_snapshot_release(db);
+    }
+}
+
+/* The deadline that holds for `job`: within a callback, that of the statement too. */
+static int64_t
+earlier_deadline(const struct csq_db *db, const struct csq_job *job)
+{
+    if (db->running == 0 || db->deadline == 0 ||
+        (job->deadline != 0 && job->deadline < db->deadline)) {
+        return job->deadline;
+    }
+    return db->deadline;
+}
+
+/* What stopped at the deadline says so. `transaction`: one was open before. Where there
+ * has to be one, because autocommit is off, the next is begun. */
+static void
+note_deadline(struct csq_db *db, struct csq_job *job, bool transaction)
+{
+    const int code = job->error.code;
+    struct csq_error ignored;
+
+    if (code != SQLITE_INTERRUPT && code != SQLITE_BUSY && code != CSQ_CANCELLED) {
+        return;
+    }
+    if (db->handle == NULL || !transaction || !sqlite3_get_autocommit(db->handle)) {
+        csq_error_set(&job->error, CSQ_DEADLINE,
+                      code == SQLITE_BUSY ? "it waited for a lock" : "");
+        return;
+    }
+    csq_error_set(&job->error, CSQ_DEADLINE, "the transaction was rolled back");
+    if (db->autocommit == CSQ_MANUAL) {
+        csq_error_init(&ignored);
+        csq_db_run(db, "BEGIN", &ignored);
+        csq_error_clear(&ignored);
+    }
+}
+
+/* After the operation. Rows that somebody still waits for stay. */
+static void
+end_op(struct csq_db *db, struct csq_job *job, bool transaction)
+{
+    const int why = atomic_load(&job->cancelled);
+
+    if (why == CSQ_EXPIRED) {
+        note_deadline(db, job, transaction);
+    }
+    if (job->cursor != NULL && why != CSQ_WANTED &&
+        (why == CSQ_GIVEN_UP || job->error.code != SQLITE_OK)) {
+        csq_cursor_reset(job->cursor, &db->cache);
     }
 }
 
@@ -443,12 +506,15 @@ csq_op_run(struct csq_db *db, struct csq_job *job)
         [CSQ_BLOB_TASK] = op_blob,    [CSQ_APPLY] = op_apply,
         [CSQ_CALL] = op_call,
     };
-    const atomic_int *stop = db->stop;
+    atomic_int *stop = db->stop;
+    const int64_t deadline = db->deadline;
     const bool stoppable = db->stoppable;
+    const bool breakable = db->breakable;
     const bool reading = db->reading;
-    const int waited = db->waited;
+    const int64_t waiting = db->waiting;
     void *const context = db->context;
     const bool raised = db->raised;
+    bool transaction = false;
 
     if (is_recursive(db, job)) {
         csq_error_set(&job->error, CSQ_USAGE, "Recursive use of %s not allowed.",
@@ -466,10 +532,13 @@ csq_op_run(struct csq_db *db, struct csq_job *job)
     }
     /* A callback of a statement may run another one: what holds for the outer
      * statement holds again when the inner one is done. */
+    db->deadline = earlier_deadline(db, job);
+    transaction = db->deadline != 0 && db->handle != NULL && !sqlite3_get_autocommit(db->handle);
     db->running += job->op == CSQ_CALL ? 0 : 1;
     db->stop = &job->cancelled;
     db->context = job->context;
     db->stoppable = false;
+    db->breakable = false;
     db->reading = false;
     if (job->op != CSQ_EXECUTE) {
         csq_snapshot_release(db);
@@ -479,16 +548,16 @@ csq_op_run(struct csq_db *db, struct csq_job *job)
     if (!db->queued || job->error.code == SQLITE_INTERRUPT) {
         csq_snapshot_release(db);
     }
-    if (job->cursor != NULL && atomic_load(&job->cancelled)) {
-        csq_cursor_reset(job->cursor, &db->cache);
-    }
+    end_op(db, job, transaction);
     if (db->handle != NULL && db->running == 1 && job->op != CSQ_CALL) {
         csq_hooks_tell(&db->hooks);
     }
     db->stop = stop;
+    db->deadline = deadline;
     db->stoppable = stoppable;
+    db->breakable = breakable;
     db->reading = reading;
-    db->waited = waited;
+    db->waiting = waiting;
     db->context = context;
     db->raised = raised;
     db->running -= job->op == CSQ_CALL ? 0 : 1;

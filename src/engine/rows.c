@@ -38,7 +38,9 @@ step(struct csq_db *db, struct csq_job *job)
     int rc;
 
     if (cursor->dump != NULL) {
-        return csq_dump_step(cursor->dump, &job->up, &job->error);
+        rc = db->deadline != 0 && csq_db_is_over(db) ? SQLITE_INTERRUPT : SQLITE_OK;
+        return rc != SQLITE_OK ? csq_error_set(&job->error, rc, "interrupted")
+                               : csq_dump_step(cursor->dump, &job->up, &job->error);
     }
     do {
         rc = csq_db_step(db, cursor->stmt->handle, &job->error);
@@ -50,6 +52,10 @@ step(struct csq_db *db, struct csq_job *job)
     if (!note_columns(job, cursor->stmt) ||
         (rc == SQLITE_ROW && !csq_stmt_row(cursor->stmt, &job->up, job->texts))) {
         return csq_error_copy(&job->error, NULL, SQLITE_NOMEM);
+    }
+    /* SQLite looks at the clock only every so many steps, of which a row may take few. */
+    if (rc == SQLITE_ROW && db->deadline != 0 && cursor->stmt->readonly && csq_db_is_over(db)) {
+        return csq_error_set(&job->error, CSQ_CANCELLED, "cancelled");
     }
     return rc;
 }

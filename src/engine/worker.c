@@ -64,10 +64,17 @@ set_streaming(struct csq_worker *worker, struct csq_job *job)
     pthread_mutex_unlock(&worker->lock);
 }
 
-/* What was cancelled before it began never runs, but for what cleans up. */
+/* What was cancelled before it began never runs, nor what is too late, but for what
+ * cleans up. */
 static bool
-is_wanted(const struct csq_job *job)
+is_wanted(struct csq_job *job)
 {
+    if (job->deadline != 0) {
+        atomic_store(&job->begun, 1);
+        if (csq_now() >= job->deadline) {
+            csq_job_expire(job);
+        }
+    }
     return job->op == CSQ_CLOSE || job->op == CSQ_RESET || job->op == CSQ_BACKUP ||
            (job->op == CSQ_BLOB_TASK && job->with.blob.action == CSQ_BLOB_CLOSE) ||
            !atomic_load(&job->cancelled);
@@ -92,8 +99,7 @@ run(struct csq_worker *worker, struct csq_job *job, bool queued)
     if (is_wanted(job)) {
         csq_op_run(&worker->db, job);
     } else {
-        csq_error_set(&job->error, CSQ_CANCELLED, "cancelled");
-        csq_op_skip(&worker->db);
+        csq_op_skip(&worker->db, job);
     }
     pthread_mutex_unlock(&worker->db.lock);
     if (job->streaming) {
