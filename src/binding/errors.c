@@ -147,16 +147,14 @@ raise_late(RequestObject *request)
     }
 }
 
-int
-errors_check(struct module_state *state, RequestObject *request)
+/* Raises what the job of the request failed with. -1. */
+static int
+fail(struct module_state *state, RequestObject *request)
 {
     struct csq_error *error = &request->job.error;
     PyObject *held = request->held;
     PyObject *raised = request->raised;
 
-    if (error->code == SQLITE_OK) {
-        return 0;
-    }
     if (error->code == CSQ_PACKED && held != NULL) {
         request->held = NULL;
         compat_give_exception(held);
@@ -167,4 +165,10 @@ errors_check(struct module_state *state, RequestObject *request)
         errors_raise(state, error, raised);
     }
     return -1;
+}
+
+int
+errors_check(struct module_state *state, RequestObject *request)
+{
+    return request->job.error.code == SQLITE_OK ? 0 : fail(state, request);
 }

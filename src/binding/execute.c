@@ -135,8 +135,7 @@ execute_unpack(RequestObject *request, int64_t deadline)
         return answer;
     }
     self->exhausted = job->exhausted || job->error.code != SQLITE_OK;
-    if ((job->up.rows == 0 || job->error.code == CSQ_DEADLINE) &&
-        errors_check(self->state, request) < 0) {
+    if (job->up.rows == 0 && errors_check(self->state, request) < 0) {
         return fail(self);
     }
     if (cursor_take_result(self, request) < 0 || execute_warn(request) < 0 ||

@@ -94,7 +94,7 @@ take_chunk(CursorObject *self, RequestObject *request)
     if (job->exhausted && job->changes >= 0) {
         self->changes = job->changes;
     }
-    if (job->error.code != SQLITE_OK && (job->up.rows == 0 || job->error.code == CSQ_DEADLINE)) {
+    if (job->error.code != SQLITE_OK && job->up.rows == 0) {
         self->exhausted = true;
         return errors_check(self->state, request);
     }
@@ -156,30 +156,44 @@ parse_deadline(const char *method, PyObject *const *args, Py_ssize_t nargs, PyOb
     static const char *const names[] = {"deadline"};
     const struct args_spec spec = {method, 1, 0, 0, names, 0};
 
-    *deadline = NULL;
-    return nargs == 0 && kwnames == NULL ? 0 : args_parse(&spec, args, nargs, kwnames, deadline);
+    return args_parse(&spec, args, nargs, kwnames, deadline);
+}
+
+static PyObject *
+fetch_one(CursorObject *self)
+{
+    static const struct request_hooks hooks = {
+        .name = "Cursor.fetchone", .pack = row_pack, .unpack = row_unpack};
+
+    if (self->connection == NULL) {
+        PyErr_SetString(self->state->ProgrammingError, "Base Cursor.__init__ not called.");
+        return NULL;
+    }
+    return (PyObject *)connection_request(self->connection, &hooks, CSQ_FETCH, (PyObject *)self);
+}
+
+/* Apart, because it is seldom given. */
+__attribute__((noinline)) static PyObject *
+fetch_one_until(CursorObject *self, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
+{
+    PyObject *deadline;
+
+    if (parse_deadline("fetchone", args, nargs, kwnames, &deadline) < 0) {
+        return NULL;
+    }
+    return deadline_limit(fetch_one(self), deadline);
 }
 
 PyObject *
 cursor_fetchone(CursorObject *self, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
 {
-    static const struct request_hooks hooks = {
-        .name = "Cursor.fetchone", .pack = row_pack, .unpack = row_unpack};
-    PyObject *deadline;
-
     if (self->foreign != NULL) {
         return args_forward("cursor_fetchone", (PyObject *)self, args, nargs, kwnames);
     }
-    if (parse_deadline("fetchone", args, nargs, kwnames, &deadline) < 0) {
-        return NULL;
+    if (nargs > 0 || kwnames != NULL) {
+        return fetch_one_until(self, args, nargs, kwnames);
     }
-    if (self->connection == NULL) {
-        PyErr_SetString(self->state->ProgrammingError, "Base Cursor.__init__ not called.");
-        return NULL;
-    }
-    return deadline_limit(
-        (PyObject *)connection_request(self->connection, &hooks, CSQ_FETCH, (PyObject *)self),
-        deadline);
+    return fetch_one(self);
 }
 
 /* -- async for ---------------------------------------------------------------- */

@@ -68,12 +68,12 @@ deadline_after(struct bridge *bridge, PyObject *seconds)
 }
 
 PyObject *
-deadline_limit(PyObject *object, PyObject *seconds)
+deadline_set(PyObject *object, PyObject *seconds)
 {
     RequestObject *request = (RequestObject *)object;
     int64_t nanoseconds;
 
-    if (object == NULL || seconds == NULL || seconds == Py_None) {
+    if (object == NULL || seconds == Py_None) {
         return object;
     }
     if (deadline_read(seconds, &nanoseconds) == 0 && nanoseconds < 0) {
@@ -107,13 +107,10 @@ find_contextual(struct bridge *bridge, int64_t *when)
 }
 
 bool
-deadline_is_past(struct bridge *bridge)
+deadline_has_passed(struct bridge *bridge)
 {
     int64_t when;
 
-    if (!bridge->deadlines) {
-        return false;
-    }
     if (find_contextual(bridge, &when) < 0) {
         PyErr_Clear();
         return false;

@@ -19,12 +19,26 @@ int deadline_read(PyObject *seconds, int64_t *nanoseconds);
  * many seconds, or NULL with an exception. From then on requests look at the variable. */
 PyObject *deadline_after(struct bridge *bridge, PyObject *seconds);
 
-/* Gives a request back that has so many seconds from when it is awaited (NULL, None: as
- * long as it takes), or takes it and gives NULL with TypeError or ValueError. Passes NULL on. */
-PyObject *deadline_limit(PyObject *request, PyObject *seconds);
+/* Gives the request back, which has so many seconds from when it is awaited (None: as long as
+ * it takes), or takes it and gives NULL with TypeError or ValueError. Passes NULL on. */
+PyObject *deadline_set(PyObject *request, PyObject *seconds);
 
-/* Whether the deadline of this context has passed. Cheap where none was ever set. */
-bool deadline_is_past(struct bridge *bridge);
+/* The same for an argument that may not have been given: `seconds` is NULL then. */
+static inline PyObject *
+deadline_limit(PyObject *request, PyObject *seconds)
+{
+    return seconds == NULL ? request : deadline_set(request, seconds);
+}
+
+/* Whether the deadline of this context has passed. */
+bool deadline_has_passed(struct bridge *bridge);
+
+/* The same; cheap where none was ever set. */
+static inline bool
+deadline_is_past(struct bridge *bridge)
+{
+    return bridge->deadlines && deadline_has_passed(bridge);
+}
 
 /* The request is awaited: finds its deadline. 0, or -1 with DeadlineExceeded when that has
  * passed. What ends something (hooks->ending) is begun all the same, and has no deadline. */

@@ -98,6 +98,9 @@ give_up(RequestObject *request)
     PyObject *exception = compat_take_exception();
 
     request->stage = REQUEST_DONE;
+    if (request->deadline != 0) {
+        csq_link_remove(&request->timed);
+    }
     if (request->hooks->abandon != NULL) {
         request->hooks->abandon(request);
     }
@@ -117,7 +120,7 @@ cancel(RequestObject *request)
 }
 
 /* The job is done: what was held for the worker's sake is let go. */
-static void
+static inline void
 request_arrive(RequestObject *request)
 {
     request->pushed = false;
@@ -553,9 +556,6 @@ request_dealloc(RequestObject *self)
     }
     PyObject_GC_UnTrack(self);
     csq_link_remove(&self->news);
-    if (self->deadline != 0) {
-        csq_link_remove(&self->timed);
-    }
     csq_job_clear(&self->job);
     csq_strip_clear(&self->strip);
     request_clear(self);

@@ -45,18 +45,14 @@ csq_db_destroy(struct csq_db *db)
     pthread_mutex_destroy(&db->closing);
 }
 
-bool
-csq_db_is_over(struct csq_db *db)
+void
+csq_db_look_at_clock(struct csq_db *db)
 {
     int wanted = CSQ_WANTED;
 
-    if (db->stop == NULL) {
-        return false;
-    }
-    if (db->deadline != 0 && csq_now() >= db->deadline) {
+    if (db->stop != NULL && csq_now() >= db->deadline) {
         atomic_compare_exchange_strong(db->stop, &wanted, CSQ_EXPIRED);
     }
-    return atomic_load_explicit(db->stop, memory_order_relaxed) != CSQ_WANTED;
 }
 
 static bool

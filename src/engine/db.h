@@ -63,7 +63,7 @@ struct csq_db {
     atomic_int *stop;          /* `cancelled` of the running job */
     int64_t deadline;          /* of the running job, by csq_now(); 0: none */
     bool stoppable;            /* stopping the running statement undoes nothing but it */
-    bool breakable;            /* … nothing but its transaction, which a deadline may cost */
+    bool breakable;            /* the job's deadline may cost the transaction */
     bool reading;              /* the running statement only reads */
     void *context;             /* of the running job, for callbacks; NULL: none */
     int running;               /* jobs that run, each in a callback of the one before */
@@ -148,9 +148,18 @@ void csq_db_keep(struct csq_db *db, enum csq_handler handler, void *argument,
 /* Whether the running job is a callback's, made while SQLite runs a statement. */
 bool csq_db_is_within(const struct csq_db *db);
 
-/* Whether the running job is to end: it is cancelled, or its deadline has come, which is
- * then noted in it. */
-bool csq_db_is_over(struct csq_db *db);
+/* Notes in the running job when its deadline has come. */
+void csq_db_look_at_clock(struct csq_db *db);
+
+/* Whether the running job is to end: it is cancelled, or its deadline has come. */
+static inline bool
+csq_db_is_over(struct csq_db *db)
+{
+    if (db->deadline != 0) {
+        csq_db_look_at_clock(db);
+    }
+    return db->stop != NULL && atomic_load_explicit(db->stop, memory_order_relaxed) != CSQ_WANTED;
+}
 
 /* Copies what other threads may read. Called after each job. */
 void csq_db_publish(struct csq_db *db);

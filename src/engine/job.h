@@ -47,7 +47,6 @@ struct csq_job {
     struct csq_link link; /* in a queue or a mailbox */
     enum csq_op op;
     atomic_int cancelled; /* enum csq_over: why it is to end soon */
-    atomic_int begun;     /* the worker has taken it up; kept only with a deadline */
     int64_t deadline;     /* when it is to end, by csq_now(); 0: whenever it does */
 
     /* Where to: a mailbox, or `release` by the worker when nobody is to be told. */
@@ -55,6 +54,7 @@ struct csq_job {
     void (*release)(struct csq_job *job);
     bool posted;   /* stands in the mailbox; guarded by its lock */
     bool finished; /* the worker is done with it; guarded by the mailbox's lock */
+    atomic_bool begun; /* the worker has taken it up; kept only with a deadline */
     bool done;     /* it was finished when it was last taken from the mailbox */
 
     /* What to do. Pointers are lent until the job is finished. */

@@ -35,7 +35,6 @@ set_stoppable(struct csq_db *db, const struct csq_stmt *stmt)
 {
     db->reading = stmt->readonly && stmt->columns != NULL;
     db->stoppable = stmt->readonly || sqlite3_get_autocommit(db->handle);
-    db->breakable = true;
 }
 
 /* A query may see what the one before it in the queue has seen. Everything else ends
@@ -277,7 +276,6 @@ run_one(struct csq_db *db, struct csq_job *job, const char **sql)
     }
     if (handle != NULL) {
         db->stoppable = sqlite3_stmt_readonly(handle) || sqlite3_get_autocommit(db->handle);
-        db->breakable = true;
         do {
             rc = csq_db_step(db, handle, &job->error);
         } while (rc == SQLITE_ROW);
@@ -443,58 +441,15 @@ csq_op_skip(struct csq_db *db, struct csq_job *job)
     }
 }
 
-/* The deadline that holds for `job`: within a callback, that of the statement too. */
-static int64_t
-earlier_deadline(const struct csq_db *db, const struct csq_job *job)
+/* Whether somebody waits for what the job has come to, although the time is over by now. */
+static bool
+is_answered(struct csq_job *job)
 {
-    if (db->running == 0 || db->deadline == 0 ||
-        (job->deadline != 0 && job->deadline < db->deadline)) {
-        return job->deadline;
-    }
-    return db->deadline;
+    return atomic_load(&job->cancelled) == CSQ_EXPIRED && job->error.code == SQLITE_OK;
 }
 
-/* What stopped at the deadline says so. `transaction`: one was open before. Where there
- * has to be one, because autocommit is off, the next is begun. */
 static void
-note_deadline(struct csq_db *db, struct csq_job *job, bool transaction)
-{
-    const int code = job->error.code;
-    struct csq_error ignored;
-
-    if (code != SQLITE_INTERRUPT && code != SQLITE_BUSY && code != CSQ_CANCELLED) {
-        return;
-    }
-    if (db->handle == NULL || !transaction || !sqlite3_get_autocommit(db->handle)) {
-        csq_error_set(&job->error, CSQ_DEADLINE,
-                      code == SQLITE_BUSY ? "it waited for a lock" : "");
-        return;
-    }
-    csq_error_set(&job->error, CSQ_DEADLINE, "the transaction was rolled back");
-    if (db->autocommit == CSQ_MANUAL) {
-        csq_error_init(&ignored);
-        csq_db_run(db, "BEGIN", &ignored);
-        csq_error_clear(&ignored);
-    }
-}
-
-/* After the operation. Rows that somebody still waits for stay. */
-static void
-end_op(struct csq_db *db, struct csq_job *job, bool transaction)
-{
-    const int why = atomic_load(&job->cancelled);
-
-    if (why == CSQ_EXPIRED) {
-        note_deadline(db, job, transaction);
-    }
-    if (job->cursor != NULL && why != CSQ_WANTED &&
-        (why == CSQ_GIVEN_UP || job->error.code != SQLITE_OK)) {
-        csq_cursor_reset(job->cursor, &db->cache);
-    }
-}
-
-void
-csq_op_run(struct csq_db *db, struct csq_job *job)
+run_op(struct csq_db *db, struct csq_job *job)
 {
     static int (*const ops[CSQ_OPS])(struct csq_db *, struct csq_job *) = {
         [CSQ_OPEN] = op_open,         [CSQ_CLOSE] = op_close,
@@ -507,14 +462,11 @@ csq_op_run(struct csq_db *db, struct csq_job *job)
         [CSQ_CALL] = op_call,
     };
     atomic_int *stop = db->stop;
-    const int64_t deadline = db->deadline;
     const bool stoppable = db->stoppable;
-    const bool breakable = db->breakable;
     const bool reading = db->reading;
     const int64_t waiting = db->waiting;
     void *const context = db->context;
     const bool raised = db->raised;
-    bool transaction = false;
 
     if (is_recursive(db, job)) {
         csq_error_set(&job->error, CSQ_USAGE, "Recursive use of %s not allowed.",
@@ -532,13 +484,10 @@ csq_op_run(struct csq_db *db, struct csq_job *job)
     }
     /* A callback of a statement may run another one: what holds for the outer
      * statement holds again when the inner one is done. */
-    db->deadline = earlier_deadline(db, job);
-    transaction = db->deadline != 0 && db->handle != NULL && !sqlite3_get_autocommit(db->handle);
     db->running += job->op == CSQ_CALL ? 0 : 1;
     db->stop = &job->cancelled;
     db->context = job->context;
     db->stoppable = false;
-    db->breakable = false;
     db->reading = false;
     if (job->op != CSQ_EXECUTE) {
         csq_snapshot_release(db);
@@ -548,18 +497,76 @@ csq_op_run(struct csq_db *db, struct csq_job *job)
     if (!db->queued || job->error.code == SQLITE_INTERRUPT) {
         csq_snapshot_release(db);
     }
-    end_op(db, job, transaction);
+    if (job->cursor != NULL && atomic_load(&job->cancelled) && !is_answered(job)) {
+        csq_cursor_reset(job->cursor, &db->cache);
+    }
     if (db->handle != NULL && db->running == 1 && job->op != CSQ_CALL) {
         csq_hooks_tell(&db->hooks);
     }
     db->stop = stop;
-    db->deadline = deadline;
     db->stoppable = stoppable;
-    db->breakable = breakable;
     db->reading = reading;
     db->waiting = waiting;
     db->context = context;
     db->raised = raised;
     db->running -= job->op == CSQ_CALL ? 0 : 1;
     csq_db_publish(db);
+}
+
+/* What was stopped by its deadline says so. `transaction`: one was open before. Where there
+ * has to be one, because autocommit is off, the next is begun. */
+static void
+note_deadline(struct csq_db *db, struct csq_job *job, bool transaction)
+{
+    const int code = job->error.code;
+    struct csq_error ignored;
+
+    if (atomic_load(&job->cancelled) != CSQ_EXPIRED ||
+        (code != SQLITE_INTERRUPT && code != SQLITE_BUSY && code != CSQ_CANCELLED)) {
+        return;
+    }
+    csq_strip_clear(&job->up); /* rows would hide that it was late */
+    if (db->handle == NULL || !transaction || !sqlite3_get_autocommit(db->handle)) {
+        csq_error_set(&job->error, CSQ_DEADLINE, "%s",
+                      code == SQLITE_BUSY ? "it waited for a lock" : "");
+        return;
+    }
+    csq_error_set(&job->error, CSQ_DEADLINE, "the transaction was rolled back");
+    if (db->autocommit == CSQ_MANUAL) {
+        csq_error_init(&ignored);
+        csq_db_run(db, "BEGIN", &ignored);
+        csq_error_clear(&ignored);
+        csq_db_publish(db);
+    }
+}
+
+/* Within a callback, the deadline of its statement holds, too. Apart, so that others do not
+ * pay for it. */
+__attribute__((noinline)) static void
+run_until(struct csq_db *db, struct csq_job *job)
+{
+    const int64_t deadline = db->deadline;
+    const bool breakable = db->breakable;
+    bool transaction;
+
+    transaction = db->handle != NULL && !sqlite3_get_autocommit(db->handle);
+    if (deadline == 0 || (job->deadline != 0 && job->deadline < deadline)) {
+        db->deadline = job->deadline;
+    }
+    db->breakable = job->op == CSQ_EXECUTE || job->op == CSQ_EXECUTEMANY ||
+                    job->op == CSQ_SCRIPT || job->op == CSQ_FETCH;
+    run_op(db, job);
+    note_deadline(db, job, transaction);
+    db->deadline = deadline;
+    db->breakable = breakable;
+}
+
+void
+csq_op_run(struct csq_db *db, struct csq_job *job)
+{
+    if (db->deadline == 0 && job->deadline == 0) {
+        run_op(db, job);
+    } else {
+        run_until(db, job);
+    }
 }

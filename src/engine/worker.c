@@ -70,7 +70,7 @@ static bool
 is_wanted(struct csq_job *job)
 {
     if (job->deadline != 0) {
-        atomic_store(&job->begun, 1);
+        atomic_store(&job->begun, true);
         if (csq_now() >= job->deadline) {
             csq_job_expire(job);
         }
