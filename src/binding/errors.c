@@ -4,6 +4,7 @@
 #include "binding/errors.h"
 
 #include "binding/codes.h"
+#include "binding/connection.h"
 #include "bridge/deadline.h"
 
 static PyObject *
@@ -165,6 +166,14 @@ fail(struct module_state *state, RequestObject *request)
         errors_raise(state, error, raised);
     }
     return -1;
+}
+
+void
+errors_raise_request(PyObject *request)
+{
+    ConnectionObject *owner = (ConnectionObject *)((RequestObject *)request)->owner;
+
+    fail(owner->state, (RequestObject *)request);
 }
 
 int

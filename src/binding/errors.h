@@ -13,6 +13,9 @@
  * its __cause__; with CSQ_RAISED it is what is raised. */
 void errors_raise(struct module_state *state, const struct csq_error *error, PyObject *cause);
 
+/* Raises what the request's job failed with; for struct bridge. */
+void errors_raise_request(PyObject *request);
+
 /* 0 when the request's job went well, else -1 with its exception, which may be
  * one that the request has held since packing. */
 int errors_check(struct module_state *state, RequestObject *request);

@@ -15,6 +15,7 @@
 #include "binding/connection.h"
 #include "binding/constants.h"
 #include "binding/cursor.h"
+#include "binding/errors.h"
 #include "binding/handle.h"
 #include "binding/jsonb.h"
 #include "binding/library.h"
@@ -302,6 +303,7 @@ module_exec(PyObject *module)
     if (bridge_init(&state->bridge, module) < 0 || take_sqlite3(state) < 0) {
         return -1;
     }
+    state->bridge.raise = errors_raise_request;
     state->row_cursors = PyDict_New();
     state->str_conform = PyUnicode_InternFromString("__conform__");
     state->str_upper = PyUnicode_InternFromString("upper");

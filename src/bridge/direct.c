@@ -92,12 +92,17 @@ run_and_unpack(RequestObject *request)
         return REQUEST_FAILED;
     }
     if (!run_here(request, true)) {
+        request->job.refused = true;
         if (request->job.deadline != 0 && csq_now() >= request->job.deadline) {
             csq_error_set(&request->job.error, CSQ_DEADLINE, "it was not begun");
         } else {
             csq_error_set(&request->job.error, SQLITE_BUSY,
                           "the connection is busy with another statement");
         }
+    }
+    if (request_is_refused(request)) {
+        request->bridge->raise((PyObject *)request);
+        return REQUEST_FAILED;
     }
     request->job.done = true;
     do {

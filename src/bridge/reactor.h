@@ -13,6 +13,7 @@
 
 /* What the bridge needs of a module's state: one per interpreter. */
 struct bridge {
+    void (*raise)(PyObject *request); /* the error of a request's job; set by who makes them */
     struct csq_list reactors; /* all that live, by ReactorObject.all */
     int silent;               /* how many of them have no loop any more */
     PyTypeObject *reactor_type;

@@ -135,6 +135,14 @@ request_arrive(RequestObject *request)
     Py_DECREF(request);
 }
 
+/* Raises why the job was not run. */
+static enum request_answer
+refuse(RequestObject *request)
+{
+    request->bridge->raise((PyObject *)request);
+    return REQUEST_FAILED;
+}
+
 enum request_answer
 request_advance(RequestObject *request, int64_t deadline)
 {
@@ -142,7 +150,8 @@ request_advance(RequestObject *request, int64_t deadline)
     bool done = request->job.done;
 
     if (request->stage == REQUEST_PENDING) {
-        answer = request->hooks->unpack(request, deadline);
+        answer = done && request_is_refused(request) ? refuse(request)
+                                                     : request->hooks->unpack(request, deadline);
         if (answer == REQUEST_FAILED) {
             request_fail(request);
             if (!done) {

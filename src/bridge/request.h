@@ -119,6 +119,13 @@ request_root(RequestObject *request)
 /* Keeps the current exception as what the request ends with. */
 void request_fail(RequestObject *request);
 
+/* Whether its job was not run, and so left its cursor alone: there is nothing to unpack. */
+static inline bool
+request_is_refused(const RequestObject *request)
+{
+    return request->job.refused && request->job.cursor != NULL;
+}
+
 /* For the reactor: takes in news until `deadline`. */
 enum request_answer request_advance(RequestObject *request, int64_t deadline);
 

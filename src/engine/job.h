@@ -55,6 +55,7 @@ struct csq_job {
     bool posted;   /* stands in the mailbox; guarded by its lock */
     bool finished; /* the worker is done with it; guarded by the mailbox's lock */
     atomic_bool begun; /* the worker has taken it up; kept only with a deadline */
+    bool refused;  /* it was not run: what is open in its cursor is as it was */
     bool done;     /* it was finished when it was last taken from the mailbox */
 
     /* What to do. Pointers are lent until the job is finished. */

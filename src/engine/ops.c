@@ -431,6 +431,7 @@ is_sealed(const struct csq_db *db, const struct csq_job *job)
 void
 csq_op_skip(struct csq_db *db, struct csq_job *job)
 {
+    job->refused = true;
     if (atomic_load(&job->cancelled) == CSQ_EXPIRED) {
         csq_error_set(&job->error, CSQ_DEADLINE, "it was not begun");
     } else {
@@ -464,16 +465,17 @@ run_op(struct csq_db *db, struct csq_job *job)
     atomic_int *stop = db->stop;
     const bool stoppable = db->stoppable;
     const bool reading = db->reading;
-    const int64_t waiting = db->waiting;
     void *const context = db->context;
     const bool raised = db->raised;
 
     if (is_recursive(db, job)) {
+        job->refused = true;
         csq_error_set(&job->error, CSQ_USAGE, "Recursive use of %s not allowed.",
                       job->op == CSQ_BLOB_TASK ? "blobs" : "cursors");
         return;
     }
     if (is_sealed(db, job)) {
+        job->refused = true;
         csq_error_set(&job->error, CSQ_USAGE,
                       "The connection cannot be used in a callback of this kind.");
         return;
@@ -506,7 +508,6 @@ run_op(struct csq_db *db, struct csq_job *job)
     db->stop = stop;
     db->stoppable = stoppable;
     db->reading = reading;
-    db->waiting = waiting;
     db->context = context;
     db->raised = raised;
     db->running -= job->op == CSQ_CALL ? 0 : 1;
