@@ -29,7 +29,9 @@ async def cursor(db: "Connection", factory: Any = None) -> Cursor:
 
 
 @contextmanager
-async def execute(db: "Connection", sql: str, parameters: Any = None, *, deadline: Any = None) -> Cursor:
+async def execute(
+    db: "Connection", sql: str, parameters: Any = None, *, deadline: Any = None
+) -> Cursor:
     """See Connection.execute()."""
     parameters = [] if parameters is None else parameters
     with limited(deadline):
@@ -37,7 +39,9 @@ async def execute(db: "Connection", sql: str, parameters: Any = None, *, deadlin
 
 
 @contextmanager
-async def executemany(db: "Connection", sql: str, parameters: Any, *, deadline: Any = None) -> Cursor:
+async def executemany(
+    db: "Connection", sql: str, parameters: Any, *, deadline: Any = None
+) -> Cursor:
     """See Connection.executemany()."""
     with limited(deadline):
         return Cursor(db, await db._execute(db._conn.executemany, sql, parameters))
@@ -51,7 +55,9 @@ async def executescript(db: "Connection", sql_script: str, *, deadline: Any = No
 
 
 @contextmanager
-async def execute_insert(db: "Connection", sql: str, parameters: Any = None, *, deadline: Any = None) -> Any:
+async def execute_insert(
+    db: "Connection", sql: str, parameters: Any = None, *, deadline: Any = None
+) -> Any:
     """See Connection.execute_insert()."""
     parameters = [] if parameters is None else parameters
     with limited(deadline):
@@ -59,7 +65,9 @@ async def execute_insert(db: "Connection", sql: str, parameters: Any = None, *, 
 
 
 @contextmanager
-async def execute_fetchall(db: "Connection", sql: str, parameters: Any = None, *, deadline: Any = None) -> Any:
+async def execute_fetchall(
+    db: "Connection", sql: str, parameters: Any = None, *, deadline: Any = None
+) -> Any:
     """See Connection.execute_fetchall()."""
     parameters = [] if parameters is None else parameters
     with limited(deadline):
@@ -301,7 +309,9 @@ class Blob:
 # -- cursors
 
 
-async def cursor_execute(cursor: Cursor, sql: str, parameters: Any = None, *, deadline: Any = None) -> Cursor:
+async def cursor_execute(
+    cursor: Cursor, sql: str, parameters: Any = None, *, deadline: Any = None
+) -> Cursor:
     """See Cursor.execute()."""
     parameters = [] if parameters is None else parameters
     with limited(deadline):
@@ -309,7 +319,9 @@ async def cursor_execute(cursor: Cursor, sql: str, parameters: Any = None, *, de
         return cursor
 
 
-async def cursor_executemany(cursor: Cursor, sql: str, parameters: Any, *, deadline: Any = None) -> Cursor:
+async def cursor_executemany(
+    cursor: Cursor, sql: str, parameters: Any, *, deadline: Any = None
+) -> Cursor:
     """See Cursor.executemany()."""
     with limited(deadline):
         await cursor._execute(cursor._cursor.executemany, sql, parameters)

@@ -109,7 +109,7 @@ async def test_exception_can_be_pickled(db):
 )
 async def test_wrong_deadline_is_refused_by_the_call(db, wrong, error):
     cursor = await db.cursor()
-    for call in (
+    calls = (
         lambda: db.execute("select 1", deadline=wrong),
         lambda: db.executemany("select 1", [], deadline=wrong),
         lambda: db.executescript("", deadline=wrong),
@@ -120,12 +120,13 @@ async def test_wrong_deadline_is_refused_by_the_call(db, wrong, error):
         lambda: cursor.fetchone(deadline=wrong),
         lambda: cursor.fetchmany(deadline=wrong),
         lambda: cursor.fetchall(deadline=wrong),
-    ):
-        with warnings.catch_warnings():
-            warnings.simplefilter("error")
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for call in calls:
             with pytest.raises(error, match="a deadline"):
                 call()
-            gc.collect()
+        gc.collect()
     with pytest.raises(error, match="a deadline"):
         await db.backup(":memory:", deadline=wrong)
 
@@ -241,6 +242,47 @@ async def test_half_read_cursor_goes_on_when_a_queued_fetch_was_late(db):
     assert await cursor.fetchall() == [(n,) for n in range(1, 1001)]
 
 
+@pytest.mark.parametrize("wait", [True, False])
+async def test_half_read_cursor_whose_call_was_not_run_can_be_forgotten(wait):
+    async with csqlite.connect(":memory:", check_same_thread=False, timeout=SHORT) as db:
+        cursors = [db._conn.execute(NUMBERS.format(1000)) for _ in range(3)]
+        async with busy(db):
+            for call in (
+                cursors[0].fetchall,
+                lambda: cursors[1].execute("select 1"),
+                lambda: cursors[2].executemany("insert into t values (?)", []),
+            ):
+                with csqlite.timeout(LONG if wait else 0), pytest.raises(sqlite3.OperationalError):
+                    call()
+        assert cursors[0].fetchall() == [(n,) for n in range(1, 1001)]
+        assert cursors[1].fetchone() == (1,)
+        cursors.clear()
+        del call
+        gc.collect()
+        assert await answers(db)
+
+
+async def test_half_read_cursor_that_a_callback_may_not_use_goes_on(db):
+    cursors = [await db.execute(NUMBERS.format(1000))]
+    refused = []
+
+    def authorize(*args):
+        try:
+            cursors[0]._cursor.execute("select 1")
+        except sqlite3.ProgrammingError as error:
+            refused.append(str(error))
+        return 0
+
+    await db.set_authorizer(authorize)
+    await db.execute("select 2")
+    await db.set_authorizer(None)
+    assert refused
+    assert await cursors[0].fetchall() == [(n,) for n in range(1, 1001)]
+    cursors.clear()
+    gc.collect()
+    assert await answers(db)
+
+
 # -- while it runs ----------------------------------------------------------------
 
 
@@ -266,7 +308,9 @@ READS = {
     "executescript": lambda db: db.executescript("select 1; " + ENDLESS_COUNT),
     "async for": iterate,
     "iterdump": dump,
-    "behind a row": lambda db: db.execute("select 1 union all " + ENDLESS_COUNT),
+    "behind a row": lambda db: db.execute(
+        "select 1 union all select * from (" + ENDLESS_COUNT + ")"
+    ),
 }
 
 

@@ -35,6 +35,7 @@ from . import (
     context as context,
     core as core,
     cursor as cursor,
+    deadlines as deadlines,
     hooks as hooks,
     statement as statement,
 )
@@ -341,6 +342,7 @@ from ._csqlite import (
     vfs_list as vfs_list,
 )
 from .core import Connection as Connection, Cursor as Cursor, connect as connect
+from .deadlines import DeadlineExceeded as DeadlineExceeded, timeout as timeout
 from .values import placeholders as placeholders
 
 __all__ = [

@@ -10,6 +10,7 @@ from typing_extensions import TypeAlias, TypeVar
 
 from . import _csqlite
 from .cursor import Cursor as Cursor
+from .deadlines import DeadlineExceeded
 from .statement import StatementInfo
 
 __all__ = ["Connection", "Cursor", "connect"]
@@ -47,6 +48,7 @@ class Connection(_csqlite.Connection[_RowT]):
     InternalError = sqlite3.InternalError
     ProgrammingError = sqlite3.ProgrammingError
     NotSupportedError = sqlite3.NotSupportedError
+    DeadlineExceeded = DeadlineExceeded
     async def backup(
         self,
         target: _csqlite.Connection[Any] | sqlite3.Connection | StrOrBytesPath,
@@ -55,6 +57,7 @@ class Connection(_csqlite.Connection[_RowT]):
         progress: Callable[[int, int, int], object] | None = None,
         name: str = "main",
         sleep: float = 0.250,
+        deadline: float | None = None,
     ) -> None: ...
     # `filter` is a LIKE pattern for the names of objects.
     def iterdump(self, *, filter: str | None = None) -> AsyncIterator[str]: ...
