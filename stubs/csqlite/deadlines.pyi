@@ -1,6 +1,7 @@
 import asyncio
 import sqlite3
 import sys
+from contextlib import AbstractContextManager
 from types import TracebackType
 
 if sys.version_info >= (3, 11):
@@ -31,3 +32,8 @@ class timeout:
         exc: BaseException | None,
         tb: TracebackType | None,
     ) -> None: ...
+
+# What csqlite itself uses.
+def limited(seconds: float | None) -> timeout: ...
+def remaining() -> float | None: ...
+def lifted() -> AbstractContextManager[None]: ...
