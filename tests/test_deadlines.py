@@ -724,6 +724,8 @@ async def test_connection_of_a_timeout_is_closed_at_its_end(path):
     with pytest.raises(csqlite.DeadlineExceeded, match="Connection.execute"):
         async with csqlite.timeout(4 * SHORT), csqlite.connect(path) as db:
             await db.execute(ENDLESS_COUNT)
+    assert (await outcome(db.execute("select 1")))[0] is ValueError
+    await asyncio.to_thread(db._thread.join, SECONDS)
     assert not db._thread.is_alive()
 
 

@@ -6,6 +6,7 @@
 #include "binding/codes.h"
 #include "binding/connection.h"
 #include "bridge/deadline.h"
+#include "engine/clock.h"
 
 static PyObject *
 class_of(const struct module_state *state, int code)
@@ -125,8 +126,12 @@ static bool
 is_late(const RequestObject *request)
 {
     PyObject *raised = request->raised;
+    int64_t deadline = request->job.deadline;
 
-    return raised != NULL && atomic_load(&request->job.cancelled) == CSQ_EXPIRED &&
+    /* The callback may have noticed before the statement did. */
+    return raised != NULL &&
+           (atomic_load(&request->job.cancelled) == CSQ_EXPIRED ||
+            (deadline != 0 && csq_now() >= deadline)) &&
            (PyErr_GivenExceptionMatches(raised, request->bridge->CancelledError) ||
             PyErr_GivenExceptionMatches(raised, PyExc_TimeoutError));
 }
