@@ -21,7 +21,10 @@ ORDER = {
     "engine": (
         ("list", "scan", "clock"),
         ("alloc",),
-        ("array",),
+        ("array", "inode"),
+        ("idle",),
+        ("inodes",),
+        ("vfs",),
         ("error", "cells", "columns", "changes"),
         ("stmt", "flow", "hooks", "vtable", "extension", "harden"),
         ("dump", "describe"),
@@ -60,6 +63,11 @@ CPYTHON_TABLES = (
     "PyType_Slot",
     "PyType_Spec",
 )
+
+# SQLite's system calls are one table for the process, and the functions in it get no argument
+# of their own: what they share is the process's too, for all interpreters and connections.
+# Nothing else may follow this example.
+PROCESS_STATE = ("engine/vfs.c: static struct process {} process",)
 
 
 def read_sources():
@@ -249,7 +257,7 @@ def no_mutable_state(sources):
                 continue  # A prototype, or a macro that reads like one.
             if any(re.search(rf"\b{table}\b", left) for table in CPYTHON_TABLES):
                 continue
-            if left and not is_constant(left):
+            if left and not is_constant(left) and f"{name}: {left}" not in PROCESS_STATE:
                 yield f"{name}: {left}"
         # A static inside a function is state of the file as well. PyArg_* takes the
         # names of keywords without const.
@@ -302,6 +310,8 @@ RULES = {
         {"engine/db.c": "int table[] = {1, 2};\n"},
         {"engine/db.c": "static int (*step)(int);\n"},
         {"engine/db.c": "static struct { int a; } both = {1};\n"},
+        {"engine/vfs.c": "static int generation;\n"},
+        {"engine/db.c": "static struct process { int a; } process = {0};\n"},
         {"engine/db.c": "int\nnext(void)\n{\n    static int n = 0;\n    return n++;\n}\n"},
     ],
 }

@@ -23,6 +23,7 @@
 #include "binding/session.h"
 #include "bridge/deadline.h"
 #include "engine/clock.h"
+#include "engine/vfs.h"
 
 /* How long the end of the interpreter waits for queued writes of a connection
  * that was not closed. */
@@ -293,6 +294,7 @@ module_exec(PyObject *module)
 {
     struct module_state *state = PyModule_GetState(module);
 
+    csq_vfs_install();
     csq_list_init(&state->leaving);
     csq_list_init(&state->connections);
     state->crew = csq_crew_new();

@@ -14,6 +14,7 @@
 #include "engine/clock.h"
 #include "engine/cursor.h"
 #include "engine/harden.h"
+#include "engine/vfs.h"
 
 /* How often a running statement looks for cancellation: about every 20 us. A user's
  * handler that is to be called less often is called at some of these looks. */
@@ -153,6 +154,7 @@ csq_db_open(struct csq_db *db, const struct csq_open *open, struct csq_error *er
     sqlite3 *handle = NULL;
     int rc;
 
+    csq_vfs_install();
     rc = sqlite3_open_v2(open->path, &handle, open->flags | SQLITE_OPEN_NOMUTEX, open->vfs);
     if (rc != SQLITE_OK) {
         csq_error_copy(error, handle, rc);

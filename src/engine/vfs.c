@@ -1,0 +1,221 @@
+/* The system calls that SQLite makes, and what a fork() leaves.
+ *
+ * A child of fork() inherits what SQLite knows of the parent's locks, and would take
+ * none of its own where it believes to have them. So it sees every file under another
+ * device number than the parent did, and SQLite begins anew. */
+
+#define _FILE_OFFSET_BITS 64
+
+#include "engine/vfs.h"
+
+#include <sqlite3.h>
+#include <string.h>
+
+#if defined(CSQLITE_BUNDLED) && defined(__linux__)
+#include <fcntl.h>
+#include <sys/stat.h>
+#endif
+
+#if defined(CSQLITE_BUNDLED) && defined(__linux__) && defined(F_OFD_SETLK)
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "engine/inodes.h"
+
+/* SQLite's mutexes that a thread may hold while another one forks, in the order in which
+ * SQLite takes them. In the child nobody would release them. */
+static const int mutexes[] = {SQLITE_MUTEX_STATIC_OPEN, SQLITE_MUTEX_STATIC_VFS1,
+                              SQLITE_MUTEX_STATIC_PRNG, SQLITE_MUTEX_STATIC_MASTER};
+
+enum { MUTEXES = sizeof mutexes / sizeof *mutexes };
+
+/* SQLite's table of system calls is the process's, and these functions get no argument of
+ * their own. */
+static struct process {
+    pthread_once_t once;
+    enum csq_vfs_state state;
+    sqlite3_vfs *vfs;
+    unsigned generation; /* how many forks away from the process that installed this */
+    sqlite3_mutex *mutexes[MUTEXES];
+    struct csq_inodes inodes;
+} process = {.once = PTHREAD_ONCE_INIT, .state = CSQ_VFS_EXPOSED};
+
+/* -- system calls -------------------------------------------------------------- */
+
+static int
+open_file(const char *path, int flags, int mode)
+{
+    return csq_inodes_open(&process.inodes, path, flags, mode);
+}
+
+static int
+close_file(int fd)
+{
+    return csq_inodes_close(&process.inodes, fd);
+}
+
+static int
+control_file(int fd, int operation, ...)
+{
+    va_list arguments;
+    void *argument;
+
+    va_start(arguments, operation);
+    argument = va_arg(arguments, void *);
+    va_end(arguments);
+    if (operation == F_SETLK || operation == F_GETLK || operation == F_SETLKW) {
+        return csq_inodes_lock(&process.inodes, fd, operation, argument);
+    }
+    return fcntl(fd, operation, argument);
+}
+
+/* The kernel uses the lower half of a device number. */
+static int
+renumber(int rc, struct stat *status)
+{
+    if (rc == 0) {
+        status->st_dev ^= (dev_t)((uint64_t)process.generation << 32);
+    }
+    return rc;
+}
+
+static int
+stat_path(const char *path, struct stat *status)
+{
+    return renumber(stat(path, status), status);
+}
+
+static int
+stat_file(int fd, struct stat *status)
+{
+    return renumber(fstat(fd, status), status);
+}
+
+static void
+set_call(const char *name, void (*call)(void))
+{
+    process.vfs->xSetSystemCall(process.vfs, name, call);
+}
+
+/* -- forks --------------------------------------------------------------------- */
+
+static void
+before_fork(void)
+{
+    for (int i = 0; i < MUTEXES; i++) {
+        sqlite3_mutex_enter(process.mutexes[i]);
+    }
+    csq_inodes_before_fork(&process.inodes);
+}
+
+static void
+release_mutexes(void)
+{
+    for (int i = MUTEXES - 1; i >= 0; i--) {
+        sqlite3_mutex_leave(process.mutexes[i]);
+    }
+}
+
+static void
+in_parent(void)
+{
+    csq_inodes_in_parent(&process.inodes);
+    release_mutexes();
+}
+
+static void
+in_child(void)
+{
+    csq_inodes_in_child(&process.inodes);
+    process.generation++;
+    set_call("stat", (void (*)(void))stat_path);
+    set_call("fstat", (void (*)(void))stat_file);
+    release_mutexes();
+}
+
+/* -- installing ---------------------------------------------------------------- */
+
+/* Whether the kernel knows locks of open file descriptions; gVisor, for one, does not. */
+static bool
+kernel_can(void)
+{
+    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    int fd = memfd_create("csqlite", MFD_CLOEXEC);
+    bool can;
+
+    if (fd < 0) {
+        return false;
+    }
+    can = fcntl(fd, F_OFD_SETLK, &lock) == 0;
+    close(fd);
+    return can;
+}
+
+static void
+install(void)
+{
+    if (sqlite3_initialize() != SQLITE_OK || !kernel_can()) {
+        return;
+    }
+    process.vfs = sqlite3_vfs_find("unix");
+    /* Descriptors are shared, so nobody may depend on their position. */
+    if (process.vfs == NULL || process.vfs->iVersion < 3 ||
+        process.vfs->xGetSystemCall(process.vfs, "pread") == NULL ||
+        process.vfs->xGetSystemCall(process.vfs, "pwrite") == NULL) {
+        return;
+    }
+    for (int i = 0; i < MUTEXES; i++) {
+        process.mutexes[i] = sqlite3_mutex_alloc(mutexes[i]);
+    }
+    if (!csq_inodes_init(&process.inodes) ||
+        pthread_atfork(before_fork, in_parent, in_child) != 0) {
+        return;
+    }
+    set_call("open", (void (*)(void))open_file);
+    set_call("close", (void (*)(void))close_file);
+    set_call("fcntl", (void (*)(void))control_file);
+    process.state = CSQ_VFS_GUARDED;
+}
+
+enum csq_vfs_state
+csq_vfs_install(void)
+{
+    pthread_once(&process.once, install);
+    return process.state;
+}
+
+void
+csq_vfs_count(struct csq_vfs_counts *counts)
+{
+    struct csq_inodes_counts inodes = {0, 0, 0};
+
+    if (csq_vfs_install() == CSQ_VFS_GUARDED) {
+        csq_inodes_count(&process.inodes, &inodes);
+    }
+    *counts = (struct csq_vfs_counts){inodes.files, inodes.idle, inodes.descriptors};
+}
+
+#else
+
+enum csq_vfs_state
+csq_vfs_install(void)
+{
+#ifdef CSQLITE_BUNDLED
+    return CSQ_VFS_EXPOSED;
+#else
+    return CSQ_VFS_SHARED;
+#endif
+}
+
+void
+csq_vfs_count(struct csq_vfs_counts *counts)
+{
+    memset(counts, 0, sizeof *counts);
+}
+
+#endif
