@@ -13,6 +13,7 @@
 
 #include <dirent.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 /* The byte that whoever wants its first lock on a database asks for. */
@@ -116,32 +117,47 @@ hold_off(struct csq_inodes *inodes)
     }
 }
 
-/* Marks the idle inodes of which this process has a descriptor that is not in the table.
- * False: cannot tell. */
+/* Marks the inode behind a descriptor that is not in the table. */
+static void
+mark(struct csq_inodes *inodes, int fd)
+{
+    struct csq_handle *handle = csq_inode_handle(inodes, fd);
+    struct csq_inode *inode;
+    struct stat status;
+
+    if (fstat(fd, &status) != 0) {
+        return;
+    }
+    inode = csq_inode_find(inodes, status.st_dev, status.st_ino);
+    if (inode != NULL && (handle == NULL || handle->inode != inode)) {
+        inode->elsewhere = true;
+    }
+}
+
+/* Marks all inodes that somebody else in this process has open. False: cannot tell. */
 static bool
-mark_elsewhere(struct csq_inodes *inodes)
+mark_all(struct csq_inodes *inodes)
 {
     DIR *directory = opendir("/proc/self/fd");
     struct dirent *entry;
+    struct rlimit limit;
 
-    if (directory == NULL) {
+    if (directory != NULL) {
+        while ((entry = readdir(directory)) != NULL) {
+            if (entry->d_name[0] != '.') {
+                mark(inodes, atoi(entry->d_name));
+            }
+        }
+        closedir(directory);
+        return true;
+    }
+    /* There is no /proc, or no descriptor for it. The limit may have been higher. */
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_max > CSQ_DESCRIPTORS) {
         return false;
     }
-    while ((entry = readdir(directory)) != NULL) {
-        int fd = atoi(entry->d_name);
-        struct csq_handle *handle = csq_inode_handle(inodes, fd);
-        struct csq_inode *inode;
-        struct stat status;
-
-        if (entry->d_name[0] == '.' || fstat(fd, &status) != 0) {
-            continue;
-        }
-        inode = csq_inode_find(inodes, status.st_dev, status.st_ino);
-        if (inode != NULL && (handle == NULL || handle->inode != inode)) {
-            inode->elsewhere = true;
-        }
+    for (int fd = 0; fd < CSQ_DESCRIPTORS; fd++) {
+        mark(inodes, fd);
     }
-    closedir(directory);
     return true;
 }
 
@@ -169,7 +185,7 @@ csq_idle_search(struct csq_inodes *inodes)
     bool known;
 
     hold_off(inodes);
-    known = mark_elsewhere(inodes);
+    known = mark_all(inodes);
     for (int databases = 0; databases <= 1; databases++) {
         for (struct csq_link *link = idle->head.next; link != &idle->head; link = next) {
             struct csq_inode *inode = csq_item(link, struct csq_inode, waiting);

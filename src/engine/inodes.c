@@ -185,19 +185,27 @@ csq_inodes_lock(struct csq_inodes *inodes, int fd, int operation, struct flock *
 
 /* -- closing ------------------------------------------------------------------- */
 
-/* Lets go of what a connection had locked. SQLite does so itself, but for -shm files,
- * whose locks it drops by closing them. */
+/* Closes or keeps an inode that has just lost its last user. SQLite lets go of its locks
+ * itself, but for those on -shm files, which it drops by closing them. */
 static void
-unlock_all(struct csq_inode *inode)
+retire(struct csq_inodes *inodes, struct csq_inode *inode)
 {
     int lock = atomic_load(&inode->lock);
 
     if (lock == CSQ_LOCK_READ_ONLY) {
-        lock = inode->read_lock;
+        /* Closing may need an exclusive lock on another description. */
+        csq_inode_lock_range(inode->read_lock, F_OFD_SETLK, F_UNLCK, 0, 0);
         inode->ranges = 0;
+    }
+    if (csq_idle_part(inodes, inode)) {
+        return;
     }
     if (lock >= 0) {
         csq_inode_lock_range(lock, F_OFD_SETLK, F_UNLCK, 0, 0);
+    }
+    csq_inode_settle(inodes, inode);
+    if (inodes->idle_files > inodes->crowded) {
+        csq_idle_search(inodes);
     }
 }
 
@@ -221,13 +229,7 @@ csq_inodes_close(struct csq_inodes *inodes, int fd)
     inode->uses--;
     if (inode->uses == 0) {
         csq_idle_try(inodes, TRIES);
-        if (!csq_idle_part(inodes, inode)) {
-            unlock_all(inode);
-            csq_inode_settle(inodes, inode);
-            if (inodes->idle_files > inodes->crowded) {
-                csq_idle_search(inodes);
-            }
-        }
+        retire(inodes, inode);
     }
     pthread_mutex_unlock(&inodes->mutex);
     return 0;
@@ -374,7 +376,9 @@ make_room(struct csq_inodes *inodes)
 {
     pthread_mutex_lock(&inodes->mutex);
     csq_idle_try(inodes, inodes->idle_files);
-    csq_idle_search(inodes);
+    if (inodes->idle_files > 0) {
+        csq_idle_search(inodes);
+    }
     pthread_mutex_unlock(&inodes->mutex);
 }
 
