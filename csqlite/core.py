@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Iterable
 from typing import TYPE_CHECKING, Any, Callable, Literal as _Literal, Optional, TypeVar, Union
 from warnings import warn
 
-from . import _csqlite, backup, foreign, statement, tables, worker
+from . import _csqlite, backup, copies, foreign, statement, tables, worker
 from .cursor import Cursor
 from .deadlines import DeadlineExceeded, limited
 
@@ -34,6 +34,8 @@ _STOP_RUNNING_SENTINEL = object()
 # The standard module's own, to notice when somebody has put another in their place.
 _STDLIB = sqlite3
 _STDLIB_CONNECT = sqlite3.connect
+
+_GUARD = copies.Guard()
 
 # The options of sqlite3.connect() in the order of its positional parameters.
 _DEFAULTS = {
@@ -103,6 +105,8 @@ class _Connector:
         if b"\0" in path:
             raise ValueError("embedded null byte")
         settings = _settings(self.options) if self.options else _DEFAULT_SETTINGS
+        if _GUARD.needed:
+            _GUARD.opening(self.location(), bool(self.options.get("uri")))
         return None if settings is None else (path, *settings)
 
 

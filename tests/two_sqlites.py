@@ -236,7 +236,8 @@ def judge(path, tallies):
     for tally in tallies:
         errors.update(tally.errors)
         found = collections.Counter(
-            row[0] for row in connection.execute("SELECT key FROM pair WHERE writer = ?", (tally.name,))
+            row[0]
+            for row in connection.execute("SELECT key FROM pair WHERE writer = ?", (tally.name,))
         )
         wanted = set(tally.acknowledged)
         for key in wanted:

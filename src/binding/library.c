@@ -5,6 +5,7 @@
 #include "binding/args.h"
 #include "binding/errors.h"
 #include "engine/describe.h"
+#include "engine/vfs.h"
 
 PyDoc_STRVAR(
     status_doc,
@@ -92,10 +93,42 @@ library_vfs_list(PyObject *module, PyObject *unused)
     return list;
 }
 
+PyDoc_STRVAR(
+    vfs_state_doc,
+    "_vfs_state($module, /)\n--\n\n"
+    "Tell how the locks of another copy of SQLite are treated: 'guarded', seen and kept;\n"
+    "'exposed', not seen; 'shared', csqlite is linked with a library that others may be\n"
+    "linked with as well, and does nothing.");
+
+static PyObject *
+library_vfs_state(PyObject *module, PyObject *unused)
+{
+    static const char *const names[] = {[CSQ_VFS_SHARED] = "shared",
+                                        [CSQ_VFS_GUARDED] = "guarded",
+                                        [CSQ_VFS_EXPOSED] = "exposed"};
+
+    (void)module;
+    (void)unused;
+    return PyUnicode_FromString(names[csq_vfs_install()]);
+}
+
+PyDoc_STRVAR(source_id_doc, "_source_id($module, /)\n--\n\n"
+                            "Give what this SQLite was made from. sqlite3_sourceid().");
+
+static PyObject *
+library_source_id(PyObject *module, PyObject *unused)
+{
+    (void)module;
+    (void)unused;
+    return PyUnicode_FromString(sqlite3_sourceid());
+}
+
 static PyMethodDef library_functions[] = {
     {"status", (PyCFunction)(void (*)(void))library_status, METH_VARARGS | METH_KEYWORDS,
      status_doc},
     {"vfs_list", library_vfs_list, METH_NOARGS, vfs_list_doc},
+    {"_vfs_state", library_vfs_state, METH_NOARGS, vfs_state_doc},
+    {"_source_id", library_source_id, METH_NOARGS, source_id_doc},
     {NULL, NULL, 0, NULL},
 };
 

@@ -72,7 +72,8 @@ csq_inode_drop(struct csq_inodes *inodes, struct csq_handle *handle)
     }
     atomic_store_explicit(&inodes->by_fd[handle->fd], NULL, memory_order_release);
     if (handle->uses > 0) {
-        inode->pinned = true;
+        handle->next = inode->dead;
+        inode->dead = handle;
     } else {
         csq_free(handle);
     }
@@ -93,7 +94,7 @@ csq_inode_free(struct csq_inodes *inodes, struct csq_inode *inode)
     csq_inode_in_use(inodes, inode);
     csq_link_remove(&inode->same);
     inodes->files--;
-    if (inode->pinned) {
+    if (inode->dead != NULL) {
         csq_list_append(&inodes->lost, &inode->same);
     } else {
         csq_free(inode);

@@ -56,6 +56,7 @@ struct csq_inode {
     dev_t database_device; /* `database_number` 0: it was not there */
     ino_t database_number;
     struct csq_handle *handles;
+    struct csq_handle *dead; /* closed by others; threads may still look at them and at this */
     unsigned uses;             /* of all handles */
     atomic_int lock;           /* a writable handle's descriptor, or CSQ_LOCK_... */
     int read_lock;             /* CSQ_LOCK_READ_ONLY: the descriptor, and what is */
@@ -63,7 +64,6 @@ struct csq_inode {
     size_t ranges;
     bool pending;   /* during a search: nobody can get a first lock */
     bool elsewhere; /* during a search: somebody else in this process has it open */
-    bool pinned;    /* threads may still look at it, although it is lost */
 };
 
 struct csq_inodes {
