@@ -1,6 +1,7 @@
 """csqlite's SQLite beside the sqlite3 module's, on one file in one process (docs/two-sqlites.md)."""
 
 import asyncio
+import contextlib
 import json
 import multiprocessing
 import os
@@ -14,11 +15,11 @@ import pytest
 from doses import FULL, dose
 
 import csqlite
-from csqlite import _csqlite
+from csqlite import _csqlite, copies, core
 
-pytestmark = pytest.mark.skipif(
-    _csqlite._vfs_state() == "exposed", reason="nothing can be done about it on this system"
-)
+STATE = _csqlite._vfs_state()
+
+guarded = pytest.mark.skipif(STATE != "guarded", reason="this build or system guards nothing")
 
 LOAD = Path(__file__).with_name("two_sqlites.py")
 MODES = ("delete", "wal", "truncate", "persist")
@@ -55,20 +56,21 @@ def open_descriptors(path):
     """Return how many descriptors of the database and its companions this process has."""
     count = 0
     for name in os.listdir("/proc/self/fd"):
-        try:
+        with contextlib.suppress(OSError):
             count += os.readlink(f"/proc/self/fd/{name}").startswith(os.path.realpath(path))
-        except OSError:
-            pass
     return count
 
 
 # -- the whole ---------------------------------------------------------------------
 
 
+@guarded
+@pytest.mark.parametrize("other", ["sqlite3", "apsw"])
 @pytest.mark.parametrize("mode", MODES if FULL else MODES[:2])
-def test_both_copies_in_threads_and_processes(path, mode):
+def test_both_copies_in_threads_and_processes(path, mode, other):
+    pytest.importorskip(other)
     seconds = dose(1.2, 60 if mode in ("delete", "wal") else 10)
-    command = [sys.executable, str(LOAD), str(path), mode, str(seconds), str(dose(2, 3))]
+    command = [sys.executable, str(LOAD), str(path), mode, str(seconds), str(dose(2, 3)), other]
     done = subprocess.run(
         command, capture_output=True, text=True, timeout=seconds + 120, check=False
     )
@@ -83,6 +85,7 @@ def test_both_copies_in_threads_and_processes(path, mode):
 # -- one at a time -----------------------------------------------------------------
 
 
+@guarded
 @pytest.mark.parametrize("mode", MODES)
 async def test_sqlite3_does_not_see_a_database_that_is_being_written(path, mode):
     make(path, mode)
@@ -102,6 +105,7 @@ async def test_sqlite3_does_not_see_a_database_that_is_being_written(path, mode)
     other.close()
 
 
+@guarded
 @pytest.mark.parametrize("mode", MODES)
 async def test_opening_and_closing_sqlite3_leaves_csqlites_lock(path, mode):
     make(path, mode)
@@ -116,6 +120,7 @@ async def test_opening_and_closing_sqlite3_leaves_csqlites_lock(path, mode):
     assert sqlite3.connect(path).execute("select x from t").fetchall() == [(1,)]
 
 
+@guarded
 @pytest.mark.parametrize("use", ["nothing", "read", "write", "readonly", "immutable"])
 @pytest.mark.parametrize("mode", MODES)
 async def test_opening_and_closing_csqlite_leaves_sqlite3s_lock(path, mode, use):
@@ -137,6 +142,7 @@ async def test_opening_and_closing_csqlite_leaves_sqlite3s_lock(path, mode, use)
     assert tried_elsewhere(path) == "free"
 
 
+@guarded
 @pytest.mark.parametrize("mode", ["delete", "wal"])
 async def test_connections_that_come_and_go_do_not_use_up_descriptors(path, mode):
     make(path, mode)
@@ -157,6 +163,7 @@ async def test_connections_that_come_and_go_do_not_use_up_descriptors(path, mode
     assert open_descriptors(path) == 0
 
 
+@guarded
 async def test_nothing_stays_open_of_a_file_that_nobody_else_uses(path):
     async with csqlite.connect(path) as db:
         await db.execute("pragma journal_mode = wal")
@@ -167,6 +174,7 @@ async def test_nothing_stays_open_of_a_file_that_nobody_else_uses(path):
     assert os.listdir(path.parent) == []
 
 
+@guarded
 async def test_many_connections_share_their_descriptors(path):
     make(path, "delete")
     connections = [await csqlite.connect(path) for _ in range(20)]
@@ -178,6 +186,7 @@ async def test_many_connections_share_their_descriptors(path):
     assert open_descriptors(path) == 0
 
 
+@guarded
 async def test_read_only_and_writing_connections_of_both(path):
     make(path, "delete")
     uri = f"file:{path}?mode=ro"
@@ -197,6 +206,17 @@ async def test_read_only_and_writing_connections_of_both(path):
     other.close()
 
 
+@guarded
+@pytest.mark.parametrize("mode", ["delete", "wal"])
+async def test_code_that_opens_and_closes_the_file_takes_no_lock(path, mode):
+    make(path, mode)
+    async with csqlite.connect(path, isolation_level=None) as db:
+        await db.execute("begin immediate")
+        path.read_bytes()
+        assert tried_elsewhere(path) == "database is locked"
+
+
+@guarded
 async def test_file_that_is_replaced_is_opened_as_the_new_one(path, tmp_path):
     make(path, "delete")
     fresh = tmp_path / "fresh.db"
@@ -232,6 +252,7 @@ def write_in_child(path, name):
     asyncio.run(write(path, name, WRITES))
 
 
+@guarded
 @forks
 @pytest.mark.parametrize("way", ["fork", "multiprocessing"])
 @pytest.mark.parametrize("state", ["idle", "reading", "writing"])
@@ -314,6 +335,7 @@ def child_of(path, state, start, answer):
     return 0
 
 
+@guarded
 @forks
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 async def test_child_does_not_keep_the_parents_locks(path):
@@ -337,10 +359,67 @@ async def test_child_does_not_keep_the_parents_locks(path):
 # -- the warning -------------------------------------------------------------------
 
 
+@guarded
 async def test_nothing_is_warned_of_where_nothing_can_happen(path):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         async with csqlite.connect(path) as db:
             await db.execute("create table t (x)")
         async with csqlite.connect(":memory:") as db:
+            await db.execute("create table t (x)")
+
+
+def test_state_is_that_of_the_build():
+    assert STATE in ("guarded", "exposed", "shared")
+    # Only a bundled SQLite has this limit everywhere; a system's is never guarded.
+    if sys.platform != "linux":
+        assert STATE != "guarded"
+    assert _csqlite._source_id()[:4].isdigit()
+
+
+@pytest.mark.parametrize(
+    ("state", "source", "expected"),
+    [
+        ("guarded", None, False),
+        ("exposed", None, True),
+        ("shared", "another one", True),
+        ("shared", None, False),
+    ],
+)
+async def test_warning_comes_once_with_the_first_file(monkeypatch, path, state, source, expected):
+    ours = source or copies._source_id_of_sqlite3()
+    monkeypatch.setattr(copies._csqlite, "_vfs_state", lambda: state)
+    monkeypatch.setattr(copies._csqlite, "_source_id", lambda: ours)
+    monkeypatch.setattr(core, "_GUARD", copies.Guard())
+    seen = []
+    for place in (":memory:", "", path, path):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            async with csqlite.connect(place) as db:
+                await db.execute("create table if not exists t (x)")
+        seen.append([str(warning.message) for warning in caught])
+        assert all(warning.category is RuntimeWarning for warning in caught)
+    assert [len(messages) for messages in seen] == [0, 0, int(expected), 0]
+    if expected:
+        assert sqlite3.sqlite_version in seen[2][0]
+        assert "docs/two-sqlites.md" in seen[2][0]
+
+
+async def test_warning_that_is_an_error_is_raised_by_connect(monkeypatch, path):
+    monkeypatch.setattr(copies._csqlite, "_vfs_state", lambda: "exposed")
+    monkeypatch.setattr(core, "_GUARD", copies.Guard())
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(RuntimeWarning):
+            await csqlite.connect(path)
+        async with csqlite.connect(path) as db:
+            await db.execute("create table t (x)")
+
+
+async def test_database_in_memory_by_uri_is_no_file(monkeypatch):
+    monkeypatch.setattr(copies._csqlite, "_vfs_state", lambda: "exposed")
+    monkeypatch.setattr(core, "_GUARD", copies.Guard())
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        async with csqlite.connect("file:x?mode=memory", uri=True) as db:
             await db.execute("create table t (x)")

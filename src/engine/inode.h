@@ -57,6 +57,7 @@ struct csq_inode {
     ino_t database_number;
     struct csq_handle *handles;
     struct csq_handle *dead; /* closed by others; threads may still look at them and at this */
+    bool permitted; /* open() allows what faccessat() does not */
     unsigned uses;             /* of all handles */
     atomic_int lock;           /* a writable handle's descriptor, or CSQ_LOCK_... */
     int read_lock;             /* CSQ_LOCK_READ_ONLY: the descriptor, and what is */

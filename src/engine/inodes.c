@@ -237,9 +237,10 @@ csq_inodes_close(struct csq_inodes *inodes, int fd)
 
 /* -- opening ------------------------------------------------------------------- */
 
-/* Hands out a descriptor that is open already; -1: there is none. */
+/* Hands out a descriptor that is open already; -1: there is none. `refused`: there is
+ * one, which the file's permissions do not allow. */
 static int
-open_again(struct csq_inodes *inodes, const char *path, bool writable)
+open_again(struct csq_inodes *inodes, const char *path, bool writable, bool *refused)
 {
     struct csq_inode *inode;
     struct csq_handle *handle;
@@ -262,7 +263,9 @@ open_again(struct csq_inodes *inodes, const char *path, bool writable)
             continue;
         }
         /* open() would have asked this. What it says no to is left to open(). */
-        if (faccessat(AT_FDCWD, path, writable ? R_OK | W_OK : R_OK, AT_EACCESS) != 0) {
+        if (!inode->permitted &&
+            faccessat(AT_FDCWD, path, writable ? R_OK | W_OK : R_OK, AT_EACCESS) != 0) {
+            *refused = true;
             break;
         }
         handle->uses++;
@@ -325,7 +328,8 @@ put_spare(struct spare *spare)
 
 /* Enters a file that has just been opened, and gives the descriptor. */
 static int
-enter(struct csq_inodes *inodes, const char *path, int fd, bool writable, struct spare *spare)
+enter(struct csq_inodes *inodes, const char *path, int fd, bool writable, bool refused,
+      struct spare *spare)
 {
     struct csq_inode *inode;
     struct csq_handle *handle;
@@ -351,6 +355,9 @@ enter(struct csq_inodes *inodes, const char *path, int fd, bool writable, struct
         inodes->files++;
         csq_idle_try(inodes, TRIES);
     }
+    /* open() knows better, for instance of capabilities; asking for permission in vain
+     * would cost a descriptor each time. */
+    inode->permitted |= refused;
     handle = spare->handle;
     spare->handle = NULL;
     csq_inode_add(inodes, inode, handle, fd, writable);
@@ -386,6 +393,7 @@ int
 csq_inodes_open(struct csq_inodes *inodes, const char *path, int flags, int mode)
 {
     bool writable = (flags & O_ACCMODE) == O_RDWR;
+    bool refused = false;
     struct spare spare = {NULL, NULL};
     int error;
     int fd;
@@ -395,7 +403,7 @@ csq_inodes_open(struct csq_inodes *inodes, const char *path, int flags, int mode
         drop_stale(inodes, fd);
         return fd;
     }
-    fd = open_again(inodes, path, writable);
+    fd = open_again(inodes, path, writable, &refused);
     if (fd >= 0) {
         return fd;
     }
@@ -412,7 +420,7 @@ csq_inodes_open(struct csq_inodes *inodes, const char *path, int flags, int mode
         fd = open(path, flags, mode);
     }
     if (fd >= 0) {
-        fd = enter(inodes, path, fd, writable, &spare);
+        fd = enter(inodes, path, fd, writable, refused, &spare);
     }
     error = errno;
     put_spare(&spare);
