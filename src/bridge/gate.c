@@ -47,17 +47,33 @@ gate_is_lender(struct gate *gate)
            pthread_equal(atomic_load(&gate->lender), pthread_self());
 }
 
+/* CPython 3.11 crashes in PyThreadState_New() where there is no memory for it. */
+static bool
+has_memory(void)
+{
+    void *probe = PyMem_RawMalloc(2 * sizeof(PyThreadState));
+
+    PyMem_RawFree(probe);
+    return probe != NULL;
+}
+
+bool
+gate_ready(struct gate *gate)
+{
+    if (gate->own == NULL && has_memory()) {
+        gate->own = PyThreadState_New(gate->interpreter);
+    }
+    return gate->own != NULL;
+}
+
 PyThreadState *
 gate_state(struct gate *gate)
 {
     if (gate_is_lender(gate)) {
         return atomic_load(&gate->lent);
     }
-    if (gate->own == NULL) {
-        gate->own = PyThreadState_New(gate->interpreter);
-        if (gate->own == NULL) {
-            Py_FatalError("csqlite: no memory for a thread state");
-        }
+    if (!gate_ready(gate)) {
+        Py_FatalError("csqlite: no memory for a thread state");
     }
     return gate->own;
 }

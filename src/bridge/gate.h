@@ -43,6 +43,10 @@ void gate_lend(struct gate *gate, PyThreadState *state);
 /* Any thread. Whether it is the one whose thread state is lent. */
 bool gate_is_lender(struct gate *gate);
 
+/* Worker thread: makes the thread state that gate_enter() takes, unless there is one.
+ * False: no memory. Without this before it, gate_enter() ends the process then. */
+bool gate_ready(struct gate *gate);
+
 /* Worker thread: gives the thread state to enter with, made if need be. */
 PyThreadState *gate_state(struct gate *gate);
 

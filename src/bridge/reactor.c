@@ -82,29 +82,39 @@ advance_first(ReactorObject *reactor, struct csq_list *list, int64_t now)
     return request;
 }
 
-static int
+/* Lets the loop come back for what is left. Without memory for call_soon() it comes
+ * because the descriptor is readable: nobody waits for what was forgotten. */
+static void
 resume_soon(ReactorObject *reactor)
 {
+    PyObject *exception;
     PyObject *handle;
 
     if (reactor->resumed || reactor->waker == NULL) {
-        return 0;
+        return;
     }
+    exception = compat_take_exception();
     handle = PyObject_CallMethodObjArgs(reactor->loop, reactor->bridge->str_call_soon,
                                         reactor->waker, Py_True, NULL);
     if (handle == NULL) {
-        return -1;
+        PyErr_Clear();
+        csq_mailbox_ring(&reactor->mailbox);
+    } else {
+        Py_DECREF(handle);
+        reactor->resumed = true;
     }
-    Py_DECREF(handle);
-    reactor->resumed = true;
-    return 0;
+    if (exception != NULL) {
+        compat_give_exception(exception);
+    }
 }
 
-int
+void
 reactor_deliver(ReactorObject *reactor, struct csq_link *news)
 {
-    csq_list_append(&reactor->fresh, news);
-    return resume_soon(reactor);
+    if (csq_link_alone(news)) {
+        csq_list_append(&reactor->fresh, news);
+    }
+    resume_soon(reactor);
 }
 
 /* Takes in what there is, new news before old, until `end`. 0, or -1 with what the
@@ -200,8 +210,8 @@ reactor_wait(ReactorObject *reactor)
     while (!csq_list_empty(&reactor->fresh)) {
         Py_DECREF(advance_first(reactor, &reactor->fresh, csq_now()));
     }
-    if (!csq_list_empty(&reactor->large) && resume_soon(reactor) < 0) {
-        PyErr_WriteUnraisable((PyObject *)reactor);
+    if (!csq_list_empty(&reactor->large)) {
+        resume_soon(reactor);
     }
     if (reactor->bridge->silent > 0) {
         reactor_sweep(reactor->bridge);
@@ -249,9 +259,7 @@ turn(ReactorObject *reactor)
         exception = compat_take_exception();
     }
     if (!csq_list_empty(&reactor->fresh) || !csq_list_empty(&reactor->large)) {
-        if (resume_soon(reactor) < 0 && exception == NULL) {
-            return NULL;
-        }
+        resume_soon(reactor);
     }
     if (reactor->bridge->silent > 0) {
         reactor_sweep(reactor->bridge);

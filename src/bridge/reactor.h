@@ -77,9 +77,9 @@ ReactorObject *reactor_get(struct bridge *bridge);
 /* Gives a new future of the loop. */
 PyObject *reactor_future(ReactorObject *reactor);
 
-/* Lets the request with the link `news` be taken in soon, as if by mail. 0, or -1
- * with an exception. */
-int reactor_deliver(ReactorObject *reactor, struct csq_link *news);
+/* Lets the request with the link `news` be taken in soon, as if by mail. It cannot fail,
+ * and leaves an exception that is set. */
+void reactor_deliver(ReactorObject *reactor, struct csq_link *news);
 
 /* Before a job is pushed: whether its answer may be waited for right here, in the
  * task's own step, because the loop has nothing else to do. Then the caller pushes

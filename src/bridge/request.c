@@ -61,6 +61,13 @@ is_gated(const RequestObject *request)
     return request->gate->used || request->job.op == CSQ_CALL;
 }
 
+/* Worker thread. A thread state is made where a failure is the job's. */
+static bool
+is_ready(struct csq_job *job)
+{
+    return gate_ready(csq_item(job, RequestObject, job)->gate);
+}
+
 /* Hands the job to the worker. 0, or -1 with an exception. */
 static int
 push(RequestObject *request)
@@ -72,6 +79,7 @@ push(RequestObject *request)
         if (request->variables == NULL) {
             return -1;
         }
+        request->job.ready = is_ready;
     }
     request->job.context = request;
     request->job.mailbox = &request->reactor->mailbox;
@@ -88,7 +96,8 @@ push(RequestObject *request)
     }
     csq_error_set(&request->job.error, CSQ_CLOSED, "Cannot operate on a closed database.");
     request->job.done = true;
-    return reactor_deliver(request->reactor, &request->news);
+    reactor_deliver(request->reactor, &request->news);
+    return 0;
 }
 
 /* It cannot be waited for: what packing began is undone. The exception stays. */
@@ -205,8 +214,9 @@ settle_future(RequestObject *request)
 int
 request_wake(RequestObject *request)
 {
+    ReactorObject *reactor = request->reactor;
     WaiterObject *waiter = request->waiter;
-    int rc = 0;
+    int rc;
 
     if (request->stage != REQUEST_SETTLED) {
         Py_DECREF(request);
@@ -214,14 +224,22 @@ request_wake(RequestObject *request)
     }
     if (request->future != NULL) {
         rc = settle_future(request);
-        Py_DECREF(request);
-        return rc;
+        if (rc == 0 || !PyErr_ExceptionMatches(PyExc_MemoryError)) {
+            Py_DECREF(request);
+            return rc;
+        }
+    } else {
+        Py_INCREF(waiter);
+        rc = waiter_wake(waiter, (PyObject *)request);
+        Py_DECREF(waiter);
+        if (rc != WAITER_UNTOLD) {
+            return rc;
+        }
     }
-    Py_INCREF(waiter);
+    /* Nobody could be told, because there was no memory for it: that is tried again. */
+    reactor_deliver(reactor, &request->news);
     Py_DECREF(request);
-    rc = waiter_wake(waiter);
-    Py_DECREF(waiter);
-    return rc;
+    return -1;
 }
 
 /* -- the coroutine ------------------------------------------------------------ */

@@ -61,70 +61,104 @@ call_soon(WaiterObject *self, PyObject *callback, PyObject *context)
     return 0;
 }
 
+/* What was told is not told again, so after a failure this can be called once more. */
 static int
 call_others_soon(WaiterObject *self)
 {
-    PyObject *others = self->others;
-    int rc = 0;
-
-    self->others = NULL;
-    for (Py_ssize_t i = 0; others != NULL && rc == 0 && i < PyList_GET_SIZE(others); i++) {
-        PyObject *pair = PyList_GET_ITEM(others, i);
+    while (self->others != NULL && PyList_GET_SIZE(self->others) > 0) {
+        PyObject *pair = Py_NewRef(PyList_GET_ITEM(self->others, 0));
         PyObject *context = PyTuple_GET_ITEM(pair, 1);
+        int rc = call_soon(self, PyTuple_GET_ITEM(pair, 0), context == Py_None ? NULL : context);
 
-        rc = call_soon(self, PyTuple_GET_ITEM(pair, 0), context == Py_None ? NULL : context);
+        Py_DECREF(pair);
+        if (rc < 0 || PyList_SetSlice(self->others, 0, 1, NULL) < 0) {
+            return -1;
+        }
     }
-    Py_XDECREF(others);
-    return rc;
-}
-
-/* Calls it in its context; one that is entered already can only be waited for. */
-static int
-call_now(WaiterObject *self, PyObject *callback, PyObject *context)
-{
-    PyObject *answer;
-
-    if (context == NULL || PyContext_Enter(context) < 0) {
-        PyErr_Clear();
-        return call_soon(self, callback, context);
-    }
-    answer = PyObject_CallOneArg(callback, (PyObject *)self);
-    if (PyContext_Exit(context) < 0) {
-        Py_CLEAR(answer);
-    }
-    if (answer == NULL) {
-        return -1;
-    }
-    Py_DECREF(answer);
+    Py_CLEAR(self->others);
     return 0;
 }
 
-/* Tells all callbacks with `tell`, which is for the first, and those behind it later. */
+/* Lets all callbacks be called in the next iteration of the loop. */
 static int
-tell(WaiterObject *self, int (*first)(WaiterObject *, PyObject *, PyObject *))
+call_all_soon(WaiterObject *self)
+{
+    if (call_others_soon(self) < 0 ||
+        (self->callback != NULL && call_soon(self, self->callback, self->context) < 0)) {
+        return -1;
+    }
+    Py_CLEAR(self->callback);
+    Py_CLEAR(self->context);
+    return 0;
+}
+
+/* Gives the arguments of a callback that cannot be called without a tuple of them: what
+ * needs memory is done before anything is told. *args stays NULL where none is needed. */
+static int
+pack_arguments(WaiterObject *self, PyObject **args)
+{
+    *args = NULL;
+    if (PyVectorcall_Function(self->callback) == NULL) {
+        *args = PyTuple_Pack(1, (PyObject *)self);
+        return *args == NULL ? -1 : 0;
+    }
+    return 0;
+}
+
+/* Calls the first callback in its context, which is entered already. */
+static int
+step(WaiterObject *self, PyObject *args, PyObject *held)
 {
     PyObject *callback = self->callback;
     PyObject *context = self->context;
-    int rc = call_others_soon(self);
+    PyObject *answer;
 
+    self->done = true;
     self->callback = NULL;
     self->context = NULL;
-    if (rc == 0 && callback != NULL) {
-        rc = first(self, callback, context);
+    Py_DECREF(held);
+    answer = args == NULL ? PyObject_CallOneArg(callback, (PyObject *)self)
+                          : PyObject_Call(callback, args, NULL);
+    if (PyContext_Exit(context) < 0) {
+        Py_CLEAR(answer);
     }
-    Py_XDECREF(callback);
-    Py_XDECREF(context);
-    return rc;
+    Py_XDECREF(args);
+    Py_DECREF(callback);
+    Py_DECREF(context);
+    if (answer == NULL) {
+        return WAITER_RAISED;
+    }
+    Py_DECREF(answer);
+    return WAITER_TOLD;
 }
 
 int
-waiter_wake(WaiterObject *waiter)
+waiter_wake(WaiterObject *waiter, PyObject *held)
 {
-    if (waiter->done) {
-        return 0;
+    PyObject *args = NULL;
+
+    if (!waiter->done) {
+        if (call_others_soon(waiter) < 0) {
+            return WAITER_UNTOLD;
+        }
+        if (waiter->callback != NULL && waiter->context != NULL) {
+            if (pack_arguments(waiter, &args) < 0) {
+                return WAITER_UNTOLD;
+            }
+            if (PyContext_Enter(waiter->context) == 0) {
+                return step(waiter, args, held);
+            }
+            PyErr_Clear();
+            Py_XDECREF(args);
+        }
+        /* A context that is entered already can only be waited for. */
+        if (call_all_soon(waiter) < 0) {
+            return WAITER_UNTOLD;
+        }
+        waiter->done = true;
     }
-    waiter->done = true;
-    return tell(waiter, call_now);
+    Py_DECREF(held);
+    return WAITER_TOLD;
 }
 
 /* -- what a task calls -------------------------------------------------------- */
@@ -238,7 +272,10 @@ waiter_cancel(WaiterObject *self, PyObject *args, PyObject *kwargs)
     self->done = true;
     self->cancelled = true;
     self->message = message == Py_None ? NULL : Py_NewRef(message);
-    if (tell(self, call_soon) < 0) {
+    if (call_all_soon(self) < 0) {
+        self->done = false;
+        self->cancelled = false;
+        Py_CLEAR(self->message);
         return NULL;
     }
     Py_RETURN_TRUE;

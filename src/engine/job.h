@@ -52,6 +52,9 @@ struct csq_job {
     /* Where to: a mailbox, or `release` by the worker when nobody is to be told. */
     struct csq_mailbox *mailbox;
     void (*release)(struct csq_job *job);
+    /* Worker thread, before the job runs: whether there is what its callbacks need. False:
+     * no memory, and it fails with that; but what cleans up runs all the same. */
+    bool (*ready)(struct csq_job *job);
     bool posted;   /* stands in the mailbox; guarded by its lock */
     bool finished; /* the worker is done with it; guarded by the mailbox's lock */
     atomic_bool begun; /* the worker has taken it up; kept only with a deadline */

@@ -145,6 +145,16 @@ csq_mailbox_post(struct csq_job *job, bool finished)
     }
 }
 
+void
+csq_mailbox_ring(struct csq_mailbox *mailbox)
+{
+    pthread_mutex_lock(&mailbox->lock);
+    mailbox->rings++;
+    atomic_store_explicit(&mailbox->rung_at, csq_now(), memory_order_relaxed);
+    pthread_mutex_unlock(&mailbox->lock);
+    wake(mailbox);
+}
+
 struct csq_job *
 csq_mailbox_take(struct csq_mailbox *mailbox)
 {

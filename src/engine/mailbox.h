@@ -41,6 +41,10 @@ void csq_mailbox_forsake(struct csq_mailbox *mailbox);
  * lies there is not posted twice. */
 void csq_mailbox_post(struct csq_job *job, bool finished);
 
+/* Loop thread. Makes the descriptor readable, as a post does, until nothing lies here and
+ * csq_mailbox_take() has said so. It takes no memory, so it cannot fail. */
+void csq_mailbox_ring(struct csq_mailbox *mailbox);
+
 /* Loop thread. Gives the job that was posted first and notes in `done` whether it
  * is finished; NULL when there is none, and the descriptor is quiet then. One at a
  * time: a job with more news to come may be posted again as soon as it is out. */

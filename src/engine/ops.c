@@ -432,7 +432,9 @@ void
 csq_op_skip(struct csq_db *db, struct csq_job *job)
 {
     job->refused = true;
-    if (atomic_load(&job->cancelled) == CSQ_EXPIRED) {
+    if (job->error.code != SQLITE_OK) {
+        /* It is said already why. */
+    } else if (atomic_load(&job->cancelled) == CSQ_EXPIRED) {
         csq_error_set(&job->error, CSQ_DEADLINE, "it was not begun");
     } else {
         over(job);

@@ -12,7 +12,8 @@
 void csq_op_run(struct csq_db *db, struct csq_job *job);
 
 /* Worker thread, holding `db->lock`. In place of csq_op_run() for a job that is not
- * wanted any more: what was kept for it is let go, and its error says so. */
+ * wanted any more, or cannot be run: what was kept for it is let go, and its error says
+ * so, unless it does already. */
 void csq_op_skip(struct csq_db *db, struct csq_job *job);
 
 #endif

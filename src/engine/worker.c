@@ -64,10 +64,17 @@ set_streaming(struct csq_worker *worker, struct csq_job *job)
     pthread_mutex_unlock(&worker->lock);
 }
 
-/* What was cancelled before it began never runs, nor what is too late, but for what
- * cleans up. */
 static bool
-is_wanted(struct csq_job *job)
+cleans_up(const struct csq_job *job)
+{
+    return job->op == CSQ_CLOSE || job->op == CSQ_RESET || job->op == CSQ_BACKUP ||
+           (job->op == CSQ_BLOB_TASK && job->with.blob.action == CSQ_BLOB_CLOSE);
+}
+
+/* What was cancelled before it began never runs, nor what is too late, nor what would
+ * call somebody without the memory for that; but for what cleans up. */
+static bool
+may_run(struct csq_job *job)
 {
     if (job->deadline != 0) {
         atomic_store(&job->begun, true);
@@ -75,9 +82,13 @@ is_wanted(struct csq_job *job)
             csq_job_expire(job);
         }
     }
-    return job->op == CSQ_CLOSE || job->op == CSQ_RESET || job->op == CSQ_BACKUP ||
-           (job->op == CSQ_BLOB_TASK && job->with.blob.action == CSQ_BLOB_CLOSE) ||
-           !atomic_load(&job->cancelled);
+    if (cleans_up(job)) {
+        return true;
+    }
+    if (!atomic_load(&job->cancelled) && job->ready != NULL && !job->ready(job)) {
+        csq_error_copy(&job->error, NULL, SQLITE_NOMEM);
+    }
+    return !atomic_load(&job->cancelled) && job->error.code == SQLITE_OK;
 }
 
 /* Whether the next job is to execute a statement. */
@@ -96,7 +107,7 @@ run(struct csq_worker *worker, struct csq_job *job, bool queued)
     }
     pthread_mutex_lock(&worker->db.lock);
     worker->db.queued = queued;
-    if (is_wanted(job)) {
+    if (may_run(job)) {
         csq_op_run(&worker->db, job);
     } else {
         csq_op_skip(&worker->db, job);

@@ -135,6 +135,9 @@ meet_change(enum fault_call call)
 static void
 image_write(struct image *image, const unsigned char *bytes, sqlite3_int64 size, sqlite3_int64 at)
 {
+    if (size == 0) {
+        return;
+    }
     if (at + size > image->size) {
         image->bytes = realloc(image->bytes, (size_t)(at + size));
         memset(image->bytes + image->size, 0, (size_t)(at + size - image->size));
@@ -656,8 +659,7 @@ restore(struct record *record, enum fault_loss loss)
         there = record->exists;
         settle(record, &image, loss);
     } else {
-        image_write(&image, record->image.bytes == NULL ? (const void *)"" : record->image.bytes,
-                    record->image.size, 0);
+        image_write(&image, record->image.bytes, record->image.size, 0);
         if (!record->afresh) {
             settle(record, &image, loss);
         }
