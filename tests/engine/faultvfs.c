@@ -669,7 +669,8 @@ restore(struct record *record, enum fault_loss loss)
     unlink(shm);
     file = there ? fopen(record->path, "wb") : NULL;
     if (file != NULL) {
-        CHECK(fwrite(image.bytes, 1, (size_t)image.size, file) == (size_t)image.size);
+        CHECK(image.size == 0 ||
+              fwrite(image.bytes, 1, (size_t)image.size, file) == (size_t)image.size);
         fclose(file);
     }
     free(image.bytes);

@@ -221,12 +221,28 @@ test_threads(void)
     free(street);
 }
 
+/* Rung without mail, it is quiet again once somebody has looked. */
+static void
+test_ring(void)
+{
+    struct csq_mailbox mailbox;
+
+    CHECK(csq_mailbox_init(&mailbox) == 0);
+    csq_mailbox_ring(&mailbox);
+    csq_mailbox_ring(&mailbox);
+    CHECK(is_ringing(&mailbox));
+    CHECK(csq_mailbox_take(&mailbox) == NULL);
+    CHECK(!is_ringing(&mailbox));
+    csq_mailbox_destroy(&mailbox);
+}
+
 int
 main(int argc, char **argv)
 {
     static const struct harness_test tests[] = {
         {"burst", test_burst}, {"quiet", test_quiet},       {"news", test_news},
         {"full", test_full},   {"attended", test_attended}, {"threads", test_threads},
+        {"ring", test_ring},
     };
 
     return harness_main(argc, argv, tests, sizeof tests / sizeof *tests);
