@@ -19,7 +19,10 @@ from nomemory_steps import SCENARIOS
 PROGRAM = Path(__file__).with_name("nomemory_steps.py")
 # A few processes for many scenarios: starting one costs as much as a hundred runs.
 GROUPS = 6
-NAMES = sorted(SCENARIOS)
+# CPython 3.13 itself crashes where it makes a function and has no memory for it, and these
+# have Python code that makes one.
+MAKE_FUNCTIONS = {"cancelling", "dumps", "many", "statements", "synchronous", "tables"}
+NAMES = sorted(SCENARIOS.keys() - (MAKE_FUNCTIONS if sys.version_info[:2] == (3, 13) else set()))
 
 
 @pytest.mark.skipif(
