@@ -159,13 +159,13 @@ async def _pause(seconds: float) -> None:
 async def _copy_to_path(source: "Connection", target: Any, plan: Plan) -> None:
     """Copy into a file, which is opened for this."""
     path = os.fsdecode(target)
-    cursor = await source.cursor()
-    cursor.row_factory = None
-    await cursor.execute(
-        "SELECT count(*) FROM pragma_database_list WHERE name = ? COLLATE NOCASE AND file = ?",
-        (plan.name, os.path.realpath(path)),
-    )
-    found = await cursor.fetchone()
+    async with source.cursor() as cursor:
+        cursor.row_factory = None
+        await cursor.execute(
+            "SELECT count(*) FROM pragma_database_list WHERE name = ? COLLATE NOCASE AND file = ?",
+            (plan.name, os.path.realpath(path)),
+        )
+        found = await cursor.fetchone()
     # It would wait for itself, for ever.
     if found is not None and found[0]:
         raise ValueError("target cannot be the file of the connection itself")

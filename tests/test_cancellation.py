@@ -119,17 +119,27 @@ async def test_queued_call_that_is_cancelled_never_runs(db, call):
     assert (await outcome(db.execute("select note()")))[0] is sqlite3.OperationalError
 
 
-@pytest.mark.parametrize("method", ["commit", "rollback"])
-async def test_queued_end_of_a_transaction_that_is_cancelled_leaves_it_open(db, method):
+async def test_queued_commit_that_is_cancelled_leaves_the_transaction_open(db):
     await db.execute("create table t (a)")
     await db.execute("insert into t values (1)")
     async with busy(db):
-        task = asyncio.ensure_future(getattr(db, method)())
+        task = asyncio.ensure_future(db.commit())
         await turns()
         await cancel(task)
     assert await answers(db)
     assert db.in_transaction
     assert await fetchall(db, "select a from t") == [(1,)]
+
+
+async def test_queued_rollback_that_is_cancelled_is_done_all_the_same(db):
+    await db.execute("create table t (a)")
+    await db.execute("insert into t values (1)")
+    async with busy(db):
+        task = asyncio.ensure_future(db.rollback())
+        await turns()
+        await cancel(task)
+    assert await fetchall(db, "select a from t") == []
+    assert not db.in_transaction
 
 
 async def test_cancelling_one_of_the_queue_leaves_the_others_and_their_order(db):

@@ -26,11 +26,11 @@ import sqlite_build
 REQUIREMENT = Path(__file__).resolve().parent.parent / "requirements" / "sqlite.txt"
 
 
-def download(directory: Path) -> Path:
-    """Downloads the pinned distribution into a directory; pip checks its hash."""
+def download(requirement: Path, directory: Path) -> Path:
+    """Downloads the distribution that a file pins into a directory; pip checks its hash."""
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--retries", "2"]
     command += ["--disable-pip-version-check", "--no-deps", "--no-build-isolation"]
-    command += ["--no-binary", ":all:", "-r", str(REQUIREMENT), "-d", str(directory)]
+    command += ["--no-binary", ":all:", "-r", str(requirement), "-d", str(directory)]
     result = subprocess.run(
         command,
         check=False,
@@ -41,7 +41,7 @@ def download(directory: Path) -> Path:
     if result.returncode != 0:
         sys.stderr.buffer.write(result.stdout)
         raise SystemExit(
-            "csqlite: the source of SQLite could not be fetched; this needs the package "
+            f"csqlite: what {requirement.name} pins could not be fetched; this needs the package "
             f"index, and pip and setuptools in the environment of {sys.executable}"
         )
     (archive,) = directory.glob("*.tar.gz")
@@ -72,7 +72,7 @@ def fetch() -> Path:
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
         fresh = Path(scratch) / "fresh"
-        extract(download(Path(scratch)), fresh)
+        extract(download(REQUIREMENT, Path(scratch)), fresh)
         # What is in the way is not the pinned source, unless another run has
         # just put it there: either is as good.
         if target.exists() and not sqlite_build.is_pinned(target):

@@ -164,6 +164,9 @@ conflict(void *argument, int reason, sqlite3_changeset_iter *changes)
     int answer = (int)(request->number >> ANSWER_SHIFT);
 
     application->foreign_keys = reason == SQLITE_CHANGESET_FOREIGN_KEY;
+    if (atomic_load(&request->job.cancelled)) {
+        return SQLITE_CHANGESET_ABORT;
+    }
     if (request->arguments[2] == NULL) {
         return answer == SQLITE_CHANGESET_REPLACE && !may_replace(reason) ? SQLITE_CHANGESET_OMIT
                                                                           : answer;
@@ -227,6 +230,8 @@ apply(struct csq_job *job, sqlite3 *handle)
         rc = ask_for_all(&application);
     }
     if (rc == SQLITE_OK) {
+        /* SQLite applies it in a savepoint, which is then the whole transaction. */
+        request->worker->db.stoppable = sqlite3_get_autocommit(handle);
         rc = sqlite3changeset_apply_v2(handle, (int)PyBytes_GET_SIZE(data),
                                        PyBytes_AS_STRING(data), filter, conflict, &application,
                                        rebase ? &output : NULL, rebase ? &size : NULL,

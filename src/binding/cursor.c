@@ -53,7 +53,8 @@ drop_rest(CursorObject *self)
     csq_job_init(&rest->farewell, CSQ_RESET);
     rest->farewell.cursor = &rest->cursor;
     rest->farewell.release = release_rest;
-    if (self->exhausted || !csq_worker_push(self->connection->worker, &rest->farewell)) {
+    if ((self->exhausted && !rest->cursor.abandoned) ||
+        !csq_worker_push(self->connection->worker, &rest->farewell)) {
         release_rest(&rest->farewell);
     }
 }
@@ -133,8 +134,8 @@ cursor_wait(CursorObject *self, RequestObject *request)
 }
 
 /* Rows that are here and not asked for are dropped; what describes them stays. */
-static void
-drop_rows(CursorObject *self)
+void
+cursor_drop_rows(CursorObject *self)
 {
     csq_strip_clear(&self->strip);
     self->reader = (struct csq_reader){NULL, NULL};
@@ -158,7 +159,7 @@ cursor_keep_error(CursorObject *self, RequestObject *request)
 void
 cursor_forget(CursorObject *self)
 {
-    drop_rows(self);
+    cursor_drop_rows(self);
     csq_columns_put(self->columns);
     self->columns = NULL;
     self->rowcount = -1;
@@ -199,7 +200,7 @@ close_pack(RequestObject *request)
     }
     self->closed = true;
     if (!self->locked) {
-        drop_rows(self);
+        cursor_drop_rows(self);
     }
     request->result = Py_NewRef(Py_None);
     return REQUEST_READY;
@@ -215,7 +216,7 @@ close_unpack(RequestObject *request, int64_t deadline)
     if (answer != REQUEST_READY) {
         return answer;
     }
-    drop_rows(self);
+    cursor_drop_rows(self);
     self->exhausted = true;
     if (errors_check(self->state, request) < 0) {
         return REQUEST_FAILED;

@@ -76,6 +76,12 @@ enum request_answer cursor_wait(CursorObject *self, RequestObject *request);
 /* Keeps the error that the job of `request` met behind its rows, or that there is none. */
 void cursor_keep_error(CursorObject *self, RequestObject *request);
 
+/* Drops the rows that are here and not asked for. */
+void cursor_drop_rows(CursorObject *self);
+
+/* An abandon hook: nobody took what came of it, so the cursor has no rows any more. */
+void cursor_abandon(RequestObject *request);
+
 /* Forgets the result set; what the worker has of it is another matter. */
 void cursor_forget(CursorObject *self);
 

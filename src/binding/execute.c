@@ -187,8 +187,10 @@ PyObject *
 cursor_execute(CursorObject *self, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
 {
     static const struct args_spec spec = {"execute", 3, 1, 2, execute_names};
-    static const struct request_hooks hooks = {
-        .name = "Cursor.execute", .pack = execute_pack, .unpack = execute_unpack};
+    static const struct request_hooks hooks = {.name = "Cursor.execute",
+                                               .pack = execute_pack,
+                                               .unpack = execute_unpack,
+                                               .abandon = cursor_abandon};
     PyObject *values[3];
 
     if (self->foreign != NULL) {

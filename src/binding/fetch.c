@@ -162,8 +162,10 @@ parse_deadline(const char *method, PyObject *const *args, Py_ssize_t nargs, PyOb
 static PyObject *
 fetch_one(CursorObject *self)
 {
-    static const struct request_hooks hooks = {
-        .name = "Cursor.fetchone", .pack = row_pack, .unpack = row_unpack};
+    static const struct request_hooks hooks = {.name = "Cursor.fetchone",
+                                               .pack = row_pack,
+                                               .unpack = row_unpack,
+                                               .abandon = cursor_abandon};
 
     if (self->connection == NULL) {
         PyErr_SetString(self->state->ProgrammingError, "Base Cursor.__init__ not called.");
@@ -202,8 +204,10 @@ cursor_fetchone(CursorObject *self, PyObject *const *args, Py_ssize_t nargs, PyO
 static PyObject *
 next_row(CursorObject *self)
 {
-    static const struct request_hooks hooks = {
-        .name = "Cursor.__anext__", .pack = row_pack, .unpack = row_unpack};
+    static const struct request_hooks hooks = {.name = "Cursor.__anext__",
+                                               .pack = row_pack,
+                                               .unpack = row_unpack,
+                                               .abandon = cursor_abandon};
     RequestObject *request;
     PyObject *row;
 
@@ -257,6 +261,18 @@ end_decoding(RequestObject *request)
 
     if (self->decoder == request) {
         self->decoder = NULL;
+    }
+}
+
+/* Whether the worker has reset it already, or is about to, it has nothing to say here. */
+void
+cursor_abandon(RequestObject *request)
+{
+    CursorObject *self = (CursorObject *)request->target;
+
+    end_decoding(request);
+    if (!self->locked && self->decoder == NULL) {
+        cursor_drop_rows(self);
     }
 }
 
@@ -386,23 +402,17 @@ many_unpack(RequestObject *request, int64_t deadline)
     return fill(self, request, job->done, deadline);
 }
 
-static void
-many_abandon(RequestObject *request)
-{
-    end_decoding(request);
-}
-
 static PyObject *
 fetch(CursorObject *self, const char *name, Py_ssize_t number)
 {
     static const struct request_hooks all = {.name = "Cursor.fetchall",
                                              .pack = many_pack,
                                              .unpack = many_unpack,
-                                             .abandon = many_abandon};
+                                             .abandon = cursor_abandon};
     static const struct request_hooks many = {.name = "Cursor.fetchmany",
                                               .pack = many_pack,
                                               .unpack = many_unpack,
-                                              .abandon = many_abandon};
+                                              .abandon = cursor_abandon};
     RequestObject *request;
 
     if (self->connection == NULL) {

@@ -118,11 +118,22 @@ give_up(RequestObject *request)
     }
 }
 
+/* In the child of a fork the worker is not there, and the locks are whoever's. */
+static bool
+is_forked(const RequestObject *request)
+{
+    return csq_link_alone(&request->reactor->all);
+}
+
 /* Nobody waits for it any more. */
 static void
 cancel(RequestObject *request)
 {
-    csq_job_cancel(&request->job);
+    if (is_forked(request)) {
+        csq_job_cancel(&request->job);
+    } else {
+        csq_worker_abandon(request->worker, &request->job);
+    }
     if (request->awaiting != NULL) {
         await_cancel(request->awaiting);
     }
@@ -182,7 +193,7 @@ request_forsake(RequestObject *request)
 {
     if (request->stage == REQUEST_PENDING) {
         request->stage = REQUEST_DONE;
-        csq_job_cancel(&request->job);
+        csq_worker_abandon(request->worker, &request->job);
         if (request->hooks->abandon != NULL) {
             request->hooks->abandon(request);
         }
@@ -288,7 +299,7 @@ leave_worker(RequestObject *request)
     bool pending = request->stage == REQUEST_PENDING || request->stage == REQUEST_SETTLED;
 
     request->stage = REQUEST_DONE;
-    if (request->pushed) {
+    if (pending) {
         cancel(request);
     }
     if (pending && request->hooks->abandon != NULL) {

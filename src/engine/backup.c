@@ -14,7 +14,10 @@
 
 #include "engine/snapshot.h"
 
-enum { TRIES = 20 };
+enum {
+    TRIES = 20,
+    SLICE_PAGES = 512, /* copied between two looks whether anybody still waits */
+};
 
 static bool
 lock_target(struct csq_db *target)
@@ -45,6 +48,41 @@ finish(struct csq_backup *backup, struct csq_db *source)
     return rc;
 }
 
+/* Copies all pages. A read transaction of the source keeps what is copied as it is from
+ * one slice to the next; without it, all has to be one slice. */
+static int
+copy_all(struct csq_backup *backup, struct csq_db *source)
+{
+    int rc;
+
+    if (sqlite3_stricmp(backup->name, "main") == 0) {
+        csq_snapshot_hold(source);
+    }
+    do {
+        rc = sqlite3_backup_step(backup->handle, source->snapshot.held ? SLICE_PAGES : -1);
+    } while (rc == SQLITE_OK && !csq_db_is_stopped(source));
+    csq_snapshot_release(source);
+    return rc;
+}
+
+/* Holding both locks. Locks of the target's file are waited for as long as anybody waits
+ * for the source's job. */
+static int
+copy(struct csq_backup *backup, struct csq_db *source)
+{
+    atomic_int *stop = backup->target->stop;
+    int64_t deadline = backup->target->deadline;
+    int rc;
+
+    backup->target->stop = source->stop;
+    backup->target->deadline = source->deadline;
+    rc = backup->pages > 0 ? sqlite3_backup_step(backup->handle, backup->pages)
+                           : copy_all(backup, source);
+    backup->target->stop = stop;
+    backup->target->deadline = deadline;
+    return rc;
+}
+
 /* Holding both locks. */
 static int
 step(struct csq_backup *backup, struct csq_db *source, struct csq_error *error)
@@ -65,7 +103,7 @@ step(struct csq_backup *backup, struct csq_db *source, struct csq_error *error)
         backup->target->backups++;
         source->copies++;
     }
-    rc = sqlite3_backup_step(backup->handle, backup->pages);
+    rc = copy(backup, source);
     backup->status = rc;
     backup->remaining = sqlite3_backup_remaining(backup->handle);
     backup->total = sqlite3_backup_pagecount(backup->handle);

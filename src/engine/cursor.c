@@ -13,6 +13,7 @@ csq_cursor_init(struct csq_cursor *cursor)
     csq_strip_init(&cursor->parameters);
     cursor->stepping = false;
     cursor->ended = false;
+    cursor->abandoned = false;
 }
 
 void

@@ -19,6 +19,8 @@ struct csq_cursor {
     struct csq_strip parameters; /* bound to stmt */
     bool stepping;               /* SQLite is in the middle of it */
     bool ended;                  /* by csq_db_reset(), with rows still to come */
+    bool abandoned; /* a CSQ_UNDO may be queued that names it: for whoever frees it,
+                                    only they and csq_worker_abandon() use it */
 };
 
 /* Any thread. Nothing is open in it. */

@@ -56,8 +56,8 @@ csq_db_look_at_clock(struct csq_db *db)
     }
 }
 
-static bool
-is_stopped(struct csq_db *db)
+bool
+csq_db_is_stopped(struct csq_db *db)
 {
     return csq_db_is_over(db) ||
            (db->reading && atomic_load_explicit(&db->quitting, memory_order_relaxed));
@@ -68,7 +68,7 @@ static bool
 is_to_stop(struct csq_db *db)
 {
     if (db->stoppable) {
-        return is_stopped(db);
+        return csq_db_is_stopped(db);
     }
     return db->breakable && db->deadline != 0 && csq_db_is_over(db) &&
            atomic_load(db->stop) == CSQ_EXPIRED;
@@ -139,13 +139,13 @@ wait_for_lock(void *argument, int count)
     }
     /* By the clock: a sleep of a millisecond takes longer than that. */
     while (now < again && now < end) {
-        if (is_stopped(db)) {
+        if (csq_db_is_stopped(db)) {
             return 0;
         }
         nanosleep(&pause, NULL);
         now = csq_now();
     }
-    return !is_stopped(db);
+    return !csq_db_is_stopped(db);
 }
 
 int

@@ -67,6 +67,9 @@ struct csq_db {
     bool reading;              /* the running statement only reads */
     void *context;             /* of the running job, for callbacks; NULL: none */
     int running;               /* jobs that run, each in a callback of the one before */
+    int64_t begins;            /* transactions that jobs have begun for themselves */
+    int64_t lone;              /* the number of the last one of them, as long as it holds
+                                  nothing but what the job that began it has written; or 0 */
     int sealed; /* callbacks that run in which SQLite forbids to use the handle */
     bool raised; /* a callback failed where SQLite knows no failure */
     atomic_bool quitting; /* the process ends: what only reads ends too */
@@ -144,6 +147,9 @@ int csq_db_reset(struct csq_db *db, struct csq_error *error);
 /* Keeps the argument of a handler, NULL: none, and releases the one before. */
 void csq_db_keep(struct csq_db *db, enum csq_handler handler, void *argument,
                  void (*release)(void *));
+
+/* Worker thread. Whether nobody waits any more for the job that runs. */
+bool csq_db_is_stopped(struct csq_db *db);
 
 /* Whether the running job is a callback's, made while SQLite runs a statement. */
 bool csq_db_is_within(const struct csq_db *db);

@@ -20,6 +20,7 @@ csq_job_init_zeroed(struct csq_job *job, enum csq_op op)
     csq_link_init(&job->link);
     job->op = op;
     atomic_init(&job->cancelled, CSQ_WANTED);
+    atomic_init(&job->began, 0);
     csq_error_init(&job->error);
     job->changes = -1;
 }

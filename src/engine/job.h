@@ -1,8 +1,8 @@
 /* The unit of work: the only thing that crosses threads.
  *
  * A job has one owner at every instant: who submits it, then the queue, then
- * the worker, then the mailbox, then who submitted it again. `cancelled`, `begun` and
- * `flow` alone may be touched by both sides while it is under way. It carries
+ * the worker, then the mailbox, then who submitted it again. `cancelled`, `begun`,
+ * `began` and `flow` alone may be touched by both sides while it is under way. It carries
  * all it needs both ways; nobody goes back to ask. */
 
 #ifndef CSQ_JOB_H
@@ -40,6 +40,7 @@ enum csq_op {
     CSQ_BLOB_TASK,
     CSQ_APPLY,
     CSQ_CALL,
+    CSQ_UNDO,
     CSQ_OPS, /* how many there are */
 };
 
@@ -48,6 +49,7 @@ struct csq_job {
     enum csq_op op;
     atomic_int cancelled; /* enum csq_over: why it is to end soon */
     int64_t deadline;     /* when it is to end, by csq_now(); 0: whenever it does */
+    atomic_llong began;   /* the transaction that it has begun, csq_db.lone; 0: none */
 
     /* Where to: a mailbox, or `release` by the worker when nobody is to be told. */
     struct csq_mailbox *mailbox;
@@ -80,6 +82,10 @@ struct csq_job {
         struct csq_backup *backup; /* lent */
         struct csq_blob_task blob;
         enum csq_autocommit autocommit;
+        struct {
+            struct csq_cursor *cursor; /* lent */
+            int64_t began;
+        } undo; /* what a job that was cancelled has left behind */
         struct {
             /* CSQ_APPLY: with the handle. CSQ_CALL: `handle` is NULL. */
             int (*run)(struct csq_job *job, sqlite3 *handle);

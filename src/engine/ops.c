@@ -26,15 +26,15 @@ op_close(struct csq_db *db, struct csq_job *job)
     return csq_db_close(db, &job->error);
 }
 
-/* Stopping a statement undoes it alone when it only reads, or when it is a
- * transaction of its own. Anywhere else SQLite would undo the transaction. SQLite
+/* Stopping a statement undoes it alone when it only reads, or when it is alone in
+ * its transaction. Anywhere else SQLite would undo the others with it. SQLite
  * calls a COMMIT read-only, too; but what returns no rows is not there to be read,
  * and has to be done before the process ends. */
 static void
-set_stoppable(struct csq_db *db, const struct csq_stmt *stmt)
+set_stoppable(struct csq_db *db, const struct csq_stmt *stmt, bool alone)
 {
     db->reading = stmt->readonly && stmt->columns != NULL;
-    db->stoppable = stmt->readonly || sqlite3_get_autocommit(db->handle);
+    db->stoppable = stmt->readonly || alone;
 }
 
 /* A query may see what the one before it in the queue has seen. Everything else ends
@@ -49,6 +49,14 @@ share_snapshot(struct csq_db *db, const struct csq_stmt *stmt)
     }
 }
 
+/* The job has begun a transaction. */
+static void
+note_begin(struct csq_db *db, struct csq_job *job)
+{
+    db->lone = ++db->begins;
+    atomic_store(&job->began, db->lone);
+}
+
 static int
 begin(struct csq_db *db, struct csq_job *job, const struct csq_stmt *stmt, bool *began)
 {
@@ -60,6 +68,7 @@ begin(struct csq_db *db, struct csq_job *job, const struct csq_stmt *stmt, bool 
     if (csq_db_run(db, job->begin, &job->error) != SQLITE_OK) {
         return job->error.code;
     }
+    note_begin(db, job);
     *began = true;
     return SQLITE_OK;
 }
@@ -70,15 +79,25 @@ over(struct csq_job *job)
     return csq_error_set(&job->error, CSQ_CANCELLED, "cancelled");
 }
 
+/* Whether somebody waits for what the job has come to, although the time is over by now. */
+static bool
+is_answered(struct csq_job *job)
+{
+    return atomic_load(&job->cancelled) == CSQ_EXPIRED && job->error.code == SQLITE_OK;
+}
+
 /* A transaction that only a cancelled job has begun, and that nobody was told of, is
- * not left behind. A job that fails by itself leaves it, as in the sqlite3 module. */
+ * not left behind. A job that fails by itself leaves it, as in the sqlite3 module. Who
+ * is cancelled too late for this reads `began`, and leaves it to op_undo(). */
 static void
-undo_begin(struct csq_db *db, const struct csq_job *job, bool began)
+undo_begin(struct csq_db *db, struct csq_job *job, bool began)
 {
     struct csq_error ignored;
 
-    if (began && atomic_load(&job->cancelled) && !sqlite3_get_autocommit(db->handle)) {
+    if (began && atomic_load(&job->cancelled) && !is_answered(job) &&
+        !sqlite3_get_autocommit(db->handle)) {
         csq_error_init(&ignored);
+        db->stoppable = false;
         csq_db_run(db, "ROLLBACK", &ignored);
         csq_error_clear(&ignored);
     }
@@ -86,7 +105,7 @@ undo_begin(struct csq_db *db, const struct csq_job *job, bool began)
 
 /* Runs the statement that `job->cursor` holds, parameters bound. */
 static int
-run_statement(struct csq_db *db, struct csq_job *job)
+run_statement(struct csq_db *db, struct csq_job *job, bool began)
 {
     struct csq_stmt *stmt = job->cursor->stmt;
 
@@ -98,7 +117,7 @@ run_statement(struct csq_db *db, struct csq_job *job)
         csq_cursor_reset(job->cursor, &db->cache);
         return SQLITE_OK;
     }
-    set_stoppable(db, stmt);
+    set_stoppable(db, stmt, began || sqlite3_get_autocommit(db->handle));
     return csq_rows_step(db, job);
 }
 
@@ -128,6 +147,7 @@ op_execute(struct csq_db *db, struct csq_job *job)
     struct csq_cursor *cursor = job->cursor;
     struct csq_reader reader = {NULL, NULL};
     struct csq_stmt *stmt;
+    bool outside;
     bool began;
     int rc;
 
@@ -145,7 +165,11 @@ op_execute(struct csq_db *db, struct csq_job *job)
     share_snapshot(db, stmt);
     job->empty = stmt->handle == NULL;
 
+    outside = !stmt->query && sqlite3_get_autocommit(db->handle);
     rc = begin(db, job, stmt, &began);
+    if (!stmt->query && !began) {
+        db->lone = 0;
+    }
     if (rc == SQLITE_OK) {
         rc = csq_stmt_bind(stmt, &cursor->parameters, &reader, &job->error);
     }
@@ -153,9 +177,13 @@ op_execute(struct csq_db *db, struct csq_job *job)
         rc = check_names(job, stmt, &cursor->parameters);
     }
     if (rc == SQLITE_OK) {
-        rc = run_statement(db, job);
+        rc = run_statement(db, job, began);
     }
-    if (rc != SQLITE_OK) {
+    if (outside && !began && !sqlite3_get_autocommit(db->handle)) {
+        note_begin(db, job); /* it was a BEGIN */
+        began = true;
+    }
+    if (rc != SQLITE_OK || (began && atomic_load(&job->cancelled) && !is_answered(job))) {
         csq_cursor_reset(cursor, &db->cache);
         undo_begin(db, job, began);
     }
@@ -252,15 +280,13 @@ op_executemany(struct csq_db *db, struct csq_job *job)
     rc = begin(db, job, stmt, &began);
     if (rc == SQLITE_OK) {
         job->changes = stmt->dml ? 0 : -1;
-        set_stoppable(db, stmt);
+        set_stoppable(db, stmt, began || sqlite3_get_autocommit(db->handle));
         job->cursor->stepping = true;
         rc = execute_flow(db, job, stmt);
         job->cursor->stepping = false;
     }
     csq_stmt_put(&db->cache, stmt);
-    if (rc != SQLITE_OK) {
-        undo_begin(db, job, began);
-    }
+    undo_begin(db, job, began);
     return rc;
 }
 
@@ -295,6 +321,7 @@ op_script(struct csq_db *db, struct csq_job *job)
 {
     const char *sql = job->sql;
     int rc = SQLITE_OK;
+    bool outside;
 
     csq_cursor_reset(job->cursor, &db->cache);
     if (db->handle == NULL) {
@@ -306,11 +333,16 @@ op_script(struct csq_db *db, struct csq_job *job)
     if (db->autocommit == CSQ_LEGACY && !sqlite3_get_autocommit(db->handle)) {
         rc = csq_db_run(db, "COMMIT", &job->error);
     }
+    outside = sqlite3_get_autocommit(db->handle);
     while (rc == SQLITE_OK && *sql != '\0') {
         rc = run_one(db, job, &sql);
         if (rc == SQLITE_OK && csq_db_is_over(db)) {
             rc = over(job);
         }
+    }
+    if (outside && !sqlite3_get_autocommit(db->handle)) {
+        note_begin(db, job);
+        undo_begin(db, job, true);
     }
     return rc;
 }
@@ -331,7 +363,8 @@ op_fetch(struct csq_db *db, struct csq_job *job)
                              : SQLITE_OK;
     }
     if (cursor->stmt != NULL) {
-        set_stoppable(db, cursor->stmt);
+        /* What a RETURNING tells of has been reported as done. */
+        set_stoppable(db, cursor->stmt, false);
     }
     return csq_rows_step(db, job);
 }
@@ -411,6 +444,32 @@ op_call(struct csq_db *db, struct csq_job *job)
     return job->with.host.run(job, NULL);
 }
 
+/* Ends what a job has left behind whose answer nobody took. It may have done nothing of
+ * the kind, and the database may be closed. */
+static int
+op_undo(struct csq_db *db, struct csq_job *job)
+{
+    struct csq_cursor *cursor = job->with.undo.cursor;
+    int64_t began = job->with.undo.began;
+
+    if (db->handle == NULL) {
+        return SQLITE_OK;
+    }
+    csq_cursor_reset(cursor, &db->cache);
+    if (began == 0 || began != db->lone || sqlite3_get_autocommit(db->handle)) {
+        return SQLITE_OK;
+    }
+    return csq_db_run(db, "ROLLBACK", &job->error);
+}
+
+/* Whether `op`, but for CSQ_EXECUTE, may write to a transaction that another job has begun. */
+static bool
+is_writing(enum csq_op op)
+{
+    return op != CSQ_FETCH && op != CSQ_RESET && op != CSQ_DUMP && op != CSQ_CALL &&
+           op != CSQ_UNDO;
+}
+
 /* A callback can reach its own cursor or blob, or close the connection under a
  * statement that is being stepped. SQLite would survive none of these. */
 static bool
@@ -444,13 +503,6 @@ csq_op_skip(struct csq_db *db, struct csq_job *job)
     }
 }
 
-/* Whether somebody waits for what the job has come to, although the time is over by now. */
-static bool
-is_answered(struct csq_job *job)
-{
-    return atomic_load(&job->cancelled) == CSQ_EXPIRED && job->error.code == SQLITE_OK;
-}
-
 static void
 run_op(struct csq_db *db, struct csq_job *job)
 {
@@ -462,7 +514,7 @@ run_op(struct csq_db *db, struct csq_job *job)
         [CSQ_ROLLBACK] = op_rollback, [CSQ_AUTOCOMMIT] = op_autocommit,
         [CSQ_DUMP] = op_dump,         [CSQ_BACKUP] = op_backup,
         [CSQ_BLOB_TASK] = op_blob,    [CSQ_APPLY] = op_apply,
-        [CSQ_CALL] = op_call,
+        [CSQ_CALL] = op_call,         [CSQ_UNDO] = op_undo,
     };
     atomic_int *stop = db->stop;
     const bool stoppable = db->stoppable;
@@ -495,6 +547,9 @@ run_op(struct csq_db *db, struct csq_job *job)
     db->reading = false;
     if (job->op != CSQ_EXECUTE) {
         csq_snapshot_release(db);
+        if (is_writing(job->op)) {
+            db->lone = 0;
+        }
     }
     db->raised = false;
     ops[job->op](db, job);

@@ -64,10 +64,12 @@ set_streaming(struct csq_worker *worker, struct csq_job *job)
     pthread_mutex_unlock(&worker->lock);
 }
 
+/* Whoever is cancelled and rolls back may be cancelled once more. */
 static bool
 cleans_up(const struct csq_job *job)
 {
     return job->op == CSQ_CLOSE || job->op == CSQ_RESET || job->op == CSQ_BACKUP ||
+           (job->op == CSQ_ROLLBACK && atomic_load(&job->cancelled) != CSQ_EXPIRED) ||
            (job->op == CSQ_BLOB_TASK && job->with.blob.action == CSQ_BLOB_CLOSE);
 }
 
@@ -224,6 +226,40 @@ bool
 csq_worker_push(struct csq_worker *worker, struct csq_job *job)
 {
     return csq_queue_push(&worker->queue, &job->link);
+}
+
+static void
+release_undo(struct csq_job *undo)
+{
+    csq_job_clear(undo);
+    csq_free(undo);
+}
+
+/* Whether it is still running, or done, cannot be known here: so what it may leave behind
+ * is looked for in any case. `cancelled` is set before `began` is read, and the worker
+ * does the opposite, so one of them sees what the other has done. */
+void
+csq_worker_abandon(struct csq_worker *worker, struct csq_job *job)
+{
+    struct csq_job *undo;
+
+    csq_job_cancel(job);
+    if (job->cursor == NULL || job->op == CSQ_RESET) {
+        return;
+    }
+    undo = csq_malloc(sizeof *undo);
+    if (undo == NULL) {
+        return;
+    }
+    csq_job_init(undo, CSQ_UNDO);
+    undo->release = release_undo;
+    undo->with.undo.cursor = job->cursor;
+    undo->with.undo.began = atomic_load(&job->began);
+    if (csq_worker_push(worker, undo)) {
+        job->cursor->abandoned = true;
+    } else {
+        release_undo(undo);
+    }
 }
 
 void

@@ -55,6 +55,12 @@ bool csq_worker_is_current(struct csq_worker *worker);
  * False: the worker has closed, the job remains the caller's. */
 bool csq_worker_push(struct csq_worker *worker, struct csq_job *job);
 
+/* Any thread, one at a time for a cursor. Cancels a job that was pushed, finished or not:
+ * its answer is not wanted. What it has left behind, or is about to leave, is ended before
+ * any job that is pushed from now on: rows of its cursor, and the transaction that it has
+ * begun, unless others have written to that. Without memory, that stays. */
+void csq_worker_abandon(struct csq_worker *worker, struct csq_job *job);
+
 /* Any thread. Lets the worker close the database and end when all that is
  * queued is done. It cannot fail, and a second time does nothing. */
 void csq_worker_stop(struct csq_worker *worker);
