@@ -14,7 +14,6 @@ from doses import dose
 
 import csqlite
 
-
 # -- what is interrupted ----------------------------------------------------------
 
 
@@ -194,14 +193,18 @@ async def open_and_close(scene):
 
 
 async def changeset(scene):
-    async with scene.db.session() as session:
-        await session.attach("keyed")
-        await scene.db.execute("insert into keyed values (1, 2)")
-        data = await session.changeset()
-    await scene.db.rollback()
-    await scene.db.apply_changeset(data)
-    await scene.db.execute("delete from keyed")
-    await scene.db.commit()
+    try:
+        async with scene.db.session() as session:
+            await session.attach("keyed")
+            await scene.db.execute("insert into keyed values (1, 2)")
+            data = await session.changeset()
+        await scene.db.rollback()
+        await scene.db.apply_changeset(data)
+        await scene.db.execute("delete from keyed")
+        await scene.db.commit()
+    except BaseException:
+        await scene.db.rollback()
+        raise
 
 
 async def reset(scene):
@@ -256,7 +259,6 @@ LEAVES_A_TRANSACTION = {
     execute_insert,
     executemany_of_a_list,
     executemany_of_a_generator,
-    changeset,
 }
 
 
@@ -283,11 +285,9 @@ class Interruption:
         waited, error = 0, None
         while True:
             try:
-                if error is None:
-                    future = self.coroutine.send(None)
-                else:
-                    # Kept nowhere: its traceback would keep all that it passes.
-                    future = self.coroutine.throw(error.pop())
+                # It is kept nowhere: its traceback would keep all that it passes.
+                resume = self.coroutine.throw if error else self.coroutine.send
+                future = resume(error.pop() if error else None)
             except StopIteration as stop:
                 return stop.value
             due = self.at <= waited < self.at + self.level

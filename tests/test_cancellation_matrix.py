@@ -4,6 +4,7 @@
 """
 
 import asyncio
+import random
 import statistics
 import sys
 import threading
@@ -274,7 +275,6 @@ async def by_timeout(coroutine, there):
     timeouts[0].reschedule(0)
     with pytest.raises(TimeoutError):
         await task
-    return None
 
 
 async def by_a_sibling(coroutine, there):
@@ -325,8 +325,6 @@ async def test_cancelled(tmp_path, capfd, moment):
 
 @pytest.mark.parametrize("size", [1, 1000])
 async def test_tasks_cancelled_at_random_leave_others_their_own_answers(tmp_path, capfd, size):
-    import random
-
     chance = random.Random(size)
     async with Scene(tmp_path, capfd) as scene:
 
