@@ -79,7 +79,8 @@ void cursor_keep_error(CursorObject *self, RequestObject *request);
 /* Drops the rows that are here and not asked for. */
 void cursor_drop_rows(CursorObject *self);
 
-/* An abandon hook: nobody took what came of it, so the cursor has no rows any more. */
+/* An abandon hook: nobody took what came of it, so the cursor has no rows any more, unless
+ * the job was never pushed. */
 void cursor_abandon(RequestObject *request);
 
 /* Forgets the result set; what the worker has of it is another matter. */

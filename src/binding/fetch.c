@@ -264,14 +264,15 @@ end_decoding(RequestObject *request)
     }
 }
 
-/* Whether the worker has reset it already, or is about to, it has nothing to say here. */
+/* The worker has reset the cursor, or is about to; but a job that was refused before it was
+ * pushed has touched nothing. */
 void
 cursor_abandon(RequestObject *request)
 {
     CursorObject *self = (CursorObject *)request->target;
 
     end_decoding(request);
-    if (!self->locked && self->decoder == NULL) {
+    if (request->job.mailbox != NULL && !self->locked && self->decoder == NULL) {
         cursor_drop_rows(self);
     }
 }
