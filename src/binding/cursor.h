@@ -80,7 +80,7 @@ void cursor_keep_error(CursorObject *self, RequestObject *request);
 void cursor_drop_rows(CursorObject *self);
 
 /* An abandon hook: nobody took what came of it, so the cursor has no rows any more, unless
- * the job was never pushed. */
+ * it was not cancelled but refused. */
 void cursor_abandon(RequestObject *request);
 
 /* Forgets the result set; what the worker has of it is another matter. */

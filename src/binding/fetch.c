@@ -264,15 +264,16 @@ end_decoding(RequestObject *request)
     }
 }
 
-/* The worker has reset the cursor, or is about to; but a job that was refused before it was
- * pushed has touched nothing. */
+/* The worker has reset the cursor, or is about to; but a job that was refused, or is
+ * too late to begin, has touched nothing. */
 void
 cursor_abandon(RequestObject *request)
 {
     CursorObject *self = (CursorObject *)request->target;
 
     end_decoding(request);
-    if (request->job.mailbox != NULL && !self->locked && self->decoder == NULL) {
+    if (atomic_load(&request->job.cancelled) == CSQ_GIVEN_UP && !self->locked &&
+        self->decoder == NULL) {
         cursor_drop_rows(self);
     }
 }
