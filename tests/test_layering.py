@@ -25,6 +25,7 @@ ORDER = {
         ("idle",),
         ("inodes",),
         ("vfs",),
+        ("fork",),
         ("error", "cells", "columns", "changes"),
         ("stmt", "flow", "hooks", "vtable", "extension", "harden"),
         ("dump", "describe"),
@@ -40,7 +41,7 @@ ORDER = {
     ),
     "bridge": (
         ("compat",),
-        ("gate",),
+        ("gate", "loop"),
         ("reactor",),
         ("ready", "waiter"),
         ("request",),
@@ -64,10 +65,15 @@ CPYTHON_TABLES = (
     "PyType_Spec",
 )
 
-# SQLite's system calls are one table for the process, and the functions in it get no argument
-# of their own: what they share is the process's too, for all interpreters and connections.
-# Nothing else may follow this example.
-PROCESS_STATE = ("engine/vfs.c: static struct process {} process",)
+# What concerns the process as a whole, and not an interpreter in it: SQLite's system calls are one
+# table, whose functions get no argument of their own, and it is a process that forks.
+# Nothing else may follow these examples.
+PROCESS_STATE = (
+    "engine/vfs.c: static struct process {} process",
+    "engine/fork.c: static pthread_once_t watched",
+    "engine/fork.c: static int failure",
+    "engine/fork.c: static _Thread_local bool held",
+)
 
 
 def read_sources():

@@ -23,11 +23,14 @@
 #include "binding/session.h"
 #include "bridge/deadline.h"
 #include "engine/clock.h"
-#include "engine/vfs.h"
+#include "engine/fork.h"
 
 /* How long the end of the interpreter waits for queued writes of a connection
  * that was not closed. */
 enum { EXIT_SECONDS = 60 };
+
+/* After so many of them it looks whether a signal has come. */
+static const double EXIT_SLICE = 0.05;
 
 static struct PyModuleDef module_def;
 
@@ -121,6 +124,24 @@ workers_of(struct module_state *state, size_t *count)
     return workers;
 }
 
+/* Waits until the worker has ended, or for as long as it may take. 0, or -1 with what a
+ * signal handler raised: somebody presses Ctrl-C. */
+static int
+await_end(struct csq_worker *worker)
+{
+    int64_t end = csq_now() + (int64_t)EXIT_SECONDS * 1000000000;
+    bool ended;
+
+    do {
+        Py_BEGIN_ALLOW_THREADS ended = csq_worker_join(worker, EXIT_SLICE);
+        Py_END_ALLOW_THREADS if (!ended && PyErr_CheckSignals() < 0)
+        {
+            return -1;
+        }
+    } while (!ended && csq_now() < end);
+    return 0;
+}
+
 PyDoc_STRVAR(at_exit_doc, "_at_exit($module, /)\n--\n\n"
                           "Close what is open: reads end, queued writes finish.");
 
@@ -130,17 +151,22 @@ at_exit(PyObject *module, PyObject *unused)
     struct module_state *state = PyModule_GetState(module);
     size_t count;
     struct csq_worker **workers = workers_of(state, &count);
+    int rc = 0;
 
     (void)unused;
-    Py_BEGIN_ALLOW_THREADS for (size_t i = 0; i < count; i++)
-    {
+    for (size_t i = 0; i < count; i++) {
         csq_worker_quit(workers[i]);
     }
+    for (size_t i = 0; i < count && rc == 0; i++) {
+        rc = await_end(workers[i]);
+    }
     for (size_t i = 0; i < count; i++) {
-        csq_worker_join(workers[i], EXIT_SECONDS);
         csq_worker_put(workers[i]);
     }
-    Py_END_ALLOW_THREADS PyMem_Free(workers);
+    PyMem_Free(workers);
+    if (rc < 0) {
+        return NULL;
+    }
     reactor_sweep(&state->bridge);
     Py_RETURN_NONE;
 }
@@ -157,7 +183,10 @@ after_fork(PyObject *module, PyObject *unused)
     (void)unused;
     for (link = state->connections.head.next; link != &state->connections.head;
          link = link->next) {
-        csq_item(link, ConnectionObject, all)->forked = true;
+        ConnectionObject *connection = csq_item(link, ConnectionObject, all);
+
+        connection->forked = true;
+        connection->gate->forked = true;
     }
     while (csq_list_shift(&state->leaving) != NULL) {
     }
@@ -294,11 +323,16 @@ module_exec(PyObject *module)
 {
     struct module_state *state = PyModule_GetState(module);
 
-    csq_vfs_install();
     csq_list_init(&state->leaving);
     csq_list_init(&state->connections);
     state->crew = csq_crew_new();
     if (state->crew == NULL) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    /* Before any file is opened. Whoever forks while another thread initializes SQLite
+     * would find that unfinished. */
+    if (sqlite3_initialize() != SQLITE_OK || csq_fork_watch() != 0) {
         PyErr_NoMemory();
         return -1;
     }

@@ -3,6 +3,9 @@
 
 #include "bridge/gate.h"
 
+#include <stdlib.h>
+#include <unistd.h>
+
 struct gate *
 gate_new(void)
 {
@@ -76,6 +79,12 @@ gate_state(struct gate *gate)
         Py_FatalError("csqlite: no memory for a thread state");
     }
     return gate->own;
+}
+
+void
+gate_leave_child(void)
+{
+    _exit(EXIT_FAILURE);
 }
 
 void

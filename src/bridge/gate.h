@@ -18,6 +18,7 @@
 struct gate {
     atomic_int references;
     PyInterpreterState *interpreter;
+    bool forked;                   /* this process is a child of the worker's; GIL held */
     bool used;                     /* there are or were callbacks; loop thread */
     PyThreadState *own;            /* NULL until the worker first enters */
     PyObject *variables;           /* lent: the context that is entered, or NULL; GIL held */
@@ -59,11 +60,17 @@ gate_enter(struct gate *gate)
     PyEval_RestoreThread(usual ? gate->own : gate_state(gate));
 }
 
+/* Worker thread, in a child that a callback has forked: ends the process. Behind the
+ * callback there is the parent's statement, which the child must not go on with. */
+_Noreturn void gate_leave_child(void);
+
 /* Worker thread: gives the GIL back. */
 static inline void
 gate_leave(struct gate *gate)
 {
-    (void)gate;
+    if (gate->forked) {
+        gate_leave_child();
+    }
     PyEval_SaveThread();
 }
 

@@ -21,6 +21,7 @@
 
 #include "bridge/await.h"
 #include "bridge/deadline.h"
+#include "bridge/loop.h"
 #include "bridge/ready.h"
 #include "bridge/request.h"
 #include "bridge/waiter.h"
@@ -82,39 +83,44 @@ advance_first(ReactorObject *reactor, struct csq_list *list, int64_t now)
     return request;
 }
 
-/* Lets the loop come back for what is left. Without memory for call_soon() it comes
- * because the descriptor is readable: nobody waits for what was forgotten. */
-static void
+/* Lets the loop come back for what is left. Where call_soon() fails, for want of memory or
+ * because a signal handler has raised something, it comes because the descriptor is
+ * readable. 0, or -1 with what the handler raised; an exception that is set stays. */
+static int
 resume_soon(ReactorObject *reactor)
 {
     PyObject *exception;
     PyObject *handle;
 
-    if (reactor->resumed || reactor->waker == NULL) {
-        return;
+    if (reactor->resumption != NULL || reactor->waker == NULL) {
+        return 0;
     }
     exception = compat_take_exception();
     handle = PyObject_CallMethodObjArgs(reactor->loop, reactor->bridge->str_call_soon,
                                         reactor->waker, Py_True, NULL);
     if (handle == NULL) {
-        PyErr_Clear();
         csq_mailbox_ring(&reactor->mailbox);
+        if (exception == NULL && !PyErr_ExceptionMatches(PyExc_MemoryError)) {
+            return -1;
+        }
+        PyErr_Clear();
     } else {
+        reactor->resumption = handle; /* only to be known again: the loop owns it */
         Py_DECREF(handle);
-        reactor->resumed = true;
     }
     if (exception != NULL) {
         compat_give_exception(exception);
     }
+    return 0;
 }
 
-void
+int
 reactor_deliver(ReactorObject *reactor, struct csq_link *news)
 {
     if (csq_link_alone(news)) {
         csq_list_append(&reactor->fresh, news);
     }
-    resume_soon(reactor);
+    return resume_soon(reactor);
 }
 
 /* Takes in what there is, new news before old, until `end`. 0, or -1 with what the
@@ -155,7 +161,7 @@ may_wait(ReactorObject *reactor)
     int64_t awake = AWAKE_NANOSECONDS;
     Py_ssize_t others;
 
-    if (reactor->ready == NULL || reactor->resumed || reactor->gated > 0 ||
+    if (reactor->ready == NULL || reactor->resumption != NULL || reactor->gated > 0 ||
         !csq_list_empty(&reactor->fresh) || !csq_list_empty(&reactor->large)) {
         return false;
     }
@@ -201,22 +207,24 @@ reactor_attend(ReactorObject *reactor)
     return csq_mailbox_attend(&reactor->mailbox);
 }
 
-bool
+int
 reactor_wait(ReactorObject *reactor)
 {
+    int rc = 0;
+
     if (!wait(reactor)) {
-        return false;
+        return 0;
     }
     while (!csq_list_empty(&reactor->fresh)) {
         Py_DECREF(advance_first(reactor, &reactor->fresh, csq_now()));
     }
     if (!csq_list_empty(&reactor->large)) {
-        resume_soon(reactor);
+        rc = resume_soon(reactor);
     }
-    if (reactor->bridge->silent > 0) {
+    if (rc == 0 && reactor->bridge->silent > 0) {
         reactor_sweep(reactor->bridge);
     }
-    return true;
+    return rc < 0 ? -1 : 1;
 }
 
 /* -- a turn ------------------------------------------------------------------- */
@@ -258,8 +266,9 @@ turn(ReactorObject *reactor)
     if (advance(reactor) < 0) {
         exception = compat_take_exception();
     }
-    if (!csq_list_empty(&reactor->fresh) || !csq_list_empty(&reactor->large)) {
-        resume_soon(reactor);
+    if ((!csq_list_empty(&reactor->fresh) || !csq_list_empty(&reactor->large)) &&
+        resume_soon(reactor) < 0) {
+        Py_XSETREF(exception, compat_take_exception());
     }
     if (reactor->bridge->silent > 0) {
         reactor_sweep(reactor->bridge);
@@ -292,6 +301,9 @@ silence(ReactorObject *reactor)
 
     reactor->waker = NULL;
     Py_CLEAR(reactor->timer);
+    if (reactor->forked) {
+        return;
+    }
     reactor->silent = true;
     reactor->bridge->silent++;
     for (link = reactor->under_way.head.next; link != &reactor->under_way.head;
@@ -357,7 +369,11 @@ reactor_after_fork(struct bridge *bridge)
     struct csq_link *link;
 
     while ((link = csq_list_shift(&bridge->reactors)) != NULL) {
-        csq_mailbox_forsake(&csq_item(link, ReactorObject, all)->mailbox);
+        ReactorObject *reactor = csq_item(link, ReactorObject, all);
+
+        csq_mailbox_forsake(&reactor->mailbox);
+        reactor->forked = true;
+        reactor->silent = false;
     }
     bridge->silent = 0;
 }
@@ -504,11 +520,20 @@ waker_call(WakerObject *self, PyObject *args, PyObject *kwargs)
     PyObject *answer;
 
     (void)kwargs;
+    /* The descriptor is the parent's as well: to read from it would be to steal. */
+    if (reactor->forked) {
+        Py_RETURN_NONE;
+    }
     if (PyTuple_GET_SIZE(args) > 0) {
-        reactor->resumed = false;
+        reactor->resumption = NULL;
     } else {
         note_latency(reactor);
-        if (reactor->resumed) {
+        /* What a signal handler raises can make asyncio's loop lose a call. */
+        if (reactor->resumption != NULL && reactor->ready != NULL &&
+            !loop_has(reactor->ready, reactor->resumption)) {
+            reactor->resumption = NULL;
+        }
+        if (reactor->resumption != NULL) {
             collect(reactor);
             Py_RETURN_NONE;
         }

@@ -54,8 +54,9 @@ typedef struct {
     struct csq_list timed;       /* requests under way with a deadline, by timed */
     PyObject *timer;             /* the loop's, for the earliest of them; or NULL */
     int64_t timer_at;            /* what it is set for */
-    bool resumed;                /* a call_soon() for what is left is under way */
+    const void *resumption;      /* which call_soon() is under way for what is left, or NULL */
     bool silent;                 /* the loop is closed */
+    bool forked;                 /* this process is a child: the workers are not in it */
     int gated;                   /* requests under way whose job may need the GIL */
     /* What the budgets of time and reactor_attend() go by. */
     PyObject *ready;             /* the loop's queue of callbacks, or NULL: not known */
@@ -79,7 +80,7 @@ PyObject *reactor_future(ReactorObject *reactor);
 
 /* Lets the request with the link `news` be taken in soon, as if by mail. It cannot fail,
  * and leaves an exception that is set. */
-void reactor_deliver(ReactorObject *reactor, struct csq_link *news);
+int reactor_deliver(ReactorObject *reactor, struct csq_link *news);
 
 /* Before a job is pushed: whether its answer may be waited for right here, in the
  * task's own step, because the loop has nothing else to do. Then the caller pushes
@@ -87,8 +88,9 @@ void reactor_deliver(ReactorObject *reactor, struct csq_link *news);
 bool reactor_attend(ReactorObject *reactor);
 
 /* After reactor_attend(): waits for an answer, for less time than it takes to let the
- * task sleep and wake it again, and lets the request take it in. Whether there is one. */
-bool reactor_wait(ReactorObject *reactor);
+ * task sleep and wake it again, and lets the request take it in. 1: there is one, 0: there
+ * is none, -1 with an exception: a signal handler has raised it. */
+int reactor_wait(ReactorObject *reactor);
 
 /* In a forked child: the parent's reactors are forgotten. */
 void reactor_after_fork(struct bridge *bridge);

@@ -96,8 +96,7 @@ push(RequestObject *request)
     }
     csq_error_set(&request->job.error, CSQ_CLOSED, "Cannot operate on a closed database.");
     request->job.done = true;
-    reactor_deliver(request->reactor, &request->news);
-    return 0;
+    return reactor_deliver(request->reactor, &request->news);
 }
 
 /* It cannot be waited for: what packing began is undone. The exception stays. */
@@ -118,22 +117,15 @@ give_up(RequestObject *request)
     }
 }
 
-/* In the child of a fork the worker is not there, and the locks are whoever's. */
-static bool
-is_forked(const RequestObject *request)
-{
-    return csq_link_alone(&request->reactor->all);
-}
-
-/* Nobody waits for it any more. */
+/* Nobody waits for it any more. In a forked child there is no worker that would hear of
+ * it, and what the worker had locked stays locked. */
 static void
 cancel(RequestObject *request)
 {
-    if (is_forked(request)) {
-        csq_job_cancel(&request->job);
-    } else {
-        csq_worker_abandon(request->worker, &request->job);
+    if (request->reactor->forked) {
+        return;
     }
+    csq_worker_abandon(request->worker, &request->job);
     if (request->awaiting != NULL) {
         await_cancel(request->awaiting);
     }
@@ -248,7 +240,7 @@ request_wake(RequestObject *request)
         }
     }
     /* Nobody could be told, because there was no memory for it: that is tried again. */
-    reactor_deliver(reactor, &request->news);
+    (void)reactor_deliver(reactor, &request->news); /* an exception is set already */
     Py_DECREF(request);
     return -1;
 }
@@ -312,6 +304,7 @@ start(RequestObject *request, PyObject **result)
 {
     enum request_answer answer;
     bool attended;
+    int waited = 0;
     int rc;
 
     *result = NULL;
@@ -334,14 +327,21 @@ start(RequestObject *request, PyObject **result)
     }
     attended = !is_gated(request) && reactor_attend(request->reactor);
     rc = push(request);
-    if (attended && reactor_wait(request->reactor) && request->stage == REQUEST_SETTLED) {
-        return request_finish(request, result);
+    if (attended) {
+        /* After a failure the loop has been rung for, and takes in what has come. */
+        waited = rc < 0 ? csq_mailbox_wait(&request->reactor->mailbox, 0)
+                        : reactor_wait(request->reactor);
     }
     if (rc < 0) {
         give_up(request);
         return PYGEN_ERROR;
     }
-    request->waiter = waiter_new(request->bridge, request->reactor->loop);
+    if (waited > 0 && request->stage == REQUEST_SETTLED) {
+        return request_finish(request, result);
+    }
+    if (waited >= 0) {
+        request->waiter = waiter_new(request->bridge, request->reactor->loop);
+    }
     if (request->waiter == NULL) {
         leave_worker(request);
         return PYGEN_ERROR;

@@ -273,6 +273,7 @@ waiter_cancel(WaiterObject *self, PyObject *args, PyObject *kwargs)
     self->cancelled = true;
     self->message = message == Py_None ? NULL : Py_NewRef(message);
     if (call_all_soon(self) < 0) {
+        /* No memory, or a signal handler has raised something. The task still waits. */
         self->done = false;
         self->cancelled = false;
         Py_CLEAR(self->message);

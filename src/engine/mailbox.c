@@ -1,6 +1,8 @@
 /* eventfd where there is one, else a pipe. A full descriptor means that the loop
- * has been woken and has not come yet, which is all a post asks for. Any other
- * failure to wake is a bug of ours, and an await that never ends would hide it.
+ * has been woken and has not come yet, which is all a post asks for. Where somebody has
+ * closed all descriptors of the process, the loop has lost its own as well: nobody is
+ * left to be woken. Any other failure is a bug of ours, and an await that never ends
+ * would hide it.
  *
  * The loop is woken after the lock is released: else it would run into it, and on
  * one CPU that is two switches between threads more. */
@@ -16,13 +18,29 @@
 
 #include "engine/clock.h"
 
+/* A program that was started without the standard descriptors still takes 0, 1 and 2 for
+ * them, and writes there what it has to say. Gives another descriptor instead of one of
+ * these, or -1. */
+static int
+above_standard(int descriptor)
+{
+    int moved;
+
+    if (descriptor < 0 || descriptor > STDERR_FILENO) {
+        return descriptor;
+    }
+    moved = fcntl(descriptor, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+    close(descriptor);
+    return moved;
+}
+
 #ifdef __linux__
 #include <sys/eventfd.h>
 
 static int
 wake_open(struct csq_mailbox *mailbox)
 {
-    mailbox->wake_read = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    mailbox->wake_read = above_standard(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
     mailbox->wake_write = mailbox->wake_read;
     return mailbox->wake_read < 0 ? -1 : 0;
 }
@@ -37,12 +55,17 @@ wake_open(struct csq_mailbox *mailbox)
     if (pipe(ends) < 0) {
         return -1;
     }
-    for (int i = 0; i < 2; i++) {
-        fcntl(ends[i], F_SETFD, FD_CLOEXEC);
-        fcntl(ends[i], F_SETFL, fcntl(ends[i], F_GETFL) | O_NONBLOCK);
+    mailbox->wake_read = above_standard(ends[0]);
+    mailbox->wake_write = above_standard(ends[1]);
+    if (mailbox->wake_read < 0 || mailbox->wake_write < 0) {
+        return -1; /* what is open is closed with the mailbox */
     }
-    mailbox->wake_read = ends[0];
-    mailbox->wake_write = ends[1];
+    for (int i = 0; i < 2; i++) {
+        int end = i == 0 ? mailbox->wake_read : mailbox->wake_write;
+
+        fcntl(end, F_SETFD, FD_CLOEXEC);
+        fcntl(end, F_SETFL, fcntl(end, F_GETFL) | O_NONBLOCK);
+    }
     return 0;
 }
 
@@ -93,7 +116,7 @@ wake(struct csq_mailbox *mailbox)
     do {
         written = write(mailbox->wake_write, &one, sizeof one);
     } while (written < 0 && errno == EINTR);
-    if (written < 0 && errno != EAGAIN) {
+    if (written < 0 && errno != EAGAIN && errno != EBADF) {
         abort();
     }
 }

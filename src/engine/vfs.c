@@ -1,8 +1,4 @@
-/* The system calls that SQLite makes, and what a fork() leaves.
- *
- * A child of fork() inherits what SQLite knows of the parent's locks, and would take
- * none of its own where it believes to have them. So it sees every file under another
- * device number than the parent did, and SQLite begins anew. */
+/* The system calls that SQLite makes to open, lock and close files. */
 
 #define _FILE_OFFSET_BITS 64
 
@@ -27,21 +23,12 @@
 
 #include "engine/inodes.h"
 
-/* SQLite's mutexes that a thread may hold while another one forks, in the order in which
- * SQLite takes them. In the child nobody would release them. */
-static const int mutexes[] = {SQLITE_MUTEX_STATIC_OPEN, SQLITE_MUTEX_STATIC_VFS1,
-                              SQLITE_MUTEX_STATIC_PRNG, SQLITE_MUTEX_STATIC_MASTER};
-
-enum { MUTEXES = sizeof mutexes / sizeof *mutexes };
-
 /* SQLite's table of system calls is the process's, and these functions get no argument of
  * their own. */
 static struct process {
     pthread_once_t once;
     enum csq_vfs_state state;
     sqlite3_vfs *vfs;
-    unsigned generation; /* how many forks away from the process that installed this */
-    sqlite3_mutex *mutexes[MUTEXES];
     struct csq_inodes inodes;
 } process = {.once = PTHREAD_ONCE_INIT, .state = CSQ_VFS_EXPOSED};
 
@@ -74,68 +61,10 @@ control_file(int fd, int operation, ...)
     return fcntl(fd, operation, argument);
 }
 
-/* The kernel uses the lower half of a device number. */
-static int
-renumber(int rc, struct stat *status)
-{
-    if (rc == 0) {
-        status->st_dev ^= (dev_t)((uint64_t)process.generation << 32);
-    }
-    return rc;
-}
-
-static int
-stat_path(const char *path, struct stat *status)
-{
-    return renumber(stat(path, status), status);
-}
-
-static int
-stat_file(int fd, struct stat *status)
-{
-    return renumber(fstat(fd, status), status);
-}
-
 static void
 set_call(const char *name, void (*call)(void))
 {
     process.vfs->xSetSystemCall(process.vfs, name, call);
-}
-
-/* -- forks --------------------------------------------------------------------- */
-
-static void
-before_fork(void)
-{
-    for (int i = 0; i < MUTEXES; i++) {
-        sqlite3_mutex_enter(process.mutexes[i]);
-    }
-    csq_inodes_before_fork(&process.inodes);
-}
-
-static void
-release_mutexes(void)
-{
-    for (int i = MUTEXES - 1; i >= 0; i--) {
-        sqlite3_mutex_leave(process.mutexes[i]);
-    }
-}
-
-static void
-in_parent(void)
-{
-    csq_inodes_in_parent(&process.inodes);
-    release_mutexes();
-}
-
-static void
-in_child(void)
-{
-    csq_inodes_in_child(&process.inodes);
-    process.generation++;
-    set_call("stat", (void (*)(void))stat_path);
-    set_call("fstat", (void (*)(void))stat_file);
-    release_mutexes();
 }
 
 /* -- installing ---------------------------------------------------------------- */
@@ -169,11 +98,7 @@ install(void)
         process.vfs->xGetSystemCall(process.vfs, "pwrite") == NULL) {
         return;
     }
-    for (int i = 0; i < MUTEXES; i++) {
-        process.mutexes[i] = sqlite3_mutex_alloc(mutexes[i]);
-    }
-    if (!csq_inodes_init(&process.inodes) ||
-        pthread_atfork(before_fork, in_parent, in_child) != 0) {
+    if (!csq_inodes_init(&process.inodes)) {
         return;
     }
     set_call("open", (void (*)(void))open_file);
@@ -187,6 +112,30 @@ csq_vfs_install(void)
 {
     pthread_once(&process.once, install);
     return process.state;
+}
+
+void
+csq_vfs_before_fork(void)
+{
+    if (process.state == CSQ_VFS_GUARDED) {
+        csq_inodes_before_fork(&process.inodes);
+    }
+}
+
+void
+csq_vfs_in_parent(void)
+{
+    if (process.state == CSQ_VFS_GUARDED) {
+        csq_inodes_in_parent(&process.inodes);
+    }
+}
+
+void
+csq_vfs_in_child(void)
+{
+    if (process.state == CSQ_VFS_GUARDED) {
+        csq_inodes_in_child(&process.inodes);
+    }
 }
 
 void
@@ -210,6 +159,21 @@ csq_vfs_install(void)
 #else
     return CSQ_VFS_SHARED;
 #endif
+}
+
+void
+csq_vfs_before_fork(void)
+{
+}
+
+void
+csq_vfs_in_parent(void)
+{
+}
+
+void
+csq_vfs_in_child(void)
+{
 }
 
 void

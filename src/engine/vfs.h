@@ -23,6 +23,12 @@ enum csq_vfs_state {
  * called. Must precede every sqlite3_open(). */
 enum csq_vfs_state csq_vfs_install(void);
 
+/* For engine/fork.h, around fork(), by which time it is installed or never will be: no
+ * other thread is in the middle of these calls, and the child closes what is the parent's. */
+void csq_vfs_before_fork(void);
+void csq_vfs_in_parent(void);
+void csq_vfs_in_child(void);
+
 /* What is open of database files and -shm files; 0 where nothing is installed. */
 struct csq_vfs_counts {
     size_t files;       /* open at all */
