@@ -5,6 +5,7 @@ connect(), and the names without promise that programs written for aiosqlite tou
 """
 
 import asyncio
+import contextlib
 import logging
 import os
 import sqlite3
@@ -235,7 +236,9 @@ class Connection(_csqlite.Connection):
             async for (line,) in cursor:
                 yield line
         finally:
-            await cursor.close()
+            # Who left the dump half-read may have closed the connection since.
+            with contextlib.suppress(ValueError, sqlite3.ProgrammingError):
+                await cursor.close()
 
     async def create_module(
         self,

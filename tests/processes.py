@@ -1,8 +1,10 @@
 """Running small programs, and counting what this process holds."""
 
+import concurrent.futures
 import os
 import re
 import signal
+import sqlite3
 import subprocess
 import sys
 import textwrap
@@ -74,3 +76,19 @@ def resident():
     """Return how many bytes of this process are in memory (Linux)."""
     with open("/proc/self/statm") as statm:
         return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def many(function, tries, workers=3):
+    """Call function(0), function(1) … concurrently; return the results in order."""
+    with concurrent.futures.ThreadPoolExecutor(workers) as pool:
+        return list(pool.map(function, range(tries)))
+
+
+def sound(path):
+    """Return what is wrong with the database file `path`, as sqlite3 sees it; [] for nothing."""
+    connection = sqlite3.connect(str(path))
+    try:
+        rows = connection.execute("pragma integrity_check").fetchall()
+    finally:
+        connection.close()
+    return [] if rows == [("ok",)] else rows

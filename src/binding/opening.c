@@ -430,6 +430,8 @@ connection_stop(ConnectionObject *self, PyObject *unused)
     if (request == NULL) {
         return NULL;
     }
+    /* Nobody is to await it, also where the interpreter is too far gone to import. */
+    request->stage = REQUEST_DONE;
     request->answer = module_import("csqlite.core", "_STOP_RUNNING_SENTINEL");
     future = request->answer == NULL ? NULL : request_start(request);
     Py_DECREF(request);

@@ -1,0 +1,295 @@
+"""Signals: Ctrl-C at any moment, handlers that raise, storms of them."""
+
+import asyncio
+import os
+import random
+import signal
+import subprocess
+import sys
+from textwrap import dedent
+
+import pytest
+from doses import dose
+from processes import many, run_program, sound, unexpected
+
+import csqlite
+
+pytestmark = pytest.mark.skipif(os.name != "posix", reason="POSIX signals")
+
+VICTIM = """
+import asyncio, sys
+import csqlite
+
+NUMBERS = "with recursive n(i) as (select 1 union all select i + 1 from n limit {}) select i from n"
+which, path = sys.argv[1:]
+
+async def main():
+    async with csqlite.connect(path, isolation_level=None) as db:
+        await db.execute("create table if not exists t (a integer primary key, b)")
+        await db.create_function("f", 1, lambda n: n + 1)
+
+        async def write():
+            while True:
+                async with csqlite.connect(path, timeout=30) as own:
+                    await own.execute("insert into t (b) values (0)")
+                    await own.executemany("insert into t (b) values (?)", ((n,) for n in range(20)))
+                    await own.commit()
+
+        async def read():
+            while True:
+                async with db.execute("select a, f(b) from t limit 500") as cursor:
+                    async for row in cursor:
+                        pass
+                db.row_factory = lambda cursor, row: tuple(row)
+                await db.execute_fetchall("select a, b from t limit 3000")
+
+        async def read_much():
+            while True:
+                await db.execute_fetchall(NUMBERS.format(50000))
+
+        async def copy():
+            while True:
+                async for line in db.iterdump():
+                    pass
+                async with csqlite.connect(":memory:") as target:
+                    await db.backup(target)
+
+        tasks = {"write": write, "read": read, "read much": read_much, "copy": copy}
+        print("ready", flush=True)
+        await asyncio.gather(*[task() for name, task in tasks.items() if which in (name, "all")])
+
+try:
+    asyncio.run(main())
+except KeyboardInterrupt:
+    print("interrupted", flush=True)
+"""
+
+
+def test_interrupt_at_a_random_moment(tmp_path):
+    (tmp_path / "victim.py").write_text(VICTIM)
+
+    def once(number):
+        chance = random.Random(number)
+        which = chance.choice(["write", "read", "read much", "copy", "all"])
+        path = tmp_path / f"{number}.db"
+        with subprocess.Popen(
+            [sys.executable, "-X", "faulthandler", "victim.py", which, str(path)],
+            cwd=tmp_path,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        ) as process:
+            assert process.stdout.readline() == "ready\n"
+            with pytest.raises(subprocess.TimeoutExpired):
+                process.wait(chance.random() * 0.3)
+            process.send_signal(signal.SIGINT)
+            try:
+                output, errors = process.communicate(timeout=60)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                return number, which, "hangs"
+        # A signal may also come while asyncio.run() or the interpreter ends.
+        allowed = (output == "interrupted\n" and process.returncode == 0) or (
+            process.returncode in (1, -signal.SIGINT) and "KeyboardInterrupt" in errors
+        )
+        wrong = "Fatal" in errors or "never" in errors or sound(path)
+        return number, which, "fine" if allowed and not wrong else (output, errors, wrong)
+
+    found = many(once, dose(10, 300))
+    assert [result for result in found if result[2] != "fine"] == []
+
+
+def test_second_interrupt_at_a_random_moment_neither_crashes_nor_harms(tmp_path):
+    # The second one raises KeyboardInterrupt between any two bytecodes, also asyncio's own,
+    # which then may lose a callback: a program of asyncio alone can hang so. Of csqlite it is
+    # asked that it hears what comes later, that nothing crashes, and that the file is sound.
+    (tmp_path / "victim.py").write_text(VICTIM)
+
+    def once(number):
+        chance = random.Random(number)
+        which = chance.choice(["write", "read", "read much", "copy"])
+        path = tmp_path / f"{number}.db"
+        with subprocess.Popen(
+            [sys.executable, "-X", "faulthandler", "victim.py", which, str(path)],
+            cwd=tmp_path,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        ) as process:
+            assert process.stdout.readline() == "ready\n"
+            hung = False
+            for pause in (chance.random() * 0.2, chance.random() * 0.02, 10, 10):
+                try:
+                    process.wait(pause)
+                except subprocess.TimeoutExpired:
+                    hung = pause == 10
+                    process.send_signal(signal.SIGINT)
+            try:
+                _, errors = process.communicate(timeout=30)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                return number, which, "hangs in spite of a fourth interrupt", hung
+        fine = process.returncode in (0, 1, -signal.SIGINT) and "Fatal" not in errors
+        wrong = sound(path)
+        return number, which, "fine" if fine and not wrong else (process.returncode, errors), hung
+
+    found = many(once, dose(8, 300))
+    assert [result for result in found if result[2] != "fine"] == []
+
+
+@pytest.mark.parametrize("number", range(dose(3, 40)))
+def test_loop_hears_of_answers_after_a_handler_has_raised_in_it(tmp_path, number):
+    # The exception leaves run_until_complete() wherever the loop is; the loop is run again.
+    db = None
+    rows = 20000
+    numbers = f"with recursive n(i) as (select 1 union all select i + 1 from n limit {rows})"
+
+    def strike(signum, frame):
+        raise KeyboardInterrupt
+
+    async def work():
+        while True:
+            await db.execute_fetchall(f"{numbers} select i from n")
+            await db.execute("insert into t values (1)")
+
+    async def answer():
+        return await asyncio.wait_for(db.execute_fetchall(f"{numbers} select i from n"), 20)
+
+    async def open_table():
+        connection = await csqlite.connect(tmp_path / "test.db", isolation_level=None)
+        await connection.execute("create table t (a)")
+        return connection
+
+    loop = asyncio.new_event_loop()
+    before = signal.signal(signal.SIGALRM, strike)
+    try:
+        db = loop.run_until_complete(open_table())
+        for turn in range(30):
+            chance = random.Random(number * 1000 + turn)
+            task = loop.create_task(work())
+            try:
+                signal.setitimer(signal.ITIMER_REAL, 0.002 + chance.random() * 0.02)
+                loop.run_until_complete(asyncio.wait_for(asyncio.shield(task), 20))
+            except KeyboardInterrupt:
+                pass
+            finally:
+                signal.setitimer(signal.ITIMER_REAL, 0)
+            task.cancel()
+            assert len(loop.run_until_complete(answer())) == rows
+        loop.run_until_complete(asyncio.wait_for(db.close(), 20))
+    finally:
+        signal.signal(signal.SIGALRM, before)
+        for task in asyncio.all_tasks(loop):
+            task.cancel()
+            task._log_destroy_pending = False
+        loop.set_exception_handler(lambda loop, context: None)
+        loop.close()
+
+
+def test_call_that_asyncios_loop_has_lost_is_made_up_for(tmp_path):
+    # What a large result leaves over goes on by call_soon(). A handler that raises between
+    # popleft() and the call makes the loop forget it.
+    async def main():
+        loop = asyncio.get_running_loop()
+        async with csqlite.connect(":memory:") as db:
+            rows = db.execute_fetchall(
+                "with recursive n(i) as (select 1 union all select i + 1 from n limit 300000)"
+                " select i, 'text ' || i from n"
+            )
+            task = asyncio.ensure_future(rows)
+            lost = 0
+            while lost == 0:
+                await asyncio.sleep(0)
+                for handle in list(loop._ready):
+                    if "Waker" in repr(handle):
+                        loop._ready.remove(handle)
+                        lost += 1
+            assert len(await asyncio.wait_for(db.execute_fetchall("select 1"), 20)) == 1
+            assert len(await asyncio.wait_for(task, 20)) == 300000
+
+    asyncio.run(main())
+
+
+def test_storm_of_signals_during_queries_and_the_end(tmp_path):
+    # At its very end Python takes its handlers away; until then the signals come.
+    program = """
+    import asyncio, atexit, signal, threading
+    atexit.register(signal.setitimer, signal.ITIMER_REAL, 0)
+    import csqlite
+    count = 0
+    def count_up(signum, frame):
+        global count
+        count += 1
+    signal.signal(signal.SIGALRM, count_up)
+    signal.siginterrupt(signal.SIGALRM, True)
+    signal.setitimer(signal.ITIMER_REAL, 0.0005, 0.0005)
+    async def main():
+        global kept
+        async with csqlite.connect("test.db", isolation_level=None) as db:
+            await db.execute("pragma journal_mode = wal")
+            await db.execute("create table t (a)")
+            for number in range(20):
+                await db.executemany("insert into t values (?)", [(number,)] * 10)
+                rows = await db.execute_fetchall("select a from t")
+                assert len(rows) == 10 * (number + 1)
+            async with csqlite.connect("copy.db") as copy:
+                await db.backup(copy)
+            await db.execute("vacuum")
+        kept = await csqlite.connect("test.db", isolation_level=None)
+        for _ in range(10):
+            kept.execute("insert into t values (-1)").send(None)
+    asyncio.run(main())
+    print(count > 20)
+    """
+    done = run_program(dedent(program), tmp_path, options=("-W", "ignore"))
+    assert (done.returncode, done.stdout, unexpected(done.stderr)) == (0, "True\n", [])
+    assert sound(tmp_path / "test.db") == []
+    assert sound(tmp_path / "copy.db") == []
+
+
+def test_handler_that_stops_the_program_in_order(tmp_path):
+    program = """
+    import asyncio, os, signal
+    import csqlite
+    async def main():
+        stopping = asyncio.Event()
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopping.set)
+        async with csqlite.connect("test.db", isolation_level=None) as db:
+            await db.execute("create table t (a)")
+            number = 0
+            while not stopping.is_set():
+                await db.execute("insert into t values (?)", (number,))
+                number += 1
+                if number == 100:
+                    os.kill(os.getpid(), signal.SIGTERM)
+        print("stopped")
+    asyncio.run(main())
+    """
+    done = run_program(dedent(program), tmp_path, options=("-W", "error"))
+    assert (done.returncode, done.stdout, done.stderr) == (0, "stopped\n", "")
+    assert sound(tmp_path / "test.db") == []
+
+
+def test_handler_that_exits_in_the_middle_of_a_query(tmp_path):
+    program = """
+    import asyncio, os, signal, sys, threading
+    import csqlite
+    signal.signal(signal.SIGTERM, lambda signum, frame: sys.exit(4))
+    async def main():
+        db = await csqlite.connect("test.db", isolation_level=None)
+        await db.execute("create table t (a)")
+        await db.execute("insert into t values (1)")
+        await db.create_function("kill", 0, lambda: os.kill(os.getpid(), signal.SIGTERM) or 0)
+        waking = asyncio.ensure_future(awake())
+        await db.execute("with recursive n(i) as (select kill() union all select i + 1 from n)"
+                         " select count(*) from n")
+    async def awake():
+        while True:
+            await asyncio.sleep(0.01)
+    asyncio.run(main())
+    """
+    done = run_program(dedent(program), tmp_path)
+    assert (done.returncode, unexpected(done.stderr)) == (4, [])
+    assert sound(tmp_path / "test.db") == []
