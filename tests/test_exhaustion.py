@@ -15,6 +15,7 @@ import csqlite
 
 async def open_table(path="test.db"):
     db = await csqlite.connect(path, isolation_level=None)
+    await db.execute("pragma synchronous = off")
     await db.execute("create table if not exists t (a)")
     return db
 

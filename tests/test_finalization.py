@@ -19,6 +19,7 @@ import csqlite
 
 async def open_table(path="test.db", **options):
     db = await csqlite.connect(path, isolation_level=None, **options)
+    await db.execute("pragma synchronous = off")
     await db.execute("create table if not exists t (a)")
     return db
 
@@ -225,10 +226,11 @@ LATE = {
             async def progress():
                 pass
             kept.append(db._backup(target, "main"))
-            if hasattr(db, "create_session"):
-                kept.append(await db.create_session())
+            if hasattr(db, "session"):
+                kept.append(await db.session())
         loop = asyncio.new_event_loop()
         loop.run_until_complete(main())
+        loop.close()
     """,
 }
 

@@ -20,12 +20,14 @@ NUMBERS = "with recursive n(i) as (select 1 union all select i + 1 from n limit 
 
 async def open_table(path="test.db", **options):
     db = await csqlite.connect(path, isolation_level=None, **options)
+    await db.execute("pragma synchronous = off")
     await db.execute("create table if not exists t (a)")
     return db
 
 @contextlib.asynccontextmanager
 async def table(path="test.db", **options):
     async with csqlite.connect(path, isolation_level=None, **options) as db:
+        await db.execute("pragma synchronous = off")
         await db.execute("create table if not exists t (a)")
         yield db
 
@@ -252,8 +254,8 @@ INHERITED = {
             "select max(rowid) from t"))[0][0])
     """,
     "session": """
-        if hasattr(csqlite.Connection, "create_session"):
-            objects["session"] = await db.create_session()
+        if hasattr(csqlite.Connection, "session"):
+            objects["session"] = await db.session()
     """,
     "dump": """
         dump = db.iterdump()
