@@ -237,19 +237,14 @@ LATE = {
 
 @pytest.mark.parametrize("case", sorted(LATE))
 def test_what_still_runs_at_the_end(tmp_path, case):
-    ends_well(LATE[case], tmp_path)
-    for file in tmp_path.glob("*.db"):
-        assert sound(file) == []
-
-
-@pytest.mark.parametrize("case", sorted(LATE))
-def test_what_still_runs_at_the_end_in_development_mode(tmp_path, case):
-    if case == "a generator is closed":
-        pytest.skip("asyncio itself warns of a loop that is not closed")
-    done = ends_well(LATE[case], tmp_path, options=("-X", "dev", "-W", "default"))
+    # In development mode asyncio itself warns of a loop that is not closed.
+    options = () if case == "a generator is closed" else ("-X", "dev")
+    done = ends_well(LATE[case], tmp_path, options=(*options, "-W", "default"))
     allowed = ("was deleted before being closed", "unclosed event loop", "ResourceWarning: ")
     for line in done.stderr.splitlines():
         assert line.startswith("  ") or any(text in line for text in allowed), line
+    for file in tmp_path.glob("*.db"):
+        assert sound(file) == []
 
 
 def test_exception_in_a_callback_at_the_end_is_not_heard_of(tmp_path):

@@ -112,7 +112,7 @@ def test_child_opens_a_file_whatever_other_threads_do_in_sqlite_meanwhile(tmp_pa
         thread.join()
     print(set(codes))
     """
-    ends_well(BUSY + dedent(program) % dose(40, 1000), tmp_path, "{0}\n", seconds=dose(60, 600))
+    ends_well(BUSY + dedent(program) % dose(40, 1000), tmp_path, "{0}\n", seconds=dose(150, 900))
     assert set(stored(tmp_path / "child.db")) == {1}
 
 
