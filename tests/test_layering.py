@@ -47,7 +47,7 @@ ORDER = {
         ("request",),
         ("await",),
         ("deadline",),
-        ("direct",),
+        ("direct", "bridge"),
     ),
 }
 

@@ -21,6 +21,7 @@
 #include "binding/library.h"
 #include "binding/numbers.h"
 #include "binding/session.h"
+#include "bridge/bridge.h"
 #include "bridge/deadline.h"
 #include "engine/clock.h"
 #include "engine/fork.h"

@@ -66,10 +66,8 @@ typedef struct {
     unsigned skips;              /* how often not to wait, for that */
 } ReactorObject;
 
-/* Makes the types and strings. 0, or -1 with an exception. */
-int bridge_init(struct bridge *bridge, PyObject *module);
-int bridge_traverse(struct bridge *bridge, visitproc visit, void *arg);
-void bridge_clear(struct bridge *bridge);
+/* Makes the types. 0, or -1 with an exception. */
+int reactor_init(struct bridge *bridge, PyObject *module);
 
 /* Gives the running loop's reactor, made if need be; NULL with RuntimeError when
  * no loop is running. */
@@ -78,8 +76,8 @@ ReactorObject *reactor_get(struct bridge *bridge);
 /* Gives a new future of the loop. */
 PyObject *reactor_future(ReactorObject *reactor);
 
-/* Lets the request with the link `news` be taken in soon, as if by mail. It cannot fail,
- * and leaves an exception that is set. */
+/* Lets the request with the link `news` be taken in soon, as if by mail, whatever happens.
+ * 0, or -1 with an exception: a signal handler has raised it. One that is set stays. */
 int reactor_deliver(ReactorObject *reactor, struct csq_link *news);
 
 /* Before a job is pushed: whether its answer may be waited for right here, in the

@@ -9,15 +9,12 @@
 
 #if defined(CSQLITE_BUNDLED) && defined(__linux__)
 #include <fcntl.h>
-#include <sys/stat.h>
 #endif
 
 #if defined(CSQLITE_BUNDLED) && defined(__linux__) && defined(F_OFD_SETLK)
 
-#include <errno.h>
 #include <pthread.h>
 #include <stdarg.h>
-#include <stdint.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
