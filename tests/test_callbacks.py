@@ -1299,5 +1299,4 @@ async def test_callbacks_in_the_midst_of_a_large_result(db):
     ],
 )
 async def test_arguments_are_refused_in_their_order(db, program):
-    async with db:
-        assert isinstance(await both(db, program), tuple)
+    assert isinstance(await both(db, program), tuple)
