@@ -30,7 +30,7 @@ def explore(subject, seconds, first_seed, found):
 
         @seed(first_seed)
         @settings(
-            max_examples=100,
+            max_examples=20,
             database=None,
             deadline=None,
             phases=[Phase.generate],
@@ -62,7 +62,7 @@ def main():
     found = {}
     for name in names:
         count = explore(name, seconds / len(names), first_seed, found)
-        print(f"{name}: {count} programs")
+        print(f"{name}: {count} programs", flush=True)
     for (subject, _), ((lines, want, got, view), times) in found.items():
         print(
             f"==== {subject}, {times} times; in {view}",
