@@ -1036,15 +1036,18 @@ def opening(*names, odd=False, database="':memory:'"):
         chunk = [f"iter_chunk_size={chunk}"] if chunk else []
         return f"db = connect({', '.join([database, *given, *chunk])})"
 
-    def good_only(choices):
-        return choices if odd else [item for item in choices if item not in ODD_OPTIONS]
+    def is_odd(name, value):
+        return value in ODD_OPTIONS or (name == "autocommit" and value in ODD_CONTROLS)
+
+    def choices(name):
+        return [value for value in OPTIONS[name] if odd or not is_odd(name, value)]
 
     def bad(options):
-        return [name for name in options if options[name] in ODD_OPTIONS]
+        return [name for name in options if is_odd(name, options[name])]
 
     options = st.fixed_dictionaries(
         {
-            name: st.one_of(st.just(""), st.sampled_from(good_only(OPTIONS[name])))
+            name: st.one_of(st.just(""), st.sampled_from(choices(name)))
             for name in names
             if name in OPTIONS
         }
@@ -1054,6 +1057,7 @@ def opening(*names, odd=False, database="':memory:'"):
 
 # What is refused; which of two such options is told of first is not compared.
 ODD_OPTIONS = {"'x'", "5", "b''", "'\\ud800'", "'DEFERRED\\0'", "'DEFERRED '"}
+ODD_CONTROLS = {"1", "0", "None"}
 
 
 def by_other(lines):
