@@ -6,15 +6,19 @@
 
 PYTHON ?= python3
 VENV ?= .venv
+DEBUG_PYTHON ?= python3.11-dbg
+THREADS ?= 4
+SECONDS ?= 60
 
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 ENGINE := $(MAKE) -j $(shell nproc 2>/dev/null || echo 2) -f tools/engine.mk PYTHON=$(BIN)/python
 
-C_SOURCES := $(wildcard src/*/*.[ch] tests/engine/*.[ch])
+C_SOURCES := $(wildcard src/*/*.[ch] tests/engine/*.[ch] tests/fuzz/*.[ch])
 PACKAGE_SOURCES := $(sort setup.py pyproject.toml $(wildcard README.md src/*/*.[ch] tools/*.py \
     tools/exports.map csqlite/*.py csqlite/*/*.py stubs/csqlite/*.pyi stubs/csqlite/*/*.pyi))
 ENGINE_KINDS := test-engine test-engine-asan test-engine-tsan
+CHECKED_KINDS := test-asan test-tsan test-debug test-parallel
 
 # The directory csqlite/ has no extension in it, but Python would import it in place of the
 # installed package wherever the current directory is on sys.path. Tests and checks
@@ -24,7 +28,7 @@ ELSEWHERE := cd tests &&
 MAKEFLAGS += --no-print-directory
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-full build sqlite bench bench-full bench-system scaling instructions soak lint format typing clean FORCE $(ENGINE_KINDS)
+.PHONY: help demo test test-full build sqlite bench bench-full bench-system scaling instructions soak lint format typing clean fuzz FORCE $(ENGINE_KINDS) $(CHECKED_KINDS)
 
 help: ## print this list
 	@echo "make TARGET, where TARGET is one of:"
@@ -51,6 +55,52 @@ test-engine-asan: sqlite ## the same under AddressSanitizer and UndefinedBehavio
 
 test-engine-tsan: sqlite ## the same under ThreadSanitizer
 	@$(ENGINE) KIND=tsan
+
+# What preloads a run-time library preloads it into pytest alone: make and its shells are
+# not what is tested. Python's own allocator would hide what is freed from the sanitizers.
+# Everything takes several times longer, which CSQLITE_TEST_PATIENCE says to the tests.
+SANITIZED := PYTHONMALLOC=malloc CSQLITE_TEST_PATIENCE=6
+PRELOADED := LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libubsan.so)"
+ASAN := detect_leaks=0:detect_stack_use_after_return=1
+TSAN := die_after_fork=0:history_size=4:exitcode=66
+THREADED := test_waiting.py test_threads_and_loops.py test_cancellation.py test_callbacks.py \
+    test_coroutine_callbacks.py test_streaming.py test_blob.py test_hooks.py test_prefetch.py \
+    test_virtual_tables.py test_trace.py test_backup_targets.py test_end_of_life.py \
+    test_serialize.py test_sessions.py test_loops_under_load.py test_memory_flat.py parity/test_backup.py
+
+test-asan: ## every Python test under AddressSanitizer and UndefinedBehaviorSanitizer, then leaks
+	@CSQLITE_SANITIZE=address,undefined $(MAKE) build VENV=build/asan-venv
+	$(ELSEWHERE) $(PRELOADED) $(SANITIZED) ASAN_OPTIONS=$(ASAN) UBSAN_OPTIONS=print_stacktrace=1 \
+	    $(abspath build/asan-venv/bin)/pytest -p no:cacheprovider $(ARGS)
+	$(ELSEWHERE) $(PRELOADED) $(SANITIZED) $(abspath build/asan-venv/bin)/python leaking.py
+	@$(ELSEWHERE) ! $(PRELOADED) $(SANITIZED) $(abspath build/asan-venv/bin)/python leaking.py \
+	    --lose 2>/dev/null || { echo "a lost block is not noticed"; exit 1; }
+
+test-tsan: ## the Python tests that use threads under ThreadSanitizer
+	@CSQLITE_SANITIZE=thread $(MAKE) build VENV=build/tsan-venv
+	rm -rf build/tsan && mkdir -p build/tsan
+	$(ELSEWHERE) LD_PRELOAD="$$(gcc -print-file-name=libtsan.so)" $(SANITIZED) \
+	    TSAN_OPTIONS=$(TSAN):log_path=$(abspath build/tsan)/report \
+	    $(abspath build/tsan-venv/bin)/pytest -p no:cacheprovider $(or $(ARGS),$(THREADED))
+	@! grep -l "WARNING: ThreadSanitizer" build/tsan/* 2>/dev/null
+
+test-debug: ## every Python test in a Python made with --with-pydebug (DEBUG_PYTHON), and its SQLite
+	@CSQLITE_DEBUG=2 $(MAKE) build PYTHON=$(DEBUG_PYTHON) VENV=build/debug-venv
+	$(ELSEWHERE) CSQLITE_TEST_PATIENCE=6 $(abspath build/debug-venv/bin)/pytest \
+	    -p no:cacheprovider $(ARGS)
+
+test-parallel: ## each test by THREADS threads at the same time, each with a loop of its own
+	@$(MAKE) build VENV=build/parallel-venv
+	build/parallel-venv/bin/python -m pip install --quiet --disable-pip-version-check -r requirements/parallel.txt
+	$(ELSEWHERE) CSQLITE_TEST_PATIENCE=$(THREADS) $(abspath build/parallel-venv/bin)/pytest \
+	    --parallel-threads=$(THREADS) $(or $(ARGS),$(PARALLEL))
+
+fuzz: sqlite ## run each fuzz target for SECONDS seconds; libFuzzer where clang has it
+	@$(ENGINE) KIND=fuzz SECONDS=$(SECONDS) fuzz
+
+PARALLEL := parity test_streaming.py test_callbacks.py test_coroutine_callbacks.py test_blob.py \
+    test_jsonb.py test_sessions.py test_virtual_tables.py test_carray.py test_hooks.py \
+    test_prefetch.py test_serialize.py test_statements.py test_waiting.py test_window_functions.py
 
 lint: build typing ## check style, formatting and types
 	$(BIN)/ruff check .

@@ -5,6 +5,7 @@ here touches the network. Environment variables choose among builds:
 
     CSQLITE_SQLITE=bundled|system|DIR   which SQLite: see tools/sqlite_build.py
     CSQLITE_DEBUG=1                     no optimisation, assertions, failing allocations
+    CSQLITE_DEBUG=2                     SQLite's own assertions as well
     CSQLITE_SANITIZE=address,undefined  or `thread`: the checks of that name, which need
                                         their run-time library preloaded into Python
     CSQLITE_WERROR=1                    a warning of the C compiler is an error
@@ -52,7 +53,7 @@ def switches() -> tuple[list[str], list[str]]:
     compiling: list[str] = []
     linking: list[str] = []
     sanitizers = os.environ.get("CSQLITE_SANITIZE")
-    if os.environ.get("CSQLITE_DEBUG") == "1":
+    if os.environ.get("CSQLITE_DEBUG") in ("1", "2"):
         compiling += ["-O0", "-g3", "-UNDEBUG", "-DCSQ_FAULTS=1"]
     if sanitizers:
         compiling += ["-O1", "-g", "-fno-omit-frame-pointer", f"-fsanitize={sanitizers}"]

@@ -11,6 +11,8 @@ import textwrap
 import threading
 import time
 
+from doses import PATIENCE
+
 # The second line of a warning is the source line it stands for.
 WARNING = re.compile(r"^(.*ResourceWarning: .*|  .*)$")
 
@@ -25,7 +27,7 @@ def run_program(source, directory, *, options=("-W", "default"), seconds=30):
         cwd=directory,
         capture_output=True,
         text=True,
-        timeout=seconds,
+        timeout=seconds * PATIENCE,
         check=False,
         # Ctrl-C is ignored in what a shell has put into the background, and in its children.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),

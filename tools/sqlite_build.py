@@ -11,6 +11,8 @@ CSQLITE_SQLITE chooses:
     DIR       somebody's own sqlite3.c and sqlite3.h, compiled like the pinned ones
     (unset)   bundled if the cache holds the source, else system
 
+CSQLITE_SANITIZE and CSQLITE_DEBUG=2 (see setup.py) concern an SQLite from source, too.
+
 Run as a program, `sqlite_build.py cflags` and `sqlite_build.py libs` print what a
 compiler and a linker need.
 """
@@ -197,6 +199,22 @@ def compiler() -> list[str]:
     return shlex.split(sysconfig.get_config_var("CC") or "cc")[:1]
 
 
+def checking_flags() -> list[str]:
+    """What SQLite is compiled with in a build that checks itself; nothing otherwise.
+
+    What csqlite lends SQLite is read and freed by SQLite: a sanitizer that did not see it would
+    miss what is let go too early, and races for it. Undefined behaviour is SQLite's own matter.
+    """
+    asked = os.environ.get("CSQLITE_SANITIZE", "").split(",")
+    sanitizers = [name for name in asked if name in ("address", "thread")]
+    flags = []
+    if sanitizers:
+        flags += ["-O1", "-g", "-fno-omit-frame-pointer", f"-fsanitize={','.join(sanitizers)}"]
+    if os.environ.get("CSQLITE_DEBUG") == "2":
+        flags += ["-g", "-DSQLITE_DEBUG=1", "-DSQLITE_ENABLE_API_ARMOR=1"]
+    return flags
+
+
 def compiled(source: Path) -> Path:
     """The object file of the amalgamation in a directory, compiled once and then cached.
 
@@ -207,7 +225,7 @@ def compiled(source: Path) -> Path:
     cc = compiler()
     # ARCHFLAGS is how a build of a universal binary is asked for on macOS.
     extra = shlex.split(os.environ.get("ARCHFLAGS", ""))
-    flags = [*COMPILE_FLAGS, *extra, *("-D" + option for option in OPTIONS)]
+    flags = [*COMPILE_FLAGS, *extra, *checking_flags(), *("-D" + option for option in OPTIONS)]
     version = subprocess.run([*cc, "--version"], check=True, capture_output=True, text=True)
     target = subprocess.run([*cc, "-dumpmachine"], check=True, capture_output=True, text=True)
     # sqlite3.c contains its own copy of sqlite3.h and never reads the file.

@@ -30,8 +30,8 @@ step_pack(RequestObject *request)
         (request->number != 0 && connection_check(self->target) < 0)) {
         return REQUEST_FAILED;
     }
-    self->rest->backup.pages = (int)request->number;
-    request->job.with.backup = &self->rest->backup;
+    request->job.with.copy.pages = (int)request->number;
+    request->job.with.copy.backup = &self->rest->backup;
     return REQUEST_WAIT;
 }
 
@@ -174,9 +174,9 @@ drop_rest(BackupObject *self)
         return;
     }
     csq_job_init(&rest->farewell, CSQ_BACKUP);
-    rest->farewell.with.backup = &rest->backup;
+    rest->farewell.with.copy.backup = &rest->backup;
+    rest->farewell.with.copy.pages = 0;
     rest->farewell.release = release_rest;
-    rest->backup.pages = 0;
     if (rest->backup.handle == NULL || !csq_worker_push(rest->source, &rest->farewell)) {
         Py_BEGIN_ALLOW_THREADS free_rest(rest);
         Py_END_ALLOW_THREADS

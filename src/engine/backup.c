@@ -68,7 +68,7 @@ copy_all(struct csq_backup *backup, struct csq_db *source)
 /* Holding both locks. Locks of the target's file are waited for as long as anybody waits
  * for the source's job. */
 static int
-copy(struct csq_backup *backup, struct csq_db *source)
+copy(struct csq_backup *backup, int pages, struct csq_db *source)
 {
     atomic_int *stop = backup->target->stop;
     int64_t deadline = backup->target->deadline;
@@ -76,8 +76,7 @@ copy(struct csq_backup *backup, struct csq_db *source)
 
     backup->target->stop = source->stop;
     backup->target->deadline = source->deadline;
-    rc = backup->pages > 0 ? sqlite3_backup_step(backup->handle, backup->pages)
-                           : copy_all(backup, source);
+    rc = pages > 0 ? sqlite3_backup_step(backup->handle, pages) : copy_all(backup, source);
     backup->target->stop = stop;
     backup->target->deadline = deadline;
     return rc;
@@ -85,7 +84,7 @@ copy(struct csq_backup *backup, struct csq_db *source)
 
 /* Holding both locks. */
 static int
-step(struct csq_backup *backup, struct csq_db *source, struct csq_error *error)
+step(struct csq_backup *backup, int pages, struct csq_db *source, struct csq_error *error)
 {
     sqlite3 *target = backup->target->handle;
     int rc;
@@ -103,7 +102,7 @@ step(struct csq_backup *backup, struct csq_db *source, struct csq_error *error)
         backup->target->backups++;
         source->copies++;
     }
-    rc = copy(backup, source);
+    rc = copy(backup, pages, source);
     backup->status = rc;
     backup->remaining = sqlite3_backup_remaining(backup->handle);
     backup->total = sqlite3_backup_pagecount(backup->handle);
@@ -116,19 +115,20 @@ step(struct csq_backup *backup, struct csq_db *source, struct csq_error *error)
 }
 
 int
-csq_backup_step(struct csq_backup *backup, struct csq_db *source, struct csq_error *error)
+csq_backup_step(struct csq_backup *backup, int pages, struct csq_db *source,
+                struct csq_error *error)
 {
     int rc = SQLITE_OK;
 
     backup->status = SQLITE_OK;
-    if (backup->pages == 0 && backup->handle == NULL) {
+    if (pages == 0 && backup->handle == NULL) {
         return SQLITE_OK;
     }
     if (!lock_target(backup->target)) {
         backup->status = SQLITE_BUSY;
         return SQLITE_OK;
     }
-    if (backup->pages == 0) {
+    if (pages == 0) {
         finish(backup, source);
     } else if (source->handle == NULL) {
         if (backup->handle != NULL) {
@@ -136,7 +136,7 @@ csq_backup_step(struct csq_backup *backup, struct csq_db *source, struct csq_err
         }
         rc = csq_error_set(error, CSQ_CLOSED, "Cannot operate on a closed database.");
     } else {
-        rc = step(backup, source, error);
+        rc = step(backup, pages, source, error);
     }
     pthread_mutex_unlock(&backup->target->lock);
     return rc;

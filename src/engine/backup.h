@@ -14,17 +14,17 @@
 struct csq_backup {
     struct csq_db *target;  /* lent; its lock is taken for the step */
     const char *name;       /* lent: the source's schema name */
-    int pages;              /* how many to copy in this step; negative: all; 0: finish here */
     sqlite3_backup *handle; /* NULL before the first step and when it is finished */
     int status;             /* out: SQLITE_OK: go on; SQLITE_DONE; busy or locked: try later */
     int remaining;          /* out: pages */
     int total;              /* out: pages */
 };
 
-/* Copies the next pages, or, with `pages` 0, ends the backup where it stands. After
+/* Copies the next `pages` pages (negative: all), or, with `pages` 0, ends the backup where it stands. After
  * SQLITE_DONE and after a failure it is finished. Returns SQLITE_OK (see `status`:
  * with SQLITE_BUSY nothing was done) or the code in `error`. */
-int csq_backup_step(struct csq_backup *backup, struct csq_db *source, struct csq_error *error);
+int csq_backup_step(struct csq_backup *backup, int pages, struct csq_db *source,
+                    struct csq_error *error);
 
 /* Worker thread. Copies the schema `name` of `source` into the file `path` in one go.
  * Returns SQLITE_OK or the code in `error`. */

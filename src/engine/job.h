@@ -79,7 +79,10 @@ struct csq_job {
     struct csq_flow flow; /* CSQ_EXECUTEMANY: parameters; with all rows wanted: rows */
     union {
         struct csq_open open;
-        struct csq_backup *backup; /* lent */
+        struct {
+            struct csq_backup *backup; /* lent */
+            int pages; /* not in the backup: a step before may still be running */
+        } copy;
         struct csq_blob_task blob;
         enum csq_autocommit autocommit;
         struct {

@@ -418,7 +418,7 @@ op_dump(struct csq_db *db, struct csq_job *job)
 static int
 op_backup(struct csq_db *db, struct csq_job *job)
 {
-    return csq_backup_step(job->with.backup, db, &job->error);
+    return csq_backup_step(job->with.copy.backup, job->with.copy.pages, db, &job->error);
 }
 
 static int

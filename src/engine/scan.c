@@ -16,6 +16,13 @@ is_name(char c)
            c == '_' || c == '$' || (unsigned char)c >= 0x80;
 }
 
+/* To SQLite a blank, where no name is being read. */
+static bool
+is_byte_order_mark(const char *sql, const char *end)
+{
+    return end - sql >= 3 && memcmp(sql, "\xef\xbb\xbf", 3) == 0;
+}
+
 static bool
 is_blank(char c)
 {
@@ -128,6 +135,8 @@ csq_scan_parameter(const char **sql, const char *end, const char **name, size_t 
                 return true;
             }
             p++;
+        } else if (is_byte_order_mark(p, end)) {
+            p += 3;
         } else if (is_name(*p)) {
             p = skip_word(p, end);
         } else {

@@ -70,7 +70,6 @@ set_up(struct bench *bench, const char *target)
     fill(&bench->source);
     bench->backup.target = &bench->target;
     bench->backup.name = "main";
-    bench->backup.pages = -1;
 }
 
 static void
@@ -91,10 +90,9 @@ step(struct bench *bench, int pages)
 {
     int rc;
 
-    bench->backup.pages = pages;
     csq_error_clear(&bench->error);
     pthread_mutex_lock(&bench->source.lock);
-    rc = csq_backup_step(&bench->backup, &bench->source, &bench->error);
+    rc = csq_backup_step(&bench->backup, pages, &bench->source, &bench->error);
     pthread_mutex_unlock(&bench->source.lock);
     CHECK(rc == bench->error.code);
     return rc;
@@ -267,9 +265,8 @@ test_two(void)
 
     set_up(&bench, NULL);
     second = bench.backup;
-    second.pages = 1;
     CHECK(step(&bench, 1) == SQLITE_OK && bench.backup.status == SQLITE_OK);
-    csq_backup_step(&second, &bench.source, &bench.error);
+    csq_backup_step(&second, 1, &bench.source, &bench.error);
     CHECK(csq_db_close(&bench.target, NULL) == SQLITE_OK);
     csq_backup_finish(&second, &bench.source);
     CHECK(bench.target.orphan != NULL);
@@ -286,7 +283,8 @@ step_job(struct office *office, struct csq_backup *backup)
     int rc;
 
     office_job(office, &job, CSQ_BACKUP, NULL, NULL);
-    job.with.backup = backup;
+    job.with.copy.backup = backup;
+    job.with.copy.pages = 2;
     rc = office_do(office, &job);
     csq_job_clear(&job);
     return rc;
@@ -297,7 +295,7 @@ test_workers(void)
 {
     struct office source;
     struct office target;
-    struct csq_backup backup = {.name = "main", .pages = 2};
+    struct csq_backup backup = {.name = "main"};
 
     office_open(&source, NULL);
     office_open(&target, NULL);
@@ -331,8 +329,8 @@ test_each_other(void)
     for (int round = 0; round < 60; round++) {
         for (int i = 0; i < 2; i++) {
             office_job(&offices[i], &jobs[i], CSQ_BACKUP, NULL, NULL);
-            jobs[i].with.backup = &backups[i];
-            backups[i].pages = round % 2; /* a step, then the end of it */
+            jobs[i].with.copy.backup = &backups[i];
+            jobs[i].with.copy.pages = round % 2; /* a step, then the end of it */
             office_push(&offices[i], &jobs[i]);
         }
         for (int i = 0; i < 2; i++) {

@@ -188,7 +188,7 @@ static void
 back_up(struct scene *scene)
 {
     const struct csq_open open = office_defaults(NULL);
-    struct csq_backup backup = {.name = "main", .pages = 1};
+    struct csq_backup backup = {.name = "main"};
     struct csq_db target;
     struct csq_error error;
     struct csq_job job;
@@ -200,7 +200,8 @@ back_up(struct scene *scene)
         for (int i = 0; i < 3; i++) {
             make(scene, &job, CSQ_BACKUP, NULL);
             job.cursor = NULL;
-            job.with.backup = &backup;
+            job.with.copy.backup = &backup;
+            job.with.copy.pages = 1;
             submit(scene, &job);
             finish(scene, &job);
         }

@@ -101,6 +101,7 @@ test_names(void)
     CHECK(finds("SELECT ?12", "12"));
     CHECK(finds("SELECT :\xc3\xa9_$1", "\xc3\xa9_$1"));
     CHECK(finds("SELECT 1-:a", "a") && finds("SELECT 1/:a", "a"));
+    CHECK(finds("SELECT 1,\xef\xbb\xbf$a", "a") && !finds("SELECT b\xef\xbb\xbf$a", "a"));
     CHECK(count("SELECT ?, ?, ?") == 0);
     CHECK(count("SELECT :a, :b, :a") == 3);
     CHECK(count("SELECT a:b") == 1);

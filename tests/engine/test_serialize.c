@@ -126,7 +126,7 @@ static void
 test_backups(void)
 {
     struct office offices[2];
-    struct csq_backup backup = {.name = "main", .pages = 1};
+    struct csq_backup backup = {.name = "main"};
     struct work work;
     struct csq_job job;
 
@@ -138,8 +138,8 @@ test_backups(void)
     backup.target = &offices[1].worker->db;
     for (int round = 0; round < 2; round++) {
         office_job(&offices[0], &job, CSQ_BACKUP, NULL, NULL);
-        job.with.backup = &backup;
-        backup.pages = round == 0 ? 1 : -1;
+        job.with.copy.backup = &backup;
+        job.with.copy.pages = round == 0 ? 1 : -1;
         CHECK(office_do(&offices[0], &job) == SQLITE_OK);
         csq_job_clear(&job);
         for (int i = 0; i < 2; i++) {

@@ -263,6 +263,7 @@ async def test_default_converters_of_sqlite3(aiosqlite):
             assert await fetchall(db, "select d, ts from t") == [values]
 
 
+@pytest.mark.thread_unsafe(reason="converters belong to the process")
 async def test_converter_registered_after_the_statement_was_prepared(aiosqlite):
     async with aiosqlite.connect(":memory:", detect_types=DECLTYPES) as db:
         await db.execute("create table t (a late)")
