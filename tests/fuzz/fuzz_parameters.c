@@ -258,4 +258,4 @@ const struct fuzz_seed fuzz_seeds[] = {
     FUZZ_SEED("SELECT '?', \":a\", ?1 -- :b\n, @c /* $d */\0\x04\x04\xff\xfe\0\x03\xc3\xa9\0"),
 };
 const size_t fuzz_seed_count = sizeof fuzz_seeds / sizeof *fuzz_seeds;
-const int fuzz_dose = 10000;
+const int fuzz_dose = 60000;

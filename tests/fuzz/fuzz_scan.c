@@ -253,4 +253,4 @@ const struct fuzz_seed fuzz_seeds[] = {
     FUZZ_SEED("DELETE FROM t RETURNING a, CASE WHEN b THEN 1 ELSE :x END; SELECT 1 /*"),
 };
 const size_t fuzz_seed_count = sizeof fuzz_seeds / sizeof *fuzz_seeds;
-const int fuzz_dose = 6000;
+const int fuzz_dose = 60000;
