@@ -1,6 +1,7 @@
 """Running small programs, and counting what this process holds."""
 
 import concurrent.futures
+import ctypes
 import os
 import re
 import signal
@@ -74,8 +75,24 @@ def descriptors():
     return len(os.listdir("/proc/self/fd"))
 
 
+def counted():
+    """Return how many bytes a preloaded sanitizer's malloc() has given away; None without one.
+
+    It keeps freed blocks for a while, so what is in memory says nothing there.
+    """
+    try:
+        count = ctypes.CDLL(None).__sanitizer_get_current_allocated_bytes
+    except AttributeError:
+        return None
+    count.restype = ctypes.c_size_t
+    return count()
+
+
 def resident():
-    """Return how many bytes of this process are in memory (Linux)."""
+    """Return how many bytes of this process are in memory (Linux), or what counted() gives."""
+    allocated = counted()
+    if allocated is not None:
+        return allocated
     with open("/proc/self/statm") as statm:
         return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 

@@ -10,7 +10,7 @@ import warnings
 
 import pytest
 from parity.outcomes import outcome, scalar
-from processes import comes_to, descriptors, least, resident, threads
+from processes import comes_to, counted, descriptors, least, resident, threads
 
 import csqlite
 
@@ -34,17 +34,10 @@ class Mallinfo(ctypes.Structure):
 
 def allocated():
     """Return how many bytes malloc() has given away, in all arenas; None without glibc 2.33."""
-    process = ctypes.CDLL(None)
+    if counted() is not None:
+        return counted()
     try:
-        count = process.__sanitizer_get_current_allocated_bytes
-    except AttributeError:
-        pass
-    else:
-        # A sanitizer has a malloc() of its own, and keeps freed blocks for a while.
-        count.restype = ctypes.c_size_t
-        return count()
-    try:
-        mallinfo = process.mallinfo2
+        mallinfo = ctypes.CDLL(None).mallinfo2
     except AttributeError:
         return None
     mallinfo.restype = Mallinfo

@@ -386,7 +386,7 @@ static void
 back_up(struct scenario *scenario)
 {
     const struct csq_open open = office_defaults(scenario->copy);
-    struct csq_backup backup = {.name = "main", .pages = 20};
+    struct csq_backup backup = {.name = "main"};
     struct csq_db target;
     struct csq_error error;
     struct csq_job job;
@@ -399,7 +399,8 @@ back_up(struct scenario *scenario)
         while (more) {
             make(scenario, &job, CSQ_BACKUP, NULL);
             job.cursor = NULL;
-            job.with.backup = &backup;
+            job.with.copy.backup = &backup;
+            job.with.copy.pages = 20;
             submit(scenario, &job);
             more = finish(scenario, &job) && backup.status == SQLITE_OK;
         }
