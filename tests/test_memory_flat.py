@@ -46,13 +46,13 @@ async def main(kind, times, readings):
 
         await repeat(max(times // 4, 20))
         await settled()
-        wanted = least(threads, 0.03), descriptors()
+        wanted = least(threads, 0.08), descriptors()  # A free thread of the crew waits for 50 ms.
         sizes = [resident()]
         for _ in range(readings):
             await repeat(max(times // readings, 1))
             await settled()
             sizes.append(resident())
-        comes_to(lambda: (threads(), descriptors()), wanted)
+        comes_to(lambda: (threads() <= wanted[0], descriptors() <= wanted[1]), (True, True))
         print(json.dumps([sizes, wanted, [least(threads, 0.03), descriptors()]]))
 
 asyncio.run(main({kind!r}, {times}, {readings}))
@@ -82,7 +82,7 @@ def test_memory_stays_flat(kind, tmp_path):
     # A page, or an arena of Python's, may come at any time in a short dose.
     each = slope(sizes) * READINGS / times
     assert each < BOUND + (0 if FULL else 300_000 / times), sizes
-    assert found == wanted
+    assert (found[0] <= wanted[0], found[1] <= wanted[1]) == (True, True), (found, wanted)
 
 
 @pytest.mark.skipif(
