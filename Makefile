@@ -81,7 +81,8 @@ test-tsan: ## the Python tests that use threads under ThreadSanitizer
 	rm -rf build/tsan && mkdir -p build/tsan
 	$(ELSEWHERE) LD_PRELOAD="$$(gcc -print-file-name=libtsan.so)" $(SANITIZED) \
 	    TSAN_OPTIONS=$(TSAN):log_path=$(abspath build/tsan)/report \
-	    $(abspath build/tsan-venv/bin)/pytest -p no:cacheprovider $(or $(ARGS),$(THREADED))
+	    $(abspath build/tsan-venv/bin)/pytest -p no:cacheprovider \
+	    -k "not fork and not multiprocessing" $(or $(ARGS),$(THREADED))
 	@! grep -l "WARNING: ThreadSanitizer" build/tsan/* 2>/dev/null
 
 test-debug: ## every Python test in a Python made with --with-pydebug (DEBUG_PYTHON), and its SQLite
