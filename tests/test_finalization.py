@@ -226,8 +226,10 @@ LATE = {
             async def progress():
                 pass
             kept.append(db._backup(target, "main"))
-            if hasattr(db, "session"):
+            try:
                 kept.append(await db.session())
+            except csqlite.NotSupportedError:
+                pass
         loop = asyncio.new_event_loop()
         loop.run_until_complete(main())
         loop.close()

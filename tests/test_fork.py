@@ -254,7 +254,7 @@ INHERITED = {
             "select max(rowid) from t"))[0][0])
     """,
     "session": """
-        if hasattr(csqlite.Connection, "session"):
+        with contextlib.suppress(csqlite.NotSupportedError):
             objects["session"] = await db.session()
     """,
     "dump": """
