@@ -1,5 +1,5 @@
-/* The Cursor type: its state and its end. Executing and fetching stand in files
- * of their own.
+/* The Cursor type: its state and its end. Executing, fetching and properties stand in
+ * files of their own.
  *
  * A cursor that is let go half-read tells its worker so through a job made
  * beforehand, because letting go cannot fail. */
@@ -225,9 +225,8 @@ close_unpack(RequestObject *request, int64_t deadline)
     return REQUEST_READY;
 }
 
-/* -1 with ProgrammingError when __init__ was not called. */
-static int
-check_initialized(CursorObject *self)
+int
+cursor_check(CursorObject *self)
 {
     if (self->connection == NULL) {
         PyErr_SetString(self->state->ProgrammingError, "Base Cursor.__init__ not called.");
@@ -242,7 +241,7 @@ cursor_close(CursorObject *self)
     static const struct request_hooks hooks = {
         .name = "Cursor.close", .pack = close_pack, .unpack = close_unpack, .ending = true};
 
-    if (check_initialized(self) < 0) {
+    if (cursor_check(self) < 0) {
         return NULL;
     }
     if (self->foreign != NULL) {
@@ -306,7 +305,7 @@ PyDoc_STRVAR(call_doc, "_execute($self, fn, /, *args, **kwargs)\n--\n\n"
 static PyObject *
 cursor_call(CursorObject *self, PyObject *args, PyObject *kwargs)
 {
-    if (check_initialized(self) < 0) {
+    if (cursor_check(self) < 0) {
         return NULL;
     }
     return connection_call(self->connection, args, kwargs);
@@ -318,131 +317,6 @@ cursor_ignore(CursorObject *self, PyObject *args)
 {
     (void)args;
     return ready_new(&self->state->bridge, Py_NewRef(Py_None));
-}
-
-/* -- properties --------------------------------------------------------------- */
-
-static PyObject *
-get_description(CursorObject *self, void *closure)
-{
-    (void)closure;
-    if (self->foreign != NULL) {
-        return PyObject_GetAttrString(self->foreign, "description");
-    }
-    return rows_description(self);
-}
-
-static PyObject *
-get_rowcount(CursorObject *self, void *closure)
-{
-    (void)closure;
-    if (self->foreign != NULL) {
-        return PyObject_GetAttrString(self->foreign, "rowcount");
-    }
-    return PyLong_FromLongLong(self->rowcount);
-}
-
-static PyObject *
-get_lastrowid(CursorObject *self, void *closure)
-{
-    (void)closure;
-    if (self->foreign != NULL) {
-        return PyObject_GetAttrString(self->foreign, "lastrowid");
-    }
-    return Py_NewRef(self->lastrowid == NULL ? Py_None : self->lastrowid);
-}
-
-static PyObject *
-get_row_factory(CursorObject *self, void *closure)
-{
-    (void)closure;
-    if (self->foreign != NULL) {
-        return PyObject_GetAttrString(self->foreign, "row_factory");
-    }
-    return Py_NewRef(self->row_factory == NULL ? Py_None : self->row_factory);
-}
-
-static int
-set_row_factory(CursorObject *self, PyObject *value, void *closure)
-{
-    (void)closure;
-    if (value == NULL) {
-        PyErr_SetString(PyExc_AttributeError, "cannot delete attribute");
-        return -1;
-    }
-    if (self->foreign != NULL) {
-        return PyObject_SetAttrString(self->foreign, "row_factory", value);
-    }
-    Py_XSETREF(self->row_factory, Py_NewRef(value));
-    return 0;
-}
-
-static PyObject *
-get_arraysize(CursorObject *self, void *closure)
-{
-    (void)closure;
-    if (self->foreign != NULL) {
-        return PyObject_GetAttrString(self->foreign, "arraysize");
-    }
-    return PyLong_FromSsize_t(self->arraysize);
-}
-
-static int
-set_arraysize(CursorObject *self, PyObject *value, void *closure)
-{
-    Py_ssize_t size;
-
-    (void)closure;
-    if (value == NULL) {
-        PyErr_SetString(PyExc_AttributeError, "cannot delete attribute");
-        return -1;
-    }
-    if (self->foreign != NULL) {
-        return PyObject_SetAttrString(self->foreign, "arraysize", value);
-    }
-    size = PyNumber_AsSsize_t(value, PyExc_OverflowError);
-    if (size == -1 && PyErr_Occurred()) {
-        return -1;
-    }
-    self->arraysize = size;
-    return 0;
-}
-
-/* As the sqlite3 cursor's: the synchronous view of the connection. */
-static PyObject *
-get_connection(CursorObject *self, void *closure)
-{
-    (void)closure;
-    if (check_initialized(self) < 0) {
-        return NULL;
-    }
-    return PyObject_GetAttrString((PyObject *)self->connection, "_conn");
-}
-
-static PyObject *
-get_conn(CursorObject *self, void *closure)
-{
-    (void)closure;
-    return Py_NewRef(self->connection == NULL ? Py_None : (PyObject *)self->connection);
-}
-
-static PyObject *
-get_cursor(CursorObject *self, void *closure)
-{
-    PyObject *view;
-    PyObject *raw;
-
-    (void)closure;
-    if (self->foreign != NULL) {
-        return Py_NewRef(self->foreign);
-    }
-    view = module_import("csqlite.raw", "RawCursor");
-    if (view == NULL) {
-        return NULL;
-    }
-    raw = PyObject_CallOneArg(view, (PyObject *)self);
-    Py_DECREF(view);
-    return raw;
 }
 
 /* -- the type ----------------------------------------------------------------- */
@@ -633,24 +507,6 @@ static PyMethodDef cursor_methods[] = {
     {"__aexit__", (PyCFunction)cursor_aexit, METH_VARARGS, aexit_doc},
     {"__class_getitem__", Py_GenericAlias, METH_O | METH_CLASS, "See PEP 585."},
     {NULL, NULL, 0, NULL},
-};
-
-static PyGetSetDef cursor_getset[] = {
-    {"description", (getter)get_description, NULL,
-     "One 7-tuple a column, the name first; None when there is no result set.", NULL},
-    {"rowcount", (getter)get_rowcount, NULL,
-     "Rows changed by the last DML statement; -1 for any other.", NULL},
-    {"lastrowid", (getter)get_lastrowid, NULL,
-     "last_insert_rowid() after the last execute(); None before.", NULL},
-    {"row_factory", (getter)get_row_factory, (setter)set_row_factory,
-     "As Connection.row_factory, for this cursor.", NULL},
-    {"arraysize", (getter)get_arraysize, (setter)set_arraysize,
-     "How many rows fetchmany() gives by default.", NULL},
-    {"connection", (getter)get_connection, NULL, "The synchronous view of the connection.", NULL},
-    {"_conn", (getter)get_conn, NULL, "The connection.", NULL},
-    {"_cursor", (getter)get_cursor, NULL, "The synchronous view of the cursor.", NULL},
-    {"__dict__", PyObject_GenericGetDict, PyObject_GenericSetDict, NULL, NULL},
-    {NULL, NULL, NULL, NULL, NULL},
 };
 
 static PyMemberDef cursor_members[] = {

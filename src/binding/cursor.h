@@ -90,8 +90,14 @@ void cursor_forget(CursorObject *self);
  * besides rows. 0, or -1 with an exception. */
 int cursor_take_result(CursorObject *self, RequestObject *request);
 
+/* -1 with ProgrammingError when __init__ was not called. */
+int cursor_check(CursorObject *self);
+
 /* Gives a request that closes it. */
 PyObject *cursor_close(CursorObject *self);
+
+/* What stands in cursor_properties.c. */
+extern PyGetSetDef cursor_getset[];
 
 /* Registers the type. 0, or -1 with an exception. */
 int cursor_init_type(struct module_state *state, PyObject *module);

@@ -2,9 +2,10 @@
  * from what the worker publishes after each job, so nothing waits; what is set holds
  * from the next statement that is queued.
  *
- * Each has a line for a foreign connection, whose property of that name it is. */
+ * Those of sqlite3's connection are the foreign one's where there is one (attributes.h). */
 
 #include "binding/args.h"
+#include "binding/attributes.h"
 #include "binding/connection.h"
 #include "bridge/direct.h"
 
@@ -12,12 +13,6 @@ static PyObject *
 get_in_transaction(ConnectionObject *self, void *closure)
 {
     (void)closure;
-    if (connection_check(self) < 0) {
-        return NULL;
-    }
-    if (self->foreign != NULL) {
-        return PyObject_GetAttrString(self->foreign, "in_transaction");
-    }
     return PyBool_FromLong(atomic_load(&self->worker->db.in_transaction));
 }
 
@@ -25,12 +20,6 @@ static PyObject *
 get_total_changes(ConnectionObject *self, void *closure)
 {
     (void)closure;
-    if (connection_check(self) < 0) {
-        return NULL;
-    }
-    if (self->foreign != NULL) {
-        return PyObject_GetAttrString(self->foreign, "total_changes");
-    }
     return PyLong_FromLongLong(atomic_load(&self->worker->db.total_changes));
 }
 
@@ -38,12 +27,6 @@ static PyObject *
 get_isolation_level(ConnectionObject *self, void *closure)
 {
     (void)closure;
-    if (connection_check(self) < 0) {
-        return NULL;
-    }
-    if (self->foreign != NULL) {
-        return PyObject_GetAttrString(self->foreign, "isolation_level");
-    }
     if (self->isolation_level == NULL) {
         Py_RETURN_NONE;
     }
@@ -83,16 +66,6 @@ set_isolation_level(ConnectionObject *self, PyObject *value, void *closure)
     const char *level;
 
     (void)closure;
-    if (value == NULL) {
-        PyErr_SetString(PyExc_AttributeError, "cannot delete attribute");
-        return -1;
-    }
-    if (connection_check(self) < 0) {
-        return -1;
-    }
-    if (self->foreign != NULL) {
-        return PyObject_SetAttrString(self->foreign, "isolation_level", value);
-    }
     if (connection_level(value, &level) < 0) {
         return -1;
     }
@@ -103,48 +76,33 @@ set_isolation_level(ConnectionObject *self, PyObject *value, void *closure)
     return run_unawaited(self, connection_request(self, &hooks, CSQ_COMMIT, NULL));
 }
 
-/* row_factory and text_factory: plain attributes of an open connection. */
-struct factory {
-    const char *name;
-    size_t offset;
-};
-
-static const struct factory row_factory = {"row_factory",
-                                           offsetof(ConnectionObject, row_factory)};
-static const struct factory text_factory = {"text_factory",
-                                            offsetof(ConnectionObject, text_factory)};
-
 static PyObject *
-get_factory(ConnectionObject *self, void *closure)
+get_row_factory(ConnectionObject *self, void *closure)
 {
-    const struct factory *factory = closure;
-
-    if (connection_check(self) < 0) {
-        return NULL;
-    }
-    if (self->foreign != NULL) {
-        return PyObject_GetAttrString(self->foreign, factory->name);
-    }
-    return Py_NewRef(*(PyObject **)((char *)self + factory->offset));
+    (void)closure;
+    return Py_NewRef(self->row_factory);
 }
 
 static int
-set_factory(ConnectionObject *self, PyObject *value, void *closure)
+set_row_factory(ConnectionObject *self, PyObject *value, void *closure)
 {
-    const struct factory *factory = closure;
-    PyObject **where = (PyObject **)((char *)self + factory->offset);
+    (void)closure;
+    Py_SETREF(self->row_factory, Py_NewRef(value));
+    return 0;
+}
 
-    if (value == NULL) {
-        PyErr_SetString(PyExc_AttributeError, "cannot delete attribute");
-        return -1;
-    }
-    if (connection_check(self) < 0) {
-        return -1;
-    }
-    if (self->foreign != NULL) {
-        return PyObject_SetAttrString(self->foreign, factory->name, value);
-    }
-    Py_SETREF(*where, Py_NewRef(value));
+static PyObject *
+get_text_factory(ConnectionObject *self, void *closure)
+{
+    (void)closure;
+    return Py_NewRef(self->text_factory);
+}
+
+static int
+set_text_factory(ConnectionObject *self, PyObject *value, void *closure)
+{
+    (void)closure;
+    Py_SETREF(self->text_factory, Py_NewRef(value));
     return 0;
 }
 
@@ -152,12 +110,6 @@ static PyObject *
 get_autocommit(ConnectionObject *self, void *closure)
 {
     (void)closure;
-    if (connection_check(self) < 0) {
-        return NULL;
-    }
-    if (self->foreign != NULL) {
-        return PyObject_GetAttrString(self->foreign, "autocommit");
-    }
     return self->autocommit == CSQ_LEGACY ? PyLong_FromLong(-1)
                                           : PyBool_FromLong(self->autocommit == CSQ_AUTO);
 }
@@ -172,16 +124,6 @@ set_autocommit(ConnectionObject *self, PyObject *value, void *closure)
     long control;
 
     (void)closure;
-    if (value == NULL) {
-        PyErr_SetString(PyExc_AttributeError, "cannot delete attribute");
-        return -1;
-    }
-    if (connection_check(self) < 0) {
-        return -1;
-    }
-    if (self->foreign != NULL) {
-        return PyObject_SetAttrString(self->foreign, "autocommit", value);
-    }
     control = PyLong_Check(value) ? PyLong_AsLong(value) : 2;
     if (!PyBool_Check(value) && control != CSQ_LEGACY) {
         PyErr_Clear();
@@ -201,12 +143,6 @@ static PyObject *
 get_cached_statements(ConnectionObject *self, void *closure)
 {
     (void)closure;
-    if (connection_check(self) < 0) {
-        return NULL;
-    }
-    if (self->foreign != NULL) {
-        return PyObject_GetAttrString(self->foreign, "cached_statements");
-    }
     return PyLong_FromLong(self->cached_statements);
 }
 
@@ -231,16 +167,6 @@ set_cached_statements(ConnectionObject *self, PyObject *value, void *closure)
     int count;
 
     (void)closure;
-    if (value == NULL) {
-        PyErr_SetString(PyExc_AttributeError, "cannot delete attribute");
-        return -1;
-    }
-    if (connection_check(self) < 0) {
-        return -1;
-    }
-    if (self->foreign != NULL) {
-        return PyObject_SetAttrString(self->foreign, "cached_statements", value);
-    }
     if (args_clamped(value, &count) < 0) {
         return -1;
     }
@@ -256,6 +182,8 @@ set_cached_statements(ConnectionObject *self, PyObject *value, void *closure)
     }
     return run_unawaited(self, request);
 }
+
+/* -- what a foreign connection does not have ---------------------------------- */
 
 static PyObject *
 get_connection(ConnectionObject *self, void *closure)
@@ -314,28 +242,46 @@ get_foreign(ConnectionObject *self, void *closure)
     return Py_NewRef(self->foreign == NULL ? Py_None : self->foreign);
 }
 
+/* -- the table ---------------------------------------------------------------- */
+
+#define ATTRIBUTE(name, set)                                                           \
+    static const struct attribute name##_attribute = {                                 \
+        #name, offsetof(ConnectionObject, foreign), (attribute_check)connection_check, \
+        (getter)get_##name, (setter)(set)}
+
+ATTRIBUTE(in_transaction, NULL);
+ATTRIBUTE(total_changes, NULL);
+ATTRIBUTE(isolation_level, set_isolation_level);
+ATTRIBUTE(autocommit, set_autocommit);
+ATTRIBUTE(row_factory, set_row_factory);
+ATTRIBUTE(text_factory, set_text_factory);
+ATTRIBUTE(cached_statements, set_cached_statements);
+
 PyGetSetDef connection_getset[] = {
-    {"in_transaction", (getter)get_in_transaction, NULL,
-     "Whether a transaction is open, as of the last job done.", NULL},
-    {"total_changes", (getter)get_total_changes, NULL,
-     "Rows changed since it was opened, as of the last job done.", NULL},
-    {"isolation_level", (getter)get_isolation_level, (setter)set_isolation_level,
+    {"in_transaction", attribute_get, NULL,
+     "Whether a transaction is open, as of the last job done.",
+     (void *)&in_transaction_attribute},
+    {"total_changes", attribute_get, NULL,
+     "Rows changed since it was opened, as of the last job done.",
+     (void *)&total_changes_attribute},
+    {"isolation_level", attribute_get, attribute_set,
      "None, or how the implicit BEGIN before DML is qualified: '', 'DEFERRED', 'IMMEDIATE',\n"
      "'EXCLUSIVE'. Holds from the next statement that is queued; None commits what is open.",
-     NULL},
-    {"autocommit", (getter)get_autocommit, (setter)set_autocommit,
+     (void *)&isolation_level_attribute},
+    {"autocommit", attribute_get, attribute_set,
      "True, False or LEGACY_TRANSACTION_CONTROL, as sqlite3's attribute of that name: True\n"
      "commits what is open, False begins a transaction, both in their turn.",
-     NULL},
-    {"row_factory", (getter)get_factory, (setter)set_factory,
+     (void *)&autocommit_attribute},
+    {"row_factory", attribute_get, attribute_set,
      "None, sqlite3.Row, or a callable (cursor, tuple) -> row, for cursors made from now on.",
-     (void *)&row_factory},
-    {"text_factory", (getter)get_factory, (setter)set_factory,
-     "str, bytes, bytearray, or a callable of bytes, for TEXT values.", (void *)&text_factory},
-    {"cached_statements", (getter)get_cached_statements, (setter)set_cached_statements,
+     (void *)&row_factory_attribute},
+    {"text_factory", attribute_get, attribute_set,
+     "str, bytes, bytearray, or a callable of bytes, for TEXT values.",
+     (void *)&text_factory_attribute},
+    {"cached_statements", attribute_get, attribute_set,
      "How many prepared statements are kept: connect()'s argument of that name. Setting it\n"
      "finalizes those that are too many, in its turn; 0 keeps none.",
-     NULL},
+     (void *)&cached_statements_attribute},
     {"_conn", (getter)get_conn, NULL, "The synchronous view, for functions on the worker.", NULL},
     {"_connection", (getter)get_connection, NULL, "As _conn; None when it is not open.", NULL},
     {"_connector", (getter)get_connector, NULL, "What opens it.", NULL},
