@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Iterable
 from typing import TYPE_CHECKING, Any, Callable, Literal as _Literal, Optional, TypeVar, Union
 from warnings import warn
 
-from . import _csqlite, backup, copies, foreign, statement, tables, worker
+from . import _csqlite, backup, copies, foreign, readers, statement, tables, worker
 from .cursor import Cursor
 from .deadlines import DeadlineExceeded, limited
 
@@ -50,7 +50,11 @@ _DEFAULTS = {
     "autocommit": -1,
     "vfs": None,
     "untrusted": False,
+    "reader_warning": readers.DEFAULT,
 }
+
+# Those of them that only csqlite has.
+_OWN = ("untrusted", "reader_warning")
 
 
 def set_result(fut: "asyncio.Future[_T]", result: _T) -> None:
@@ -87,10 +91,14 @@ class _Connector:
         return str(self.database)
 
     def __call__(self) -> Any:
-        options = {name: value for name, value in self.options.items() if name != "untrusted"}
+        options = {name: value for name, value in self.options.items() if name not in _OWN}
         if self.options.get("untrusted"):
             raise _STDLIB.NotSupportedError(
                 "untrusted=True needs csqlite's own connection, not one of another module"
+            )
+        if self.options.get("reader_warning") is not None:
+            raise _STDLIB.NotSupportedError(
+                "reader_warning needs csqlite's own connection, not one of another module"
             )
         return sqlite3.connect(self.location(), **options)
 
@@ -132,6 +140,7 @@ def _settings(options: dict[str, Any]) -> Optional[tuple[Any, ...]]:
         _control(options["autocommit"]),
         _vfs(options["vfs"]),
         bool(options["untrusted"]),
+        readers.seconds(options["reader_warning"]),
     )
 
 
@@ -338,11 +347,14 @@ def connect(
     version, autocommit. vfs: the name of an SQLite VFS, one of vfs_list(); with uri=True, a
     "vfs=" in the URI comes first. untrusted: the file is a stranger's; its schema may run no
     function that was not declared innocuous, what is large or deep in it is an error, and
-    no extension can be loaded. docs/security.md says what that is good for.
+    no extension can be loaded. docs/security.md says what that is good for. reader_warning: after
+    how many seconds a cursor that is still half-read is told of, in a ResourceWarning that
+    names its SQL and where it was executed; None: never, the default but in Python's
+    development mode, where it is 60. See docs/reader-warning.md.
 
     Opening raises sqlite3.OperationalError when the file cannot be opened or there is no such
     VFS, TypeError or ValueError for options that make no sense, NotSupportedError for
-    `untrusted` where another module opens the database. With `factory`, the sqlite3
+    `untrusted` or `reader_warning` where another module opens the database. With `factory`, the sqlite3
     module opens the database and csqlite only awaits it.
     """
     if loop is not None:

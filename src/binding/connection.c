@@ -469,6 +469,7 @@ connection_traverse(ConnectionObject *self, visitproc visit, void *arg)
     Py_VISIT(self->foreign);
     Py_VISIT(self->row_factory);
     Py_VISIT(self->text_factory);
+    Py_VISIT(self->reader_warning);
     Py_VISIT(self->dict);
     return 0;
 }
@@ -480,6 +481,7 @@ connection_clear(ConnectionObject *self)
     Py_CLEAR(self->foreign);
     Py_CLEAR(self->row_factory);
     Py_CLEAR(self->text_factory);
+    Py_CLEAR(self->reader_warning);
     Py_CLEAR(self->dict);
     return 0;
 }

@@ -36,6 +36,7 @@ typedef struct {
     int detect_types;
     bool check_same_thread;
     Py_ssize_t iter_chunk_size;
+    PyObject *reader_warning; /* float: after how many seconds; NULL: never (watchdog.h) */
     PyObject *dict;
     PyObject *weakrefs;
 } ConnectionObject;

@@ -11,6 +11,7 @@
 #include "binding/args.h"
 #include "binding/errors.h"
 #include "binding/rows.h"
+#include "binding/watchdog.h"
 #include "bridge/ready.h"
 #include "engine/alloc.h"
 
@@ -167,6 +168,7 @@ cursor_forget(CursorObject *self)
     Py_CLEAR(self->description);
     Py_CLEAR(self->converters);
     Py_CLEAR(self->row_cursor);
+    Py_CLEAR(self->watch);
 }
 
 int
@@ -422,6 +424,7 @@ cursor_traverse(CursorObject *self, visitproc visit, void *arg)
     Py_VISIT(self->description);
     Py_VISIT(self->converters);
     Py_VISIT(self->row_cursor);
+    Py_VISIT(self->watch);
     Py_VISIT(self->lastrowid);
     Py_VISIT(self->row_factory);
     Py_VISIT(self->dict);
@@ -437,6 +440,7 @@ cursor_clear(CursorObject *self)
     Py_CLEAR(self->description);
     Py_CLEAR(self->converters);
     Py_CLEAR(self->row_cursor);
+    Py_CLEAR(self->watch);
     Py_CLEAR(self->lastrowid);
     Py_CLEAR(self->row_factory);
     Py_CLEAR(self->dict);
@@ -503,6 +507,7 @@ static PyMethodDef cursor_methods[] = {
     {"_execute", (PyCFunction)(void (*)(void))cursor_call, METH_VARARGS | METH_KEYWORDS,
      call_doc},
     {"_fetch_chunked", (PyCFunction)cursor_fetch_chunked, METH_NOARGS, fetch_chunked_doc},
+    {"_tell_if_open", (PyCFunction)cursor_tell_if_open, METH_O, cursor_tell_doc},
     {"__aenter__", (PyCFunction)cursor_aenter, METH_NOARGS, aenter_doc},
     {"__aexit__", (PyCFunction)cursor_aexit, METH_VARARGS, aexit_doc},
     {"__class_getitem__", Py_GenericAlias, METH_O | METH_CLASS, "See PEP 585."},

@@ -38,6 +38,7 @@ typedef struct {
     PyObject *description;  /* made when it is asked for; NULL: not yet */
     PyObject *converters;   /* tuple of callable or None per column; NULL: none */
     PyObject *row_cursor;   /* what the row factory is given; NULL: not yet */
+    PyObject *watch;        /* of csqlite/readers.py, since it was executed; NULL: none */
 
     long long rowcount;
     PyObject *lastrowid;

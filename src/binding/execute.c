@@ -9,6 +9,7 @@
 #include "binding/cursor.h"
 #include "binding/errors.h"
 #include "binding/rows.h"
+#include "binding/watchdog.h"
 #include "bridge/deadline.h"
 #include "engine/scan.h"
 
@@ -149,6 +150,9 @@ execute_unpack(RequestObject *request, int64_t deadline)
     if (self->strip.rows > 0 && job->changes > 0) {
         self->rowcount = 0; /* RETURNING: known when the last row is taken */
     }
+    if (request->arguments[2] != NULL && !self->exhausted) {
+        watchdog_begin(request);
+    }
     return execute_give_cursor(request);
 }
 
@@ -176,6 +180,9 @@ execute_request(CursorObject *cursor, const struct request_hooks *hooks, enum cs
     if (request != NULL) {
         request->arguments[0] = Py_NewRef(first);
         request->arguments[1] = second == NULL || second == Py_None ? NULL : Py_NewRef(second);
+        if (cursor->connection->reader_warning != NULL && (op == CSQ_EXECUTE || op == CSQ_DUMP)) {
+            request = watchdog_note(request);
+        }
     }
     Py_DECREF(cursor);
     return (PyObject *)request;

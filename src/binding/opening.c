@@ -6,6 +6,7 @@
 
 #include "binding/connection.h"
 #include "binding/errors.h"
+#include "binding/watchdog.h"
 #include "bridge/await.h"
 #include "engine/alloc.h"
 
@@ -187,17 +188,20 @@ static int
 take_options(ConnectionObject *self, struct csq_open *open, PyObject *options)
 {
     PyObject *isolation_level;
+    PyObject *reader_warning;
     double timeout;
     int autocommit;
     int check_same_thread;
     int untrusted;
 
-    if (!PyArg_ParseTuple(options, "yidiOpiizp:connect", &open->path, &open->flags, &timeout,
+    if (!PyArg_ParseTuple(options, "yidiOpiizpO:connect", &open->path, &open->flags, &timeout,
                           &self->detect_types, &isolation_level, &check_same_thread,
-                          &open->statements, &autocommit, &open->vfs, &untrusted)) {
+                          &open->statements, &autocommit, &open->vfs, &untrusted,
+                          &reader_warning)) {
         return -1;
     }
-    if (connection_level(isolation_level, &self->isolation_level) < 0) {
+    if (connection_level(isolation_level, &self->isolation_level) < 0 ||
+        watchdog_set(self, reader_warning) < 0) {
         return -1;
     }
     open->timeout = timeout >= INT_MAX / 1000 ? INT_MAX : (int)(timeout * 1000);

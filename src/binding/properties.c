@@ -7,6 +7,7 @@
 #include "binding/args.h"
 #include "binding/attributes.h"
 #include "binding/connection.h"
+#include "binding/watchdog.h"
 #include "bridge/direct.h"
 
 static PyObject *
@@ -183,6 +184,36 @@ set_cached_statements(ConnectionObject *self, PyObject *value, void *closure)
     return run_unawaited(self, request);
 }
 
+/* A foreign connection's cursors are not watched. */
+static PyObject *
+get_reader_warning(ConnectionObject *self, void *closure)
+{
+    (void)closure;
+    if (connection_check(self) < 0) {
+        return NULL;
+    }
+    return Py_NewRef(self->reader_warning == NULL ? Py_None : self->reader_warning);
+}
+
+static int
+set_reader_warning(ConnectionObject *self, PyObject *value, void *closure)
+{
+    (void)closure;
+    if (value == NULL) {
+        PyErr_SetString(PyExc_AttributeError, "cannot delete attribute");
+        return -1;
+    }
+    if (connection_check(self) < 0) {
+        return -1;
+    }
+    if (self->foreign != NULL && value != Py_None) {
+        PyErr_SetString(self->state->NotSupportedError,
+                        "reader_warning is not there for the connection of another module");
+        return -1;
+    }
+    return watchdog_set(self, value);
+}
+
 /* -- what a foreign connection does not have ---------------------------------- */
 
 static PyObject *
@@ -282,6 +313,11 @@ PyGetSetDef connection_getset[] = {
      "How many prepared statements are kept: connect()'s argument of that name. Setting it\n"
      "finalizes those that are too many, in its turn; 0 keeps none.",
      (void *)&cached_statements_attribute},
+    {"reader_warning", (getter)get_reader_warning, (setter)set_reader_warning,
+     "After how many seconds a cursor that is still half-read is warned of, or None: "
+     "connect()'s\n"
+     "argument of that name. A number holds for what is executed from now on, None at once.",
+     NULL},
     {"_conn", (getter)get_conn, NULL, "The synchronous view, for functions on the worker.", NULL},
     {"_connection", (getter)get_connection, NULL, "As _conn; None when it is not open.", NULL},
     {"_connector", (getter)get_connector, NULL, "What opens it.", NULL},

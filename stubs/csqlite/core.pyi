@@ -98,6 +98,7 @@ def connect(
     autocommit: bool | Literal[-1] = -1,
     vfs: str | None = None,
     untrusted: bool = False,
+    reader_warning: float | None = None,
     iter_chunk_size: int = 64,
     loop: asyncio.AbstractEventLoop | None = None,
 ) -> Connection[_RowT]: ...
