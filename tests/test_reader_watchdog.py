@@ -21,8 +21,9 @@ import csqlite
 from csqlite import readers
 
 SECONDS = 20
-SHORT = 0.02
-LONG = 3600
+SHORT = 0.02  # What these tests wait for …
+MIDDLE = 0.3
+LONG = 3600  # … and what they do not.
 ROWS = 10_000  # More than are fetched ahead.
 
 FILL = f"""
@@ -59,13 +60,13 @@ class Recorded(list):
 
     async def wait(self, count=1):
         """Wait until so many have come."""
-        async with readers_timeout():
+        async with in_time():
             while len(self) < count:
                 await asyncio.sleep(SHORT / 4)
 
 
 @contextlib.asynccontextmanager
-async def readers_timeout():
+async def in_time():
     task = asyncio.current_task()
     timer = asyncio.get_running_loop().call_later(SECONDS, task.cancel)
     try:
@@ -83,33 +84,37 @@ def recorded(monkeypatch):
         yield record
 
 
-@pytest.fixture
-def looks(monkeypatch):
-    """Count the watches whose time has come, warned of or not."""
-    counted = []
-    ring = readers.Watchdog._ring
-
-    def counting(self, due):
-        before = len(self._watches)
-        ring(self, due)
-        counted.append(before - len(self._watches))
-
-    monkeypatch.setattr(readers.Watchdog, "_ring", counting)
-    return counted
+def watches():
+    """The watches of this loop."""
+    return list(readers._watchdogs[asyncio.get_running_loop()]._watches)
 
 
-async def quiet(db, record):
-    """Let the time of all that was executed before come and go, and see what was said."""
-    marker = await db.execute("select i as marker from t")
-    await settle(record, "marker")
-    await marker.close()
-    assert [message for message in record.messages if "marker" not in message] == []
+async def come(db):
+    """Let the time of all that is watched come, and what is asked of the worker be answered."""
+    watchdog = readers._watchdogs[asyncio.get_running_loop()]
+    for watch in watches():
+        watch.due = 0
+    watchdog._ring(watchdog._timer)
+    assert watches() == []
+    with contextlib.suppress(ValueError):  # It may be closed.
+        await db.execute_fetchall("select 1")
+    await turns()
 
 
 async def settle(record, text):
-    async with readers_timeout():
+    """Wait until a warning says `text`."""
+    async with in_time():
         while not any(text in message for message in record.messages):
             await asyncio.sleep(SHORT / 4)
+
+
+def nothing_is_watched():
+    return asyncio.get_running_loop() not in readers._watchdogs
+
+
+async def turns():
+    for _ in range(5):
+        await asyncio.sleep(0)
 
 
 def line_of(function):
@@ -188,7 +193,7 @@ async def test_source_is_the_cursor(recorded, monkeypatch):
     )
     async with opened() as db:
         cursor = await db.execute(SELECT)
-        async with readers_timeout():
+        async with in_time():
             while not sources:
                 await asyncio.sleep(SHORT)
         assert sources == [cursor]
@@ -212,16 +217,11 @@ async def test_filters_by_module_apply(recorded):
         exec("def start(db): return db.execute('select i as other from t')", names)
         other = await names["start"](db)
         await recorded.wait()
-        await quiet_turns()
+        await turns()
         assert len(recorded) == 1
         assert "other" in recorded.messages[0]
         await cursor.close()
         await other.close()
-
-
-async def quiet_turns():
-    for _ in range(5):
-        await asyncio.sleep(SHORT)
 
 
 # -- when it comes, and when not
@@ -236,18 +236,17 @@ async def test_once_per_execution(recorded):
         await settle(recorded, "marker")
         await cursor.execute("select i as again from t")
         await settle(recorded, "again")
-        await quiet_turns()
+        await turns()
         await other.close()
     assert len(recorded) == 3
 
 
 async def test_several_cursors(recorded):
-    async with opened() as db:
+    async with opened(reader_warning=LONG) as db:
         cursors = [await db.execute(f"select i as c{n} from t") for n in range(5)]
         await cursors[1].close()
         await cursors[3].fetchall()
-        await recorded.wait(3)
-        await quiet_turns()
+        await come(db)
         del cursors
     assert len(recorded) == 3
     for n in (0, 2, 4):
@@ -260,7 +259,7 @@ async def test_the_earliest_comes_first(recorded):
         db.reader_warning = SHORT
         early = await db.execute("select i as early from t")
         await recorded.wait()
-        await quiet_turns()
+        await turns()
         assert ["early" in message for message in recorded.messages] == [True]
         await late.close()
         await early.close()
@@ -315,8 +314,6 @@ async def cancel_fetch(db, cursor):
 
 async def turn_off(db, cursor):
     db.reader_warning = None
-    await asyncio.sleep(3 * SHORT)
-    db.reader_warning = SHORT
 
 
 ENDS = [
@@ -326,47 +323,45 @@ ENDS = [
 
 
 @pytest.mark.parametrize("end", ENDS, ids=lambda end: end.__name__)
-async def test_not_when_it_was_ended(recorded, looks, end):
-    async with opened() as db:
+async def test_not_when_it_was_ended(recorded, end):
+    async with opened(reader_warning=LONG) as db:
         cursor = await db.execute(SELECT)
         await end(db, cursor)
-        await quiet(db, recorded)
+        await come(db)
+        assert recorded == []
         del cursor
 
 
 async def test_not_when_it_was_forgotten(recorded):
-    async with opened() as db:
+    async with opened(reader_warning=LONG) as db:
         cursor = weakref.ref(await db.execute(SELECT))
         gc.collect()
         assert cursor() is None
-        await quiet(db, recorded)
+        await come(db)
+        assert recorded == []
 
 
-async def test_not_when_all_rows_were_fetched_ahead(recorded):
-    async with opened() as db:
+async def test_not_when_all_rows_were_fetched_ahead():
+    async with opened(reader_warning=LONG) as db:
         cursor = await db.execute(SELECT + " limit 3")
-        await quiet(db, recorded)
+        assert nothing_is_watched()
         assert len(await cursor.fetchall()) == 3
 
 
-async def test_not_without_a_transaction(recorded, looks):
+async def test_not_without_a_transaction(recorded):
     numbers = "with recursive n(i) as (select 1 union all select i + 1 from n) select i from n"
-    async with opened() as db:
+    async with opened(reader_warning=LONG) as db:
         cursor = await db.execute(numbers)
-        async with readers_timeout():
-            while sum(looks) < 1:
-                await asyncio.sleep(SHORT / 4)
-        await db.execute_fetchall("select 1")  # Behind the question to the worker.
-        await quiet_turns()
+        await come(db)
         assert recorded == []
         await cursor.close()
 
 
-async def test_not_when_the_connection_was_closed(recorded, looks):
-    async with opened() as db:
+async def test_not_when_the_connection_was_closed(recorded):
+    async with opened(reader_warning=LONG) as db:
         cursor = await db.execute(SELECT)
-    await asyncio.sleep(3 * SHORT)
-    assert (recorded, sum(looks)) == ([], 1)
+    await come(db)
+    assert recorded == []
     del cursor
 
 
@@ -381,24 +376,21 @@ async def test_executing_again_starts_the_clock_anew(recorded):
         await cursor.close()
 
 
-def watches():
-    return list(readers._watchdogs[asyncio.get_running_loop()]._watches)
-
-
 async def test_a_cursor_executed_again_while_it_is_off_is_not_named_by_its_old_sql(recorded):
-    async with opened() as db:
+    async with opened(reader_warning=LONG) as db:
         cursor = await db.execute(SELECT)
         db.reader_warning = None
         await cursor.execute("select i as unwatched from t")
         db.reader_warning = SHORT
-        await quiet(db, recorded)
+        await come(db)
+        assert recorded == []
         await cursor.close()
 
 
 async def test_fetching_does_not_start_the_clock_anew(recorded):
     async with opened() as db:
         cursor = await db.execute(SELECT)
-        async with readers_timeout():
+        async with in_time():
             while not recorded:
                 await cursor.fetchone()
                 await asyncio.sleep(SHORT / 4)
@@ -406,7 +398,7 @@ async def test_fetching_does_not_start_the_clock_anew(recorded):
 
 
 async def test_fetch_under_way_reads_on_while_the_worker_is_asked(recorded):
-    async with opened() as db:
+    async with opened(reader_warning=LONG) as db:
         cursor = await db.execute(SELECT)
         [watch] = watches()
         cursor._tell_if_open(watch)
@@ -419,17 +411,17 @@ async def test_another_watch_than_the_cursors_is_not_told(recorded):
         cursor = await db.execute(SELECT)
         cursor._tell_if_open(object())
         await db.execute_fetchall("select 1")
-        await quiet_turns()
+        await turns()
         assert recorded == []
         await cursor.close()
 
 
 async def test_inserts_and_fetchalls_of_a_connection_are_not_watched(recorded):
-    async with opened() as db:
+    async with opened(reader_warning=LONG) as db:
         await db.execute_fetchall(SELECT)
         await db.execute_insert("insert into t select i from t limit 200 returning i")
         await db.commit()
-        assert asyncio.get_running_loop() not in readers._watchdogs
+        assert nothing_is_watched()
 
 
 # -- what it is for
@@ -481,14 +473,14 @@ def test_two_loops_warn_each_in_its_own_thread(recorded):
 
 def test_closed_loop_is_silent(recorded):
     async def leave():
-        db = await csqlite.connect(":memory:", reader_warning=SHORT)
+        db = await csqlite.connect(":memory:", reader_warning=MIDDLE)
         await db.executescript(FILL)
         return db, await db.execute(SELECT)
 
     db, cursor = asyncio.run(leave())
 
     async def end():
-        await asyncio.sleep(3 * SHORT)
+        await asyncio.sleep(2 * MIDDLE)
         assert recorded == []
         await cursor.close()
         await db.close()
@@ -558,7 +550,7 @@ async def test_error_goes_to_the_loops_exception_handler(recorded):
     loop.set_exception_handler(lambda loop, context: contexts.append(context))
     async with opened() as db:
         cursor = await db.execute(SELECT)
-        async with readers_timeout():
+        async with in_time():
             while not contexts:
                 assert await scalar(db, "select 1") == 1
                 await asyncio.sleep(SHORT / 4)
@@ -645,11 +637,11 @@ async def test_property_cannot_be_deleted():
             del db.reader_warning
 
 
-async def test_property_holds_for_what_is_executed_from_then_on(recorded):
+async def test_property_holds_for_what_is_executed_from_then_on():
     async with opened(reader_warning=None) as db:
         before = await db.execute("select i as before from t")
         db.reader_warning = SHORT
-        await quiet(db, recorded)
+        assert nothing_is_watched()
         await before.close()
 
 
@@ -669,10 +661,10 @@ class Factory(sqlite3.Connection):
     pass
 
 
-async def test_synchronous_view_is_not_watched(recorded):
-    async with opened() as db:
+async def test_synchronous_view_is_not_watched():
+    async with opened(reader_warning=LONG) as db:
         raw = await db._execute(lambda: db._conn.execute(SELECT))
-        await quiet(db, recorded)
+        assert nothing_is_watched()
         await db._execute(raw.close)
 
 
@@ -708,7 +700,7 @@ async def test_handler_of_warnings_may_close_everything(recorded, monkeypatch):
     monkeypatch.setattr(warnings, "showwarning", show)
     async with opened() as db:
         cursor = await db.execute(SELECT)
-        async with readers_timeout():
+        async with in_time():
             while not tasks:
                 await asyncio.sleep(SHORT / 4)
         await asyncio.gather(*tasks)
