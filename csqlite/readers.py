@@ -33,7 +33,9 @@ def seconds(value: Any) -> Optional[float]:
     """Return what `reader_warning` is set to, or raise TypeError or ValueError."""
     if value is None:
         return None
-    if not (hasattr(value, "__float__") or hasattr(value, "__index__")):
+    # Before Python 3.10 a complex number has a __float__(), which raises.
+    number_like = hasattr(value, "__float__") or hasattr(value, "__index__")
+    if not number_like or isinstance(value, complex):
         raise TypeError(
             f"reader_warning must be a number of seconds or None, not {type(value).__name__}"
         )
