@@ -10,7 +10,7 @@ from typing_extensions import TypeAlias, TypeVar
 
 from . import _csqlite
 from .cursor import Cursor as Cursor
-from .deadlines import DeadlineExceeded
+from .deadlines import DeadlineExceeded as _DeadlineExceeded
 from .statement import StatementInfo
 
 __all__ = ["Connection", "Cursor", "connect"]
@@ -48,7 +48,7 @@ class Connection(_csqlite.Connection[_RowT]):
     InternalError = sqlite3.InternalError
     ProgrammingError = sqlite3.ProgrammingError
     NotSupportedError = sqlite3.NotSupportedError
-    DeadlineExceeded = DeadlineExceeded
+    DeadlineExceeded = _DeadlineExceeded
     async def backup(
         self,
         target: _csqlite.Connection[Any] | sqlite3.Connection | StrOrBytesPath,

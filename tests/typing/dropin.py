@@ -106,7 +106,7 @@ async def session(path: str) -> AsyncIterator[aiosqlite.Connection]:
 
 
 class LoggedConnection(aiosqlite.Connection):
-    """Overrides as they are written over aiosqlite's signatures."""
+    """Overrides that hand on what they do not know."""
 
     async def __aenter__(self) -> LoggedConnection:
         await super().__aenter__()
@@ -114,24 +114,28 @@ class LoggedConnection(aiosqlite.Connection):
 
     @contextmanager
     async def execute(
-        self, sql: str, parameters: Optional[Iterable[Any]] = None
+        self, sql: str, parameters: Optional[Iterable[Any]] = None, **options: Any
     ) -> aiosqlite.Cursor:
         print(sql)
-        return await super().execute(sql, parameters)
+        return await super().execute(sql, parameters, **options)
 
-    async def commit(self) -> None:
+    async def commit(self, **options: Any) -> None:
         print("COMMIT")
-        await super().commit()
+        await super().commit(**options)
+
+    async def rollback(self) -> None:
+        print("ROLLBACK")
+        await super().rollback()
 
 
 class LoggedCursor(aiosqlite.Cursor):
     """A cursor that a connection does not make by itself."""
 
     async def execute(
-        self, sql: str, parameters: Optional[Iterable[Any]] = None
+        self, sql: str, parameters: Optional[Iterable[Any]] = None, **options: Any
     ) -> aiosqlite.Cursor:
         print(sql)
-        return await super().execute(sql, parameters)
+        return await super().execute(sql, parameters, **options)
 
 
 def make(path: str) -> LoggedConnection:

@@ -136,3 +136,15 @@ async def looking(db: Connection) -> None:
     await db.file_control(csqlite.SQLITE_FCNTL_PERSIST_WAL, 1, "main")  # rejected: by keyword
     db.cached_statements = "5"  # rejected: a number
     csqlite.hooks.Changes()[0] = (18, "main", "t", 1)  # rejected: it is read-only
+
+
+class Narrow(Connection):
+    async def commit(self) -> None: ...  # rejected: it takes no deadline
+
+
+async def deadlines(db: Connection, cursor: Cursor) -> None:
+    await db.execute("SELECT 1", deadline="1")  # rejected: seconds are a number
+    await db.execute("SELECT 1", None, 1.0)  # rejected: by keyword
+    await cursor.fetchall(1.0)  # rejected: by keyword
+    csqlite.timeout()  # rejected: how long?
+    db.reader_warning = "60"  # rejected: seconds are a number
