@@ -1,7 +1,8 @@
 """Damaged files: an error of sqlite3's or rows, never a crash or a hang.
 
 The cases come from a seed, CSQLITE_SEED. They run in processes of their own, so that a crash
-names its case; the same bytes are given to the standard module, which says what is right.
+names its case; the same bytes are given to the standard module, which says what is right. The
+short dose has the same cases each time, the full one others.
 """
 
 import json
@@ -15,11 +16,13 @@ from pathlib import Path
 import pytest
 from damage import BASES, WAYS, build, damage
 from damaged_reader import CHECKS, QUERIES, WRITES
+from doses import FULL, dose
 
 import csqlite
 
 CASES = int(os.environ.get("CSQLITE_CASES", "0"))
 BATCH = 40
+SEED = 20
 SAME_SQLITE = csqlite.sqlite_version == sqlite3.sqlite_version
 
 # What an operation on a damaged file may raise. A size that it claims may not be there.
@@ -79,7 +82,8 @@ def differences(outcomes, others):
     """Return where two modules have read different things from the same bytes.
 
     Two versions of SQLite may notice damage in different places and word it otherwise; rows
-    that both of them give are the same. Of two bad rows, csqlite, which fetches ahead, may
+    that both of them give are the same, but where it depends on the plan which of two copies
+    of a value is looked at. Of two bad rows, csqlite, which fetches ahead, may
     name the second one, when the first only cannot be decoded.
     """
     found = []
@@ -89,6 +93,8 @@ def differences(outcomes, others):
         if "slow" in (ours, other) or ours == other:
             continue
         if isinstance(ours, tuple) and other[1].startswith("Could not decode to UTF-8"):
+            continue
+        if operation == "pragma foreign_key_check" and not SAME_SQLITE:
             continue
         if SAME_SQLITE or (isinstance(ours, str) and isinstance(other, str)):
             found.append((operation, ours, other))
@@ -137,9 +143,7 @@ def test_what_must_not_be_is_noticed():
 
 @pytest.mark.parametrize("part", range(4))
 def test_damaged_files(bases, part):
-    from doses import dose
-
-    seed = int(os.environ.get("CSQLITE_SEED", random.randrange(2**32)))
+    seed = int(os.environ.get("CSQLITE_SEED", random.randrange(2**32) if FULL else SEED))
     cases = (CASES or dose(160, 10_000)) // 4
     print(f"CSQLITE_SEED={seed}")
     answers = errors = slow = 0
