@@ -450,6 +450,34 @@ async def test_closed_blob(opened, use):
             len(blob)
 
 
+MISTAKES = {
+    "key": lambda blob: blob["x"],
+    "bound": lambda blob: blob[1.5:2],
+    "large key": lambda blob: blob[2**80],
+    "step": lambda blob: blob[0:1:0],
+    "set key": lambda blob: blob.set("x", b""),
+    "set byte": lambda blob: blob.set(0, 300),
+    "set str": lambda blob: blob.set(0, "x"),
+    "set slice": lambda blob: blob.set(slice(0, 1), 5),
+    "origin": lambda blob: blob.seek(0, 9),
+}
+
+
+WHAT_IS_CLOSED = {"blob": "closed blob", "connection": "closed database"}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+@pytest.mark.parametrize("closed", WHAT_IS_CLOSED)
+async def test_what_is_closed_is_told_of_before_a_wrong_key_or_value(opened, mistake, closed):
+    async with opened() as db:
+        blob = await db.blobopen("t", "b", 1)
+        with pytest.raises((TypeError, ValueError, IndexError)):
+            await MISTAKES[mistake](blob)
+        await (blob if closed == "blob" else db).close()
+        with pytest.raises(sqlite3.ProgrammingError, match=WHAT_IS_CLOSED[closed]):
+            await MISTAKES[mistake](blob)
+
+
 @pytest.mark.parametrize("use", [*USES, "close"])
 async def test_closed_connection(opened, use):
     async with opened() as db:

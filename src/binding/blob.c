@@ -123,6 +123,19 @@ blob_drop(RequestObject *request)
     return NULL;
 }
 
+PyObject *
+blob_mistake(RequestObject *request)
+{
+    PyObject *mistake = compat_take_exception();
+
+    if (check((BlobObject *)request->target) == 0) {
+        compat_give_exception(mistake);
+    } else {
+        Py_DECREF(mistake);
+    }
+    return blob_drop(request);
+}
+
 RequestObject *
 blob_request(BlobObject *self, const struct request_hooks *hooks, enum csq_blob_action action)
 {
@@ -177,12 +190,12 @@ blob_seek(BlobObject *self, PyObject *args)
         (values[1] != NULL && args_int(values[1], &origin) < 0)) {
         return NULL;
     }
-    if (origin != SEEK_SET && origin != SEEK_CUR && origin != SEEK_END) {
+    request = blob_request(self, &hooks, CSQ_BLOB_SEEK);
+    if (request != NULL && origin != SEEK_SET && origin != SEEK_CUR && origin != SEEK_END) {
         PyErr_SetString(PyExc_ValueError,
                         "'origin' should be os.SEEK_SET, os.SEEK_CUR, or os.SEEK_END");
-        return NULL;
+        return blob_mistake(request);
     }
-    request = blob_request(self, &hooks, CSQ_BLOB_SEEK);
     if (request != NULL) {
         request->job.with.blob.with.seek.offset = offset;
         request->job.with.blob.with.seek.whence = origin;

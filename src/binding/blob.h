@@ -35,6 +35,10 @@ RequestObject *blob_request(BlobObject *self, const struct request_hooks *hooks,
 /* Gives up a request that was not made whole. NULL. */
 PyObject *blob_drop(RequestObject *request);
 
+/* The same, with an exception that says what is wrong with its arguments: as in sqlite3, a
+ * blob that is closed is told of first. NULL. */
+PyObject *blob_mistake(RequestObject *request);
+
 /* In a pack hook: checks that blob and connection can be used. 0, or -1 with
  * ProgrammingError. */
 int blob_use(RequestObject *request);

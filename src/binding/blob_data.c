@@ -196,7 +196,7 @@ blob_subscript(BlobObject *self, PyObject *key)
     RequestObject *request = blob_request(self, &hooks, CSQ_BLOB_GET);
 
     if (request != NULL && take_key(request, key) < 0) {
-        return blob_drop(request);
+        return blob_mistake(request);
     }
     return (PyObject *)request;
 }
@@ -240,8 +240,8 @@ blob_set(BlobObject *self, PyObject *args)
         return NULL;
     }
     if (take_key(request, key) < 0) {
-        return blob_drop(request);
+        return blob_mistake(request);
     }
     request->arguments[0] = PySlice_Check(key) ? args_buffer(value) : take_byte(value);
-    return request->arguments[0] == NULL ? blob_drop(request) : (PyObject *)request;
+    return request->arguments[0] == NULL ? blob_mistake(request) : (PyObject *)request;
 }

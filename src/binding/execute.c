@@ -38,16 +38,58 @@ execute_prepare(RequestObject *request, const char *method)
 }
 
 static int
+pack_parameters(RequestObject *request)
+{
+    struct module_state *state = ((CursorObject *)request->target)->state;
+
+    convert_begin(state);
+    return convert_parameters(state, &request->job.down, request->arguments[0],
+                              request->arguments[1], &request->held);
+}
+
+static int
 pack_one(RequestObject *request)
 {
-    CursorObject *self = (CursorObject *)request->target;
+    return execute_prepare(request, "execute") < 0 ? -1 : pack_parameters(request);
+}
 
-    if (execute_prepare(request, "execute") < 0) {
+/* SQL that is no str is refused by sqlite3 before it looks at the cursor. */
+enum request_answer
+execute_refuse(RequestObject *request)
+{
+    if (PyUnicode_Check(request->arguments[0])) {
+        ((CursorObject *)request->target)->rowcount = -1;
+    }
+    return REQUEST_FAILED;
+}
+
+/* The worker lets the old result go, as it does for SQL that it cannot prepare. */
+enum request_answer
+execute_reset(RequestObject *request)
+{
+    if (!PyUnicode_Check(request->arguments[0])) {
+        return REQUEST_FAILED;
+    }
+    request->held = compat_take_exception();
+    request->job.op = CSQ_RESET;
+    return cursor_send(request);
+}
+
+/* What a job without rows has failed with, or what has made it a reset. */
+int
+execute_check(RequestObject *request)
+{
+    PyObject *held = request->held;
+
+    if (errors_check(((CursorObject *)request->target)->state, request) < 0) {
         return -1;
     }
-    convert_begin(self->state);
-    return convert_parameters(self->state, &request->job.down, request->arguments[0],
-                              request->arguments[1], &request->held);
+    if (held == NULL) {
+        return 0;
+    }
+    request->held = NULL;
+    compat_give_exception(held);
+    return -1;
 }
 
 /* Warns, where the running Python's sqlite3 module does, of a sequence bound to
@@ -115,7 +157,13 @@ execute_pack(RequestObject *request)
 {
     CursorObject *self = (CursorObject *)request->target;
 
-    if (cursor_use(request, CONNECTION_DEFERRED) < 0 || pack_one(request) < 0) {
+    if (cursor_use(request, CONNECTION_DEFERRED) < 0) {
+        return execute_refuse(request);
+    }
+    if (execute_prepare(request, "execute") < 0) {
+        return execute_reset(request);
+    }
+    if (pack_parameters(request) < 0) {
         return REQUEST_FAILED;
     }
     request->job.rows = cursor_first_chunk(self);
@@ -136,7 +184,7 @@ execute_unpack(RequestObject *request, int64_t deadline)
         return answer;
     }
     self->exhausted = job->exhausted || job->error.code != SQLITE_OK;
-    if (job->up.rows == 0 && errors_check(self->state, request) < 0) {
+    if (job->up.rows == 0 && execute_check(request) < 0) {
         return fail(self);
     }
     if (cursor_take_result(self, request) < 0 || execute_warn(request) < 0 ||

@@ -18,6 +18,18 @@ int execute_use(RequestObject *request);
  * about how to run it. `method` is for the message. 0, or -1 with an exception. */
 int execute_prepare(RequestObject *request, const char *method);
 
+/* Ends a pack hook that cannot use the cursor, or the iterable of parameters, with the
+ * exception that is set. */
+enum request_answer execute_refuse(RequestObject *request);
+
+/* Ends a pack hook whose SQL cannot be prepared, with the exception that is set: it is raised
+ * by execute_check(), once the worker has let go of what the cursor holds. */
+enum request_answer execute_reset(RequestObject *request);
+
+/* In an unpack hook: 0, or -1 with the exception that the job has failed with, or that
+ * packing has ended with. */
+int execute_check(RequestObject *request);
+
 /* In an unpack hook: warns, where the running Python's sqlite3 module does, of a
  * sequence bound to named placeholders. 0, or -1 when the warning is an error. */
 int execute_warn(RequestObject *request);

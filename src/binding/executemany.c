@@ -6,7 +6,6 @@
 
 #include "binding/args.h"
 #include "binding/convert.h"
-#include "binding/errors.h"
 #include "bridge/deadline.h"
 #include "engine/clock.h"
 
@@ -75,15 +74,17 @@ many_pack(RequestObject *request)
 {
     int64_t deadline = request->inline_run ? INT64_MAX : csq_now() + SLICE_NANOSECONDS;
 
-    if (cursor_use(request, CONNECTION_DEFERRED) < 0 ||
-        execute_prepare(request, "executemany") < 0) {
-        return REQUEST_FAILED;
+    if (cursor_use(request, CONNECTION_DEFERRED) < 0) {
+        return execute_refuse(request);
     }
     request->arguments[2] =
         PyObject_GetIter(request->arguments[1] == NULL ? Py_None : request->arguments[1]);
     if (request->arguments[2] == NULL) {
-        ((CursorObject *)request->target)->rowcount = -1;
-        return REQUEST_FAILED;
+        return execute_refuse(request);
+    }
+    if (execute_prepare(request, "executemany") < 0) {
+        Py_CLEAR(request->arguments[2]);
+        return execute_reset(request);
     }
     csq_job_stream(&request->job);
     /* An iterator is not touched before the statement is known to be good. */
@@ -91,20 +92,6 @@ many_pack(RequestObject *request)
         return cursor_send(request);
     }
     return feed(request, deadline) < 0 ? REQUEST_FAILED : cursor_send(request);
-}
-
-/* The exception that ended the iteration, when the rows before it went well. */
-static int
-raise_held(RequestObject *request)
-{
-    PyObject *held = request->held;
-
-    if (held == NULL) {
-        return 0;
-    }
-    request->held = NULL;
-    compat_give_exception(held);
-    return -1;
 }
 
 static enum request_answer
@@ -126,8 +113,7 @@ many_unpack(RequestObject *request, int64_t deadline)
     }
     cursor_forget(self);
     self->exhausted = true;
-    if (errors_check(self->state, request) < 0 || raise_held(request) < 0 ||
-        execute_warn(request) < 0) {
+    if (execute_check(request) < 0 || execute_warn(request) < 0) {
         return REQUEST_FAILED;
     }
     self->changes = job->changes;

@@ -58,18 +58,18 @@ raise_pending(CursorObject *self)
 
 /* Gives the next row that is here; NULL without an exception when none is. As in
  * the sqlite3 module, an error takes the place of the row before it, and DML's
- * rowcount is there with the last row. */
+ * rowcount is there with the last row; or with its end, where the last row ends a chunk. */
 static PyObject *
 take_one(CursorObject *self)
 {
     if (self->strip.rows <= 1 && raise_pending(self) < 0) {
         return NULL;
     }
+    if (self->strip.rows <= 1 && self->exhausted) {
+        self->rowcount = self->changes;
+    }
     if (self->strip.rows == 0) {
         return NULL;
-    }
-    if (self->strip.rows == 1 && self->exhausted) {
-        self->rowcount = self->changes;
     }
     return rows_take(self, &self->strip, &self->reader);
 }

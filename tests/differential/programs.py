@@ -4,6 +4,7 @@ A line stands alone: whatever lines are taken out of a program, it remains one. 
 shrinks a failing program to the few lines that matter.
 """
 
+import sqlite3
 import sys
 
 from hypothesis import strategies as st
@@ -579,7 +580,7 @@ endings = st.sampled_from(["db.commit()", "db.rollback()"])
 CONTROLS = ["True", "False", "-1", "LEGACY_TRANSACTION_CONTROL", "1", "0", "None", "'x'", "5"]
 autocommits = st.sampled_from(CONTROLS).map(lambda value: f"db.autocommit = {value}")
 
-# Not None, which removes a function, where sqlite3 registers it.
+# Not None, which removes a function or an aggregate, where sqlite3 registers it.
 FUNCTIONS = ["echo", "noted", "broken", "broken_base", "odd", "len", "5", "str"]
 AGGREGATES = [
     "Sum",
@@ -589,10 +590,9 @@ AGGREGATES = [
     "StepRaises",
     "FinalizeRaises",
     "FinalizeOdd",
-    "None",
     "5",
 ]
-WINDOWS = [*AGGREGATES, "ValueRaises", "InverseRaises"]
+WINDOWS = [*AGGREGATES, "ValueRaises", "InverseRaises", "None"]
 COLLATIONS = [
     "reverse",
     "length",
@@ -990,10 +990,6 @@ MISUSE = [
     "db.getlimit()",
     "db.setlimit(1)",
     "db.setlimit(1, 2, 3)",
-    "db.enable_load_extension()",
-    "db.load_extension()",
-    "db.load_extension(5)",
-    "db.load_extension('nothing')",
     "c0.setinputsizes()",
     "c0.setinputsizes([1])",
     "c0.setoutputsize(1)",
@@ -1003,6 +999,14 @@ MISUSE = [
     "db.execute_insert()",
     "db.execute_fetchall()",
 ]
+# Some Pythons are built without these.
+if hasattr(sqlite3.Connection, "load_extension"):
+    MISUSE += [
+        "db.enable_load_extension()",
+        "db.load_extension()",
+        "db.load_extension(5)",
+        "db.load_extension('nothing')",
+    ]
 misuse = st.tuples(st.sampled_from(MISUSE), st.sampled_from(["c0", "c1", "db"])).map(
     lambda drawn: drawn[0].format(d=drawn[1])
 )

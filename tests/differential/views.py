@@ -76,6 +76,9 @@ class Awaited:
     def __len__(self):
         return len(self._target)
 
+    def __bool__(self):
+        return bool(self._target)
+
     def __getitem__(self, key):
         return self._run(_item(self._target, key))
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import sqlite3
+import sys
 
 import pytest
 from parity.outcomes import fetchall, outcome, scalar, stdlib_outcome
@@ -10,6 +11,9 @@ NUMBERS = (
     "with recursive n(i) as (select 1 union all select i + 1 from n where i < {}) select i from n"
 )
 
+AS_SINCE_311 = pytest.mark.skipif(
+    sys.version_info < (3, 11), reason="csqlite does as Python 3.11's sqlite3"
+)
 CLOSED = (sqlite3.ProgrammingError, "Cannot operate on a closed cursor.")
 
 
@@ -358,6 +362,85 @@ async def test_rowcount_of_returning_once_all_rows_are_read(db):
     seen.append(await cursor.fetchall())
     seen.append(cursor.rowcount)
     assert seen == stdlib_outcome(returning_stdlib)
+
+
+def deleted_stdlib(connection):
+    connection.execute("create table t (a)")
+    connection.execute("insert into t values (1), (2), (3)")
+    cursor = connection.execute("delete from t where a > 1 returning a")
+    return [cursor.rowcount, list(cursor), cursor.rowcount]
+
+
+@pytest.mark.parametrize("size", [1, 2, 64])
+async def test_rowcount_of_returning_once_it_was_iterated_to_its_end(aiosqlite, size):
+    async with aiosqlite.connect(":memory:", iter_chunk_size=size) as db:
+        await db.execute("create table t (a)")
+        await db.execute("insert into t values (1), (2), (3)")
+        cursor = await db.execute("delete from t where a > 1 returning a")
+        seen = [cursor.rowcount, [row async for row in cursor], cursor.rowcount]
+    assert seen == stdlib_outcome(deleted_stdlib)
+
+
+# What is wrong, and the call with which it is found.
+UNPACKABLE = {
+    "NUL": ("execute", "select 1\0"),
+    "surrogate": ("execute", "select '\ud800'"),
+    "no str": ("execute", 5),
+    "NUL, many": ("executemany", "insert into t values (?)\0", [(1,)]),
+    "surrogate, many": ("executemany", "insert into t values ('\ud800')", iter([()])),
+    "no str, many": ("executemany", 5, [(1,)]),
+    "no iterable": ("executemany", "insert into t values (?)", 5),
+    "NUL, no iterable": ("executemany", "\0", 5),
+}
+# Of SQL that is no str at a closed cursor, sqlite3 says another thing first.
+CASES = [(mistake, False) for mistake in UNPACKABLE] + [
+    (mistake, True) for mistake, (_, sql, *_) in UNPACKABLE.items() if isinstance(sql, str)
+]
+BEFORE = ["insert into t values (1), (2)", "select a from t", "delete from t returning a"]
+
+
+def failed_stdlib(connection, before, closed, method, *args):
+    connection.execute("create table t (a)")
+    cursor = connection.execute("insert into t values (1), (2)")
+    cursor.execute(before)
+    if closed:
+        cursor.close()
+    try:
+        getattr(cursor, method)(*args)
+    except Exception as error:
+        failure = type(error)
+    seen = [failure, cursor.rowcount, cursor.description]
+    return seen if closed else [*seen, cursor.fetchone()]
+
+
+@AS_SINCE_311
+@pytest.mark.parametrize("before", BEFORE)
+@pytest.mark.parametrize("mistake, closed", CASES)
+async def test_what_a_cursor_tells_after_sql_that_never_reached_sqlite(db, mistake, before, closed):
+    method, *args = UNPACKABLE[mistake]
+    await db.execute("create table t (a)")
+    cursor = await db.execute("insert into t values (1), (2)")
+    await cursor.execute(before)
+    if closed:
+        await cursor.close()
+    failure, _ = await outcome(getattr(cursor, method)(*args))
+    seen = [failure, cursor.rowcount, cursor.description]
+    if not closed:
+        seen.append(await cursor.fetchone())
+    assert seen == stdlib_outcome(
+        lambda connection: failed_stdlib(connection, before, closed, method, *args)
+    )
+
+
+async def test_sql_that_never_reached_sqlite_ends_the_result_before(aiosqlite):
+    async with aiosqlite.connect(":memory:", iter_chunk_size=1) as db:
+        await db.execute("create table t (a)")
+        await db.execute("insert into t values (1), (2), (3)")
+        await db.commit()
+        cursor = await db.execute("select a from t")
+        assert (await outcome(db.execute("drop table t")))[1] == "database table is locked"
+        await outcome(cursor.execute("\0"))
+        await db.execute("drop table t")
 
 
 async def test_returning_changes_the_table_even_if_no_row_is_read(db):
