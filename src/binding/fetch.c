@@ -450,7 +450,8 @@ cursor_fetchmany(CursorObject *self, PyObject *const *args, Py_ssize_t nargs, Py
     static const struct args_spec spec = {"fetchmany", 2, 0, 1, names};
     PyObject *values[2];
     PyObject *size;
-    Py_ssize_t number = self->arraysize;
+    Py_ssize_t rows = self->arraysize;
+    int number;
 
     if (self->foreign != NULL) {
         return args_forward("cursor_fetchmany", (PyObject *)self, args, nargs, kwnames);
@@ -460,11 +461,11 @@ cursor_fetchmany(CursorObject *self, PyObject *const *args, Py_ssize_t nargs, Py
     }
     size = values[0];
     if (size != NULL && size != Py_None) {
-        number = PyNumber_AsSsize_t(size, PyExc_OverflowError);
-        if (number == -1 && PyErr_Occurred()) {
+        if (args_int(size, &number) < 0) {
             return NULL;
         }
+        rows = number;
     }
     /* As in the sqlite3 module, none or fewer is all of them. */
-    return deadline_limit(fetch(self, "fetchmany", number <= 0 ? -1 : number), values[1]);
+    return deadline_limit(fetch(self, "fetchmany", rows <= 0 ? -1 : rows), values[1]);
 }

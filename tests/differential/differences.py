@@ -102,7 +102,7 @@ def same_outcome(want, got):
     if (kind, got[1]) == ("builtins.TypeError", "builtins.AttributeError"):
         return "delete" in text
     if got[1:3] in CLOSED:
-        return (kind, text) == CLOSED[0] or kind in BEFORE_CLOSED
+        return (kind, text) in CLOSED or kind in BEFORE_CLOSED
     if context in UNBOUND and got[1].endswith("." + context):
         return True
     if kind != got[1]:

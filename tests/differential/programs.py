@@ -903,6 +903,7 @@ tools = st.sampled_from(
     ]
 )
 
+# Deleting a factory, sqlite3 crashes when it needs it.
 MISUSE = [
     "{d}.execute()",
     "{d}.execute(5)",
@@ -937,7 +938,6 @@ MISUSE = [
     "c0.fetchmany(number=1)",
     "c0.fetchall(1)",
     "c0.arraysize = 'x'",
-    "c0.arraysize = 2**40",
     "c0.arraysize = -1",
     "c0.arraysize = 1.5",
     "c0.arraysize = Index()",
@@ -946,15 +946,12 @@ MISUSE = [
     "c0.rowcount = 1",
     "c0.lastrowid = 1",
     "c0.connection = 1",
-    "del c0.row_factory",
     "del c0.arraysize",
     "c0.nothing",
     "db.nothing",
     "db.total_changes = 1",
     "db.in_transaction = 1",
     "del db.isolation_level",
-    "del db.row_factory",
-    "del db.text_factory",
     "db.commit(1)",
     "db.rollback(1)",
     "db.commit(nothing=1)",
@@ -964,7 +961,6 @@ MISUSE = [
     "db.create_function()",
     "db.create_function('f')",
     "db.create_function('f', 1)",
-    "db.create_function('f', 1, len, True)",
     "db.create_function('f', 1, len, nothing=True)",
     "db.create_function('f', narg=1)",
     "db.create_function('f', 1, len, deterministic=Plain())",
@@ -994,7 +990,6 @@ MISUSE = [
     "c0.setinputsizes([1])",
     "c0.setoutputsize(1)",
     "c0.setoutputsize(1, 2)",
-    "c0.setoutputsize()",
     "bool(c0), bool(db)",
     "db.execute_insert()",
     "db.execute_fetchall()",

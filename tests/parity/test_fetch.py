@@ -55,6 +55,16 @@ async def test_fetchmany_size_is_positional_or_keyword(db):
     assert await cursor.fetchmany(size=None) == [(5,)]
 
 
+@pytest.mark.parametrize("size", [2**31, 2**40, 2**70, -(2**31) - 1, "x", 1.5])
+async def test_fetchmany_refuses_what_is_no_c_int(db, size):
+    cursor = await db.execute("select 1")
+    failure = stdlib_outcome(lambda connection: connection.execute("select 1").fetchmany(size))
+    with pytest.raises((OverflowError, TypeError)) as caught:
+        await cursor.fetchmany(size)
+    assert failure == (type(caught.value), str(caught.value))
+    assert await cursor.fetchone() == (1,)
+
+
 async def test_fetchmany_leaves_arraysize_alone(db):
     cursor = await db.execute(NUMBERS.format(5))
     await cursor.fetchmany(3)
