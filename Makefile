@@ -42,7 +42,7 @@ test: build ## run every test: the engine's in C, then the Python ones
 	$(ELSEWHERE) $(abspath $(BIN))/pytest
 
 # Both kinds of tests ask whether they may take their time: tests/doses.py, harness_dose().
-test-full: ## the same, and the long ones whole; takes about an hour
+test-full: ## the same, and the long ones whole; takes about two hours
 	@CSQLITE_TEST_FULL=1 $(MAKE) test
 
 build: $(INSTALLED) ## make a virtual environment and install csqlite into it
