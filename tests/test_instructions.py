@@ -381,14 +381,20 @@ def test_the_clock_nearly_stands_still(instructions: ModuleType, tmp_path: Path)
 
 
 def test_the_hot_paths_are_as_short_as_they_were(instructions: ModuleType) -> None:
-    try:
-        result = instructions.check(timeout=SECONDS)
-    except instructions.Unusable as reason:
-        pytest.skip(str(reason))
-    report = instructions.report(result)
-    print(report)
-    assert result.counts.keys() == instructions.UNITS.keys()
-    assert all(figures["csqlite"] > 0 for figures in result.counts.values())
-    if result.baseline is None:
-        pytest.skip(f"no baseline for this build: {result.build}")
-    assert not result.above, report
+    longer: set[tuple[str, str]] | None = None
+    for _ in range(3):
+        try:
+            result = instructions.check(timeout=SECONDS)
+        except instructions.Unusable as reason:
+            pytest.skip(str(reason))
+        print(instructions.report(result))
+        assert result.counts.keys() == instructions.UNITS.keys()
+        assert all(figures["csqlite"] > 0 for figures in result.counts.values())
+        if result.baseline is None:
+            pytest.skip(f"no baseline for this build: {result.build}")
+        # A path that has become longer is so each time; what disturbs it is not there again.
+        above = {(change.path, change.figure) for change in result.above}
+        longer = above if longer is None else longer & above
+        if not longer:
+            return
+    assert not longer
