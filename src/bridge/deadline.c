@@ -31,7 +31,9 @@ deadline_read(PyObject *seconds, int64_t *nanoseconds)
     PyNumberMethods *number = Py_TYPE(seconds)->tp_as_number;
     double value;
 
-    if (number == NULL || (number->nb_float == NULL && number->nb_index == NULL)) {
+    /* Before Python 3.10 a complex number has an nb_float, which raises. */
+    if (number == NULL || (number->nb_float == NULL && number->nb_index == NULL) ||
+        PyComplex_Check(seconds)) {
         PyErr_Format(PyExc_TypeError,
                      "a deadline must be a number of seconds or None, not %.100s",
                      Py_TYPE(seconds)->tp_name);
