@@ -5,6 +5,7 @@ nobody has been told. `cleanliness` says what has to hold after each.
 """
 
 import asyncio
+import contextlib
 import sqlite3
 import types
 
@@ -115,8 +116,8 @@ async def backup_to_a_connection(scene):
 
 
 async def backup_to_sqlite3(scene):
-    target = sqlite3.connect(":memory:", check_same_thread=False)
-    await scene.db.backup(target)
+    with contextlib.closing(sqlite3.connect(":memory:", check_same_thread=False)) as target:
+        await scene.db.backup(target)
 
 
 async def dump(scene):
