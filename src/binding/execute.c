@@ -213,7 +213,7 @@ execute_leave(PyObject *cursor)
 /* A request for `op` on `cursor`, which it takes, with borrowed arguments. */
 PyObject *
 execute_request(CursorObject *cursor, const struct request_hooks *hooks, enum csq_op op,
-                PyObject *first, PyObject *second)
+                PyObject *first, PyObject *second, PyObject *deadline)
 {
     RequestObject *request = NULL;
 
@@ -233,7 +233,7 @@ execute_request(CursorObject *cursor, const struct request_hooks *hooks, enum cs
         }
     }
     Py_DECREF(cursor);
-    return (PyObject *)request;
+    return deadline_limit((PyObject *)request, deadline);
 }
 
 static const char *const execute_names[] = {"sql", "parameters", "deadline"};
@@ -254,9 +254,8 @@ cursor_execute(CursorObject *self, PyObject *const *args, Py_ssize_t nargs, PyOb
     if (args_parse(&spec, args, nargs, kwnames, values) < 0) {
         return NULL;
     }
-    return deadline_limit(execute_request((CursorObject *)Py_NewRef((PyObject *)self), &hooks,
-                                          CSQ_EXECUTE, values[0], values[1]),
-                          values[2]);
+    return execute_request((CursorObject *)Py_NewRef((PyObject *)self), &hooks, CSQ_EXECUTE,
+                           values[0], values[1], values[2]);
 }
 
 /* For the connection's methods, whose cursor is their own: it is as if it were made
@@ -292,8 +291,8 @@ connection_execute(ConnectionObject *self, PyObject *const *args, Py_ssize_t nar
     if (args_parse(&spec, args, nargs, kwnames, values) < 0) {
         return NULL;
     }
-    return deadline_limit(
-        execute_request(cursor_new(self), &hooks, CSQ_EXECUTE, values[0], values[1]), values[2]);
+    return execute_request(cursor_new(self), &hooks, CSQ_EXECUTE, values[0], values[1],
+                           values[2]);
 }
 
 /* -- execute_insert ----------------------------------------------------------- */
@@ -343,8 +342,8 @@ connection_execute_insert(ConnectionObject *self, PyObject *const *args, Py_ssiz
     if (args_parse(&spec, args, nargs, kwnames, values) < 0) {
         return NULL;
     }
-    return deadline_limit(
-        execute_request(cursor_new(self), &hooks, CSQ_EXECUTE, values[0], values[1]), values[2]);
+    return execute_request(cursor_new(self), &hooks, CSQ_EXECUTE, values[0], values[1],
+                           values[2]);
 }
 
 /* -- execute_fetchall --------------------------------------------------------- */
@@ -419,8 +418,8 @@ connection_execute_fetchall(ConnectionObject *self, PyObject *const *args, Py_ss
     if (args_parse(&spec, args, nargs, kwnames, values) < 0) {
         return NULL;
     }
-    return deadline_limit(
-        execute_request(cursor_new(self), &hooks, CSQ_EXECUTE, values[0], values[1]), values[2]);
+    return execute_request(cursor_new(self), &hooks, CSQ_EXECUTE, values[0], values[1],
+                           values[2]);
 }
 
 /* -- executescript ------------------------------------------------------------ */
@@ -483,9 +482,8 @@ cursor_executescript(CursorObject *self, PyObject *const *args, Py_ssize_t nargs
     if (args_parse(&spec, args, nargs, kwnames, values) < 0) {
         return NULL;
     }
-    return deadline_limit(execute_request((CursorObject *)Py_NewRef((PyObject *)self), &hooks,
-                                          CSQ_SCRIPT, values[0], NULL),
-                          values[1]);
+    return execute_request((CursorObject *)Py_NewRef((PyObject *)self), &hooks, CSQ_SCRIPT,
+                           values[0], NULL, values[1]);
 }
 
 static enum request_answer
@@ -511,8 +509,7 @@ connection_executescript(ConnectionObject *self, PyObject *const *args, Py_ssize
     if (args_parse(&spec, args, nargs, kwnames, values) < 0) {
         return NULL;
     }
-    return deadline_limit(execute_request(cursor_new(self), &hooks, CSQ_SCRIPT, values[0], NULL),
-                          values[1]);
+    return execute_request(cursor_new(self), &hooks, CSQ_SCRIPT, values[0], NULL, values[1]);
 }
 
 /* -- dump --------------------------------------------------------------------- */
@@ -549,5 +546,5 @@ connection_dump(ConnectionObject *self, PyObject *filter)
         cursor->plain = true;
         Py_SETREF(cursor->row_factory, Py_NewRef(Py_None));
     }
-    return execute_request(cursor, &hooks, CSQ_DUMP, Py_None, filter);
+    return execute_request(cursor, &hooks, CSQ_DUMP, Py_None, filter, NULL);
 }

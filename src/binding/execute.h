@@ -6,9 +6,9 @@
 #include "binding/cursor.h"
 
 /* Gives a request for `op` on `cursor`, which it takes (NULL: an exception is set),
- * with new references to the arguments. */
+ * with new references to the arguments. `deadline`: seconds, NULL or None: none. */
 PyObject *execute_request(CursorObject *cursor, const struct request_hooks *hooks, enum csq_op op,
-                          PyObject *first, PyObject *second);
+                          PyObject *first, PyObject *second, PyObject *deadline);
 
 /* In a pack hook of a connection's method, whose cursor is the request's own: as if
  * the cursor were made now. 0, or -1 with an exception. */

@@ -6,7 +6,6 @@
 
 #include "binding/args.h"
 #include "binding/convert.h"
-#include "bridge/deadline.h"
 #include "engine/clock.h"
 
 enum {
@@ -137,9 +136,8 @@ cursor_executemany(CursorObject *self, PyObject *const *args, Py_ssize_t nargs, 
     if (args_parse(&spec, args, nargs, kwnames, values) < 0) {
         return NULL;
     }
-    return deadline_limit(execute_request((CursorObject *)Py_NewRef((PyObject *)self), &hooks,
-                                          CSQ_EXECUTEMANY, values[0], values[1]),
-                          values[2]);
+    return execute_request((CursorObject *)Py_NewRef((PyObject *)self), &hooks, CSQ_EXECUTEMANY,
+                           values[0], values[1], values[2]);
 }
 
 static enum request_answer
@@ -165,7 +163,6 @@ connection_executemany(ConnectionObject *self, PyObject *const *args, Py_ssize_t
     if (args_parse(&spec, args, nargs, kwnames, values) < 0) {
         return NULL;
     }
-    return deadline_limit(
-        execute_request(cursor_new(self), &hooks, CSQ_EXECUTEMANY, values[0], values[1]),
-        values[2]);
+    return execute_request(cursor_new(self), &hooks, CSQ_EXECUTEMANY, values[0], values[1],
+                           values[2]);
 }

@@ -150,6 +150,17 @@ status_request(ConnectionObject *self, const struct request_hooks *hooks,
     return (PyObject *)request;
 }
 
+/* The same for a method without arguments. */
+static PyObject *
+call_plain(ConnectionObject *self, const struct request_hooks *hooks,
+           int (*run)(struct csq_job *job, sqlite3 *handle))
+{
+    if (self->foreign != NULL) {
+        return args_forward(strrchr(hooks->name, '.') + 1, (PyObject *)self, NULL, 0, NULL);
+    }
+    return status_request(self, hooks, run, NULL, 0);
+}
+
 /* -- counters ------------------------------------------------------------------ */
 
 /* `number` of a request for a counter: what is asked for, and whether to reset it. */
@@ -289,10 +300,7 @@ connection_limits(ConnectionObject *self, PyObject *unused)
         .name = "Connection.limits", .pack = connection_simple_pack, .unpack = limits_unpack};
 
     (void)unused;
-    if (self->foreign != NULL) {
-        return args_forward("limits", (PyObject *)self, NULL, 0, NULL);
-    }
-    return status_request(self, &hooks, run_limits, NULL, 0);
+    return call_plain(self, &hooks, run_limits);
 }
 
 /* -- the log and the cache of pages --------------------------------------------- */
@@ -369,10 +377,7 @@ connection_cacheflush(ConnectionObject *self, PyObject *unused)
                                                .unpack = connection_simple_unpack};
 
     (void)unused;
-    if (self->foreign != NULL) {
-        return args_forward("cacheflush", (PyObject *)self, NULL, 0, NULL);
-    }
-    return status_request(self, &hooks, run_cacheflush, NULL, 0);
+    return call_plain(self, &hooks, run_cacheflush);
 }
 
 static int
@@ -395,10 +400,7 @@ connection_release_memory(ConnectionObject *self, PyObject *unused)
                                                .unpack = connection_simple_unpack};
 
     (void)unused;
-    if (self->foreign != NULL) {
-        return args_forward("release_memory", (PyObject *)self, NULL, 0, NULL);
-    }
-    return status_request(self, &hooks, run_release_memory, NULL, 0);
+    return call_plain(self, &hooks, run_release_memory);
 }
 
 /* -- schemas ------------------------------------------------------------------- */
@@ -596,10 +598,7 @@ connection_reset(ConnectionObject *self, PyObject *unused)
                                                .unpack = connection_simple_unpack};
 
     (void)unused;
-    if (self->foreign != NULL) {
-        return args_forward("reset", (PyObject *)self, NULL, 0, NULL);
-    }
-    return status_request(self, &hooks, run_reset, NULL, 0);
+    return call_plain(self, &hooks, run_reset);
 }
 
 static int
@@ -641,10 +640,7 @@ connection_cache_stats(ConnectionObject *self, PyObject *unused)
                                                .unpack = cache_stats_unpack};
 
     (void)unused;
-    if (self->foreign != NULL) {
-        return args_forward("cache_stats", (PyObject *)self, NULL, 0, NULL);
-    }
-    return status_request(self, &hooks, run_cache_stats, NULL, 0);
+    return call_plain(self, &hooks, run_cache_stats);
 }
 
 PyMethodDef status_methods[] = {
