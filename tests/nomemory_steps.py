@@ -11,6 +11,7 @@ import sqlite3
 import sys
 import tempfile
 
+from memory_kinds import Total
 from nomemory import Hunt
 
 import csqlite
@@ -33,23 +34,6 @@ class Point:
 
 class Adapted:
     pass
-
-
-class Sum:
-    def __init__(self):
-        self.total = 0
-
-    def step(self, value):
-        self.total += value
-
-    def inverse(self, value):
-        self.total -= value
-
-    def value(self):
-        return self.total
-
-    def finalize(self):
-        return self.total
 
 
 def adapt(value):
@@ -329,7 +313,7 @@ FUNCTION_ERRORS = (csqlite.OperationalError,)
 @scenario(waiting=True, others=FUNCTION_ERRORS)
 async def functions(db):
     await db.create_function("up", 1, upper, deterministic=True)
-    await db.create_aggregate("total_of", 1, Sum)
+    await db.create_aggregate("total_of", 1, Total)
     await db.create_collation("backwards", compare)
     return await db.execute_fetchall(
         "select up(b), (select total_of(a) from t) from t order by b collate backwards"
@@ -338,8 +322,8 @@ async def functions(db):
 
 async def with_functions(db):
     await db.create_function("up", 1, upper)
-    await db.create_aggregate("total_of", 1, Sum)
-    await db.create_window_function("window_of", 1, Sum)
+    await db.create_aggregate("total_of", 1, Total)
+    await db.create_window_function("window_of", 1, Total)
     await db.create_collation("backwards", compare)
     await db.execute_fetchall("select up(b) from t order by b collate backwards")
 

@@ -111,3 +111,13 @@ def sound(path):
     finally:
         connection.close()
     return [] if rows == [("ok",)] else rows
+
+
+def stored(path):
+    """Return what stands in t(a) of a database file, which has to be sound."""
+    assert sound(path) == []
+    connection = sqlite3.connect(str(path))
+    try:
+        return [row[0] for row in connection.execute("select a from t order by rowid")]
+    finally:
+        connection.close()

@@ -1,11 +1,10 @@
 """No descriptor, no thread, no disk left to have: a clear exception, and all goes on afterwards."""
 
-import sqlite3
 import sys
 from textwrap import dedent
 
 import pytest
-from processes import run_program, sound, unexpected
+from processes import run_program, sound, stored, unexpected
 
 pytest.importorskip("resource")
 
@@ -37,15 +36,6 @@ resource.setrlimit(resource.RLIMIT_NOFILE, (64, resource.getrlimit(resource.RLIM
 def ends_well(program, directory, output="", **options):
     done = run_program(PRELUDE + dedent(program), directory, **options)
     assert (done.returncode, done.stdout, unexpected(done.stderr)) == (0, output, [])
-
-
-def stored(path):
-    assert sound(path) == []
-    connection = sqlite3.connect(str(path))
-    try:
-        return [row[0] for row in connection.execute("select a from t order by rowid")]
-    finally:
-        connection.close()
 
 
 def test_no_descriptor_for_the_database(tmp_path):

@@ -3,7 +3,6 @@
 import contextlib
 import os
 import signal
-import sqlite3
 import subprocess
 import sys
 import zipfile
@@ -11,7 +10,7 @@ from textwrap import dedent
 
 import pytest
 from doses import dose
-from processes import many, run_program, sound, unexpected
+from processes import many, run_program, sound, stored, unexpected
 
 PRELUDE = """
 import asyncio, atexit, gc, os, sys, threading, time, weakref
@@ -41,15 +40,6 @@ def ends_well(program, directory, *, output="", code=0, **options):
     done = run_program(PRELUDE + dedent(program), directory, **options)
     assert (done.returncode, done.stdout, unexpected(done.stderr)) == (code, output, [])
     return done
-
-
-def stored(path):
-    assert sound(path) == []
-    connection = sqlite3.connect(str(path))
-    try:
-        return [row[0] for row in connection.execute("select a from t order by rowid")]
-    finally:
-        connection.close()
 
 
 # -- what still runs while the interpreter ends -----------------------------------
@@ -285,7 +275,7 @@ def test_read_that_runs_at_the_end_does_not_hold_it_up(tmp_path):
     print(time.monotonic() - began < %f)
     """
     # 100 ms are promised for the read; the writes behind it and a busy machine want theirs.
-    ends_well(program % dose(5, 5), tmp_path, output="True\n")
+    ends_well(program % 5, tmp_path, output="True\n")
     assert stored(tmp_path / "test.db") == list(range(100))
 
 

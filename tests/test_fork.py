@@ -1,13 +1,12 @@
 """Children of os.fork(): what they may open, what they must leave alone, how they may end."""
 
 import os
-import sqlite3
 import sys
 from textwrap import dedent
 
 import pytest
 from doses import dose
-from processes import run_program, sound, unexpected
+from processes import run_program, stored, unexpected
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="no os.fork here")
 
@@ -63,15 +62,6 @@ def ends_well(program, directory, output="", **options):
     done = run_program(PRELUDE + dedent(program), directory, **options)
     assert (done.returncode, done.stdout, unexpected(done.stderr)) == (0, output, [])
     return done
-
-
-def stored(path):
-    assert sound(path) == []
-    connection = sqlite3.connect(str(path))
-    try:
-        return [row[0] for row in connection.execute("select a from t order by rowid")]
-    finally:
-        connection.close()
 
 
 # -- a child with connections of its own ------------------------------------------

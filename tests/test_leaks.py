@@ -9,6 +9,7 @@ import threading
 import warnings
 
 import pytest
+from memory_kinds import Point, Total
 from parity.outcomes import outcome, scalar
 from processes import comes_to, counted, descriptors, least, resident, threads
 
@@ -43,14 +44,6 @@ def allocated():
     mallinfo.restype = Mallinfo
     info = mallinfo()
     return info.uordblks + info.hblkhd
-
-
-class Point:
-    def __init__(self, x):
-        self.x = x
-
-    def __conform__(self, protocol):
-        return str(self.x)
 
 
 class Broken:
@@ -388,22 +381,6 @@ SLOW = {
     *("backup", "dump", "large", "cancelled large", "callbacks", "big values"),
     *("session", "virtual table", "async virtual table"),
 }
-
-
-class Total:
-    def __init__(self):
-        self.total = 0
-
-    def step(self, value):
-        self.total += value
-
-    def inverse(self, value):
-        self.total -= value
-
-    def finalize(self):
-        return self.total
-
-    value = finalize
 
 
 @pytest.fixture(scope="module", autouse=True)

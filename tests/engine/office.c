@@ -106,6 +106,16 @@ office_do(struct office *office, struct csq_job *job)
     return office_wait(office, job);
 }
 
+void
+office_try(struct office *office, struct csq_job *job)
+{
+    if (csq_worker_push(office->worker, job)) {
+        office_wait(office, job);
+    } else {
+        csq_error_set(&job->error, CSQ_CLOSED, "closed");
+    }
+}
+
 int
 office_run(struct office *office, const char *sql)
 {

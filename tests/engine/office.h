@@ -47,6 +47,9 @@ struct csq_job *office_next(struct office *office);
 /* Pushes and waits. */
 int office_do(struct office *office, struct csq_job *job);
 
+/* As office_do(), but the worker may have ended: then the job fails with CSQ_CLOSED. */
+void office_try(struct office *office, struct csq_job *job);
+
 /* Executes `sql` without parameters and drops the answer. Gives the code. */
 int office_run(struct office *office, const char *sql);
 

@@ -74,23 +74,13 @@ finish(struct scenario *scenario, struct csq_job *job)
     return good;
 }
 
-static void
-submit(struct scenario *scenario, struct csq_job *job)
-{
-    if (csq_worker_push(scenario->office.worker, job)) {
-        office_wait(&scenario->office, job);
-    } else {
-        csq_error_set(&job->error, CSQ_CLOSED, "closed");
-    }
-}
-
 static bool
 simple(struct scenario *scenario, enum csq_op op, const char *sql)
 {
     struct csq_job job;
 
     make(scenario, &job, op, sql);
-    submit(scenario, &job);
+    office_try(&scenario->office, &job);
     return finish(scenario, &job);
 }
 
@@ -115,7 +105,7 @@ execute(struct scenario *scenario, const char *sql, const char *begin, int param
     if (head == NULL) {
         csq_error_copy(&job.error, NULL, SQLITE_NOMEM);
     } else {
-        submit(scenario, &job);
+        office_try(&scenario->office, &job);
         CHECK(job.error.code != SQLITE_OK || rows < 0 || (int)job.up.rows == rows);
     }
     return finish(scenario, &job);
@@ -312,14 +302,14 @@ fetch(struct scenario *scenario)
     if (csq_strip_put_head(&job.down) == NULL) {
         csq_error_copy(&job.error, NULL, SQLITE_NOMEM);
     } else {
-        submit(scenario, &job);
+        office_try(&scenario->office, &job);
     }
     rows = job.up.rows;
     exhausted = job.exhausted;
     if (finish(scenario, &job) && !exhausted) {
         make(scenario, &job, CSQ_FETCH, NULL);
         job.whole = true;
-        submit(scenario, &job);
+        office_try(&scenario->office, &job);
         CHECK(job.error.code != SQLITE_OK || rows + job.up.rows > 0);
         finish(scenario, &job);
     }
@@ -332,7 +322,7 @@ dump(struct scenario *scenario)
 
     make(scenario, &job, CSQ_DUMP, NULL);
     job.whole = true;
-    submit(scenario, &job);
+    office_try(&scenario->office, &job);
     CHECK(job.error.code != SQLITE_OK || job.up.rows > MANY ||
           (scenario->failed && job.up.rows > 1));
     finish(scenario, &job);
@@ -364,7 +354,7 @@ blob_task(struct scenario *scenario, enum csq_blob_action action, int rows)
         job.with.blob.data = "csqlite";
         job.with.blob.data_size = 7;
     }
-    submit(scenario, &job);
+    office_try(&scenario->office, &job);
     CHECK(job.error.code != SQLITE_OK || rows < 0 || job.with.blob.got == rows);
     return finish(scenario, &job);
 }
@@ -401,7 +391,7 @@ back_up(struct scenario *scenario)
             job.cursor = NULL;
             job.with.copy.backup = &backup;
             job.with.copy.pages = 20;
-            submit(scenario, &job);
+            office_try(&scenario->office, &job);
             more = finish(scenario, &job) && backup.status == SQLITE_OK;
         }
         csq_backup_finish(&backup, &scenario->office.worker->db);
@@ -442,7 +432,7 @@ apply(struct scenario *scenario, int (*run)(struct csq_job *, sqlite3 *), void *
     job.cursor = NULL;
     job.with.host.run = run;
     job.with.host.argument = argument;
-    submit(scenario, &job);
+    office_try(&scenario->office, &job);
     return finish(scenario, &job);
 }
 
@@ -516,7 +506,7 @@ open_database(struct scenario *scenario)
     make(scenario, &job, CSQ_OPEN, NULL);
     job.cursor = NULL;
     job.with.open = office_defaults(scenario->path);
-    submit(scenario, &job);
+    office_try(&scenario->office, &job);
     finish(scenario, &job);
 }
 
@@ -625,7 +615,7 @@ scenario_answers(struct scenario *scenario)
     }
     make(scenario, &job, CSQ_EXECUTE, "select 1");
     csq_strip_put_head(&job.down);
-    submit(scenario, &job);
+    office_try(&scenario->office, &job);
     answers = job.error.code == CSQ_CLOSED || (job.error.code == SQLITE_OK && job.up.rows == 1);
     csq_job_clear(&job);
     return answers;

@@ -13,6 +13,7 @@
 #include "engine/dump.h"
 #include "engine/error.h"
 #include "engine/harness.h"
+#include "engine/heap.h"
 
 static void
 check(bool ok, const char *what)
@@ -29,40 +30,6 @@ check_text(const char *got, const char *expected, const char *what)
     if (!ok) {
         fprintf(stderr, "--- expected\n%s--- got\n%s", expected, got);
     }
-}
-
-/* A failing malloc for SQLite. */
-static sqlite3_mem_methods real_memory;
-static long countdown;
-
-static bool
-denied(void)
-{
-    return countdown > 0 && --countdown == 0;
-}
-
-static void *
-failing_malloc(int size)
-{
-    return denied() ? NULL : real_memory.xMalloc(size);
-}
-
-static void *
-failing_realloc(void *block, int size)
-{
-    return denied() ? NULL : real_memory.xRealloc(block, size);
-}
-
-static void
-install_memory(void)
-{
-    sqlite3_mem_methods memory;
-
-    sqlite3_config(SQLITE_CONFIG_GETMALLOC, &real_memory);
-    memory = real_memory;
-    memory.xMalloc = failing_malloc;
-    memory.xRealloc = failing_realloc;
-    sqlite3_config(SQLITE_CONFIG_MALLOC, &memory);
 }
 
 static sqlite3 *
@@ -451,7 +418,7 @@ dump_failing(sqlite3 *db, bool of_sqlite, long nth, struct csq_strip *strip)
     int rc;
 
     csq_error_init(&error);
-    countdown = of_sqlite ? nth : 0;
+    heap_fail_at(of_sqlite ? nth : 0);
 #ifdef CSQ_FAULTS
     csq_alloc_fail_at(of_sqlite ? 0 : nth);
 #endif
@@ -475,11 +442,12 @@ walk_failures(sqlite3 *db, bool of_sqlite, const char *what)
 
     for (long nth = 1; !over && nth < 10000; nth++) {
         struct csq_strip strip;
+        long left;
 
         csq_strip_init(&strip);
         rc = dump_failing(db, of_sqlite, nth, &strip);
-        over = rc == SQLITE_DONE && (!of_sqlite || countdown > 0);
-        countdown = 0;
+        left = heap_fail_at(0);
+        over = rc == SQLITE_DONE && (!of_sqlite || left > 0);
         if (rc != SQLITE_NOMEM && !(rc == SQLITE_DONE && is_text(&strip, text))) {
             check(false, what);
         }
@@ -515,6 +483,6 @@ main(int argc, char **argv)
         {"memory", test_memory},   {"abandoned", test_abandoned},
     };
 
-    install_memory();
+    heap_install();
     return harness_main(argc, argv, tests, sizeof tests / sizeof *tests);
 }

@@ -4,58 +4,15 @@
  * was acknowledged. */
 
 #include <sqlite3.h>
-#include <stdatomic.h>
 #include <stdio.h>
 
 #include "engine/alloc.h"
 #include "engine/faultvfs.h"
 #include "engine/harness.h"
+#include "engine/heap.h"
 #include "engine/scenario.h"
 
 enum { MOST = 1000000 };
-
-/* SQLite's allocator with a countdown, as csq_malloc() has one. */
-static sqlite3_mem_methods real_memory;
-static atomic_long countdown;
-static atomic_bool lasting;
-
-static bool
-denied(void)
-{
-    long left = atomic_load(&countdown);
-
-    if (left > 0) {
-        left = atomic_fetch_sub(&countdown, 1);
-        if (left == 1 && atomic_load(&lasting)) {
-            atomic_store(&countdown, -1);
-        }
-    }
-    return left == 1 || (left < 0 && atomic_load(&lasting));
-}
-
-static void *
-failing_malloc(int size)
-{
-    return denied() ? NULL : real_memory.xMalloc(size);
-}
-
-static void *
-failing_realloc(void *block, int size)
-{
-    return denied() ? NULL : real_memory.xRealloc(block, size);
-}
-
-static void
-install_memory(void)
-{
-    sqlite3_mem_methods memory;
-
-    sqlite3_config(SQLITE_CONFIG_GETMALLOC, &real_memory);
-    memory = real_memory;
-    memory.xMalloc = failing_malloc;
-    memory.xRealloc = failing_realloc;
-    sqlite3_config(SQLITE_CONFIG_MALLOC, &memory);
-}
 
 /* -- arming ----------------------------------------------------------------------- */
 
@@ -85,15 +42,17 @@ disarm_engine(void)
 static void
 arm_sqlite(long nth, bool forever)
 {
-    atomic_store(&lasting, forever);
-    atomic_store(&countdown, nth);
+    if (forever) {
+        heap_fail_from(nth);
+    } else {
+        heap_fail_at(nth);
+    }
 }
 
 static bool
 disarm_sqlite(void)
 {
-    atomic_store(&lasting, false);
-    return atomic_exchange(&countdown, 0) <= 0;
+    return heap_fail_at(0) <= 0;
 }
 
 static const struct heap heaps[] = {
@@ -169,7 +128,7 @@ main(int argc, char **argv)
 {
     static const struct harness_test tests[] = {{"memory", test_memory}};
 
-    install_memory();
+    heap_install();
     fault_register();
     return harness_main(argc, argv, tests, sizeof tests / sizeof *tests);
 }

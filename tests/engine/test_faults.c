@@ -4,51 +4,17 @@
 
 #include <errno.h>
 #include <sched.h>
-#include <stdatomic.h>
 #include <string.h>
 
 #include "engine/alloc.h"
 #include "engine/harness.h"
+#include "engine/heap.h"
 #include "engine/office.h"
 #include "engine/serialize.h"
 
 #define COUNT_TO(n) "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<" #n ")"
 
 enum { MOST = 20000, ENOUGH = 40 };
-
-/* SQLite's allocator with a countdown, as csq_malloc() has one. */
-static sqlite3_mem_methods real_memory;
-static atomic_long countdown;
-
-static bool
-denied(void)
-{
-    return atomic_load(&countdown) > 0 && atomic_fetch_sub(&countdown, 1) == 1;
-}
-
-static void *
-failing_malloc(int size)
-{
-    return denied() ? NULL : real_memory.xMalloc(size);
-}
-
-static void *
-failing_realloc(void *block, int size)
-{
-    return denied() ? NULL : real_memory.xRealloc(block, size);
-}
-
-static void
-install_memory(void)
-{
-    sqlite3_mem_methods memory;
-
-    sqlite3_config(SQLITE_CONFIG_GETMALLOC, &real_memory);
-    memory = real_memory;
-    memory.xMalloc = failing_malloc;
-    memory.xRealloc = failing_realloc;
-    sqlite3_config(SQLITE_CONFIG_MALLOC, &memory);
-}
 
 /* What a scenario works with. `failed` once a job has. */
 struct scene {
@@ -73,17 +39,6 @@ finish(struct scene *scene, struct csq_job *job)
         }
     }
     csq_job_clear(job);
-}
-
-/* Pushes `job`, unless the worker has ended, and waits for it. */
-static void
-submit(struct scene *scene, struct csq_job *job)
-{
-    if (csq_worker_push(scene->office.worker, job)) {
-        office_wait(&scene->office, job);
-    } else {
-        csq_error_set(&job->error, CSQ_CLOSED, "closed");
-    }
 }
 
 static void
@@ -117,7 +72,7 @@ execute(struct scene *scene, const char *sql, const char *text)
     if (head == NULL) {
         csq_error_copy(&job.error, NULL, SQLITE_NOMEM);
     } else {
-        submit(scene, &job);
+        office_try(&scene->office, &job);
     }
     finish(scene, &job);
 }
@@ -128,7 +83,7 @@ simple(struct scene *scene, enum csq_op op, const char *sql)
     struct csq_job job;
 
     make(scene, &job, op, sql);
-    submit(scene, &job);
+    office_try(&scene->office, &job);
     finish(scene, &job);
 }
 
@@ -155,7 +110,7 @@ execute_many(struct scene *scene)
     }
     csq_flow_put(&job.flow, &rows);
     csq_flow_end(&job.flow);
-    submit(scene, &job);
+    office_try(&scene->office, &job);
     finish(scene, &job);
 }
 
@@ -202,7 +157,7 @@ back_up(struct scene *scene)
             job.cursor = NULL;
             job.with.copy.backup = &backup;
             job.with.copy.pages = 1;
-            submit(scene, &job);
+            office_try(&scene->office, &job);
             finish(scene, &job);
         }
         csq_backup_finish(&backup, &scene->office.worker->db);
@@ -238,7 +193,7 @@ blob_task(struct scene *scene, struct csq_blob *blob, enum csq_blob_action actio
         job.with.blob.data = "xyz";
         job.with.blob.data_size = 3;
     }
-    submit(scene, &job);
+    office_try(&scene->office, &job);
     finish(scene, &job);
 }
 
@@ -292,7 +247,7 @@ serialize(struct scene *scene)
     job.cursor = NULL;
     job.with.host.run = replace;
     job.with.host.argument = &scene->office.worker->db;
-    submit(scene, &job);
+    office_try(&scene->office, &job);
     finish(scene, &job);
 }
 
@@ -305,7 +260,7 @@ act(struct scene *scene)
     make(scene, &job, CSQ_OPEN, NULL);
     job.cursor = NULL;
     job.with.open = office_defaults(NULL);
-    submit(scene, &job);
+    office_try(&scene->office, &job);
     finish(scene, &job);
     simple(scene, CSQ_SCRIPT, "CREATE TABLE t(a INT, b TEXT, c BLOB); CREATE INDEX i ON t(b);");
     execute(scene, "INSERT INTO t(b) VALUES(:text)", "parameter");
@@ -397,9 +352,9 @@ test_sqlite_memory(void)
     for (long nth = 1; !over && nth < MOST; nth++) {
         bool failed;
 
-        atomic_store(&countdown, nth);
+        heap_fail_at(nth);
         failed = run_scene();
-        over = atomic_exchange(&countdown, 0) > 0;
+        over = heap_fail_at(0) > 0;
         failures += failed;
         await_nothing();
         CHECK(!over || !failed);
@@ -415,7 +370,7 @@ main(int argc, char **argv)
         {"sqlite_memory", test_sqlite_memory},
     };
 
-    install_memory();
+    heap_install();
     sqlite3_initialize();
     return harness_main(argc, argv, tests, sizeof tests / sizeof *tests);
 }
