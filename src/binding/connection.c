@@ -162,8 +162,6 @@ static PyObject *
 connection_commit(ConnectionObject *self, PyObject *const *args, Py_ssize_t nargs,
                   PyObject *kwnames)
 {
-    static const char *const names[] = {"deadline"};
-    static const struct args_spec spec = {"commit", 1, 0, 0, names, 0};
     static const struct request_hooks hooks = {.name = "Connection.commit",
                                                .pack = connection_simple_pack,
                                                .unpack = connection_simple_unpack};
@@ -172,7 +170,7 @@ connection_commit(ConnectionObject *self, PyObject *const *args, Py_ssize_t narg
     if (self->foreign != NULL) {
         return args_forward("commit", (PyObject *)self, args, nargs, kwnames);
     }
-    if (args_parse(&spec, args, nargs, kwnames, &deadline) < 0) {
+    if (args_deadline("commit", args, nargs, kwnames, &deadline) < 0) {
         return NULL;
     }
     return deadline_limit((PyObject *)connection_request(self, &hooks, CSQ_COMMIT, NULL),

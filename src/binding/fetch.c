@@ -148,17 +148,6 @@ row_unpack(RequestObject *request, int64_t deadline)
     return take_chunk(self, request) < 0 ? REQUEST_FAILED : give_row(self, request);
 }
 
-/* The one argument of fetchone() and fetchall(), which sqlite3's do not have. */
-static int
-parse_deadline(const char *method, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames,
-               PyObject **deadline)
-{
-    static const char *const names[] = {"deadline"};
-    const struct args_spec spec = {method, 1, 0, 0, names, 0};
-
-    return args_parse(&spec, args, nargs, kwnames, deadline);
-}
-
 static PyObject *
 fetch_one(CursorObject *self)
 {
@@ -180,7 +169,7 @@ fetch_one_until(CursorObject *self, PyObject *const *args, Py_ssize_t nargs, PyO
 {
     PyObject *deadline;
 
-    if (parse_deadline("fetchone", args, nargs, kwnames, &deadline) < 0) {
+    if (args_deadline("fetchone", args, nargs, kwnames, &deadline) < 0) {
         return NULL;
     }
     return deadline_limit(fetch_one(self), deadline);
@@ -437,7 +426,7 @@ cursor_fetchall(CursorObject *self, PyObject *const *args, Py_ssize_t nargs, PyO
     if (self->foreign != NULL) {
         return args_forward("cursor_fetchall", (PyObject *)self, args, nargs, kwnames);
     }
-    if (parse_deadline("fetchall", args, nargs, kwnames, &deadline) < 0) {
+    if (args_deadline("fetchall", args, nargs, kwnames, &deadline) < 0) {
         return NULL;
     }
     return deadline_limit(fetch(self, NULL, -1), deadline);
