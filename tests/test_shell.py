@@ -18,7 +18,7 @@ import csqlite
 from csqlite.shell import statements, values
 from csqlite.shell.application import Application
 from csqlite.shell.arguments import parse
-from csqlite.shell.command import words
+from csqlite.shell.command import COMMANDS, Command, Commands, words
 from csqlite.shell.modes import MODES
 from csqlite.shell.tables import PIECE_ROWS
 from csqlite.shell.vocabulary import Vocabulary
@@ -712,6 +712,16 @@ async def test_statement_without_semicolon_at_the_end():
 )
 def test_words_of_a_command(line, expected):
     assert words(line) == expected
+
+
+def test_two_commands_cannot_have_one_name():
+    commands = Commands()
+    commands.add(Command("one", print, "The first"))
+    with pytest.raises(ValueError, match="two commands .one"):
+        commands.add(Command("two", print, "Another"), Command("one", print, "The second"))
+    assert {name: command.name for name, command in COMMANDS.all.items()} == {
+        name: name for name in COMMANDS.all
+    }
 
 
 async def test_commands_may_be_shortened():

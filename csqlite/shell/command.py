@@ -1,4 +1,8 @@
-"""Dot-commands: what one is, and how a line becomes a call of one."""
+"""Dot-commands: what one is, how it registers, and how a line becomes a call of one.
+
+This module knows no command. Each module of commands adds its own to COMMANDS when it is imported, and
+commands.py imports them all.
+"""
 
 from __future__ import annotations
 
@@ -37,10 +41,17 @@ class Command:
 
 
 class Commands:
-    """All dot-commands by their names."""
+    """Dot-commands by their names."""
 
-    def __init__(self, commands: Iterable[Command]) -> None:
-        self.all = {command.name: command for command in commands}
+    def __init__(self) -> None:
+        self.all: dict[str, Command] = {}
+
+    def add(self, *commands: Command) -> None:
+        """Register commands. ValueError: one of that name is there."""
+        for command in commands:
+            if command.name in self.all:
+                raise ValueError(f"there are two commands .{command.name}")
+            self.all[command.name] = command
 
     def find(self, name: str) -> Command:
         """Return the command of this name, or the only one that begins so; CommandError."""
@@ -55,6 +66,9 @@ class Commands:
         raise CommandError(
             f'Error: unknown command or invalid arguments:  "{name}". Enter ".help" for help'
         )
+
+
+COMMANDS = Commands()
 
 
 def words(line: str) -> list[str]:
@@ -82,8 +96,6 @@ async def dispatch(session: Session, line: str) -> bool:
 
     Raises Quit and Interrupted.
     """
-    from .commands import COMMANDS
-
     before = session.errors
     try:
         name, *arguments = words(line[1:]) or [""]

@@ -7,7 +7,7 @@ import subprocess
 from contextlib import suppress
 from typing import TextIO
 
-from .command import Command, options
+from .command import COMMANDS, Command, options
 from .errors import CommandError, UsageError
 from .lines import FileLines
 from .script import Script
@@ -134,7 +134,7 @@ OPEN_DETAILS = """\
    --new                   Remove FILE first, if it is there
    --readonly              Open FILE read-only"""
 
-COMMANDS = [
+COMMANDS.add(
     Command("backup", backup, 'Backup DB (default "main") to FILE', "?DB? FILE", 1, 2),
     Command("cd", change_directory, "Change the working directory", "DIRECTORY", 1, 1),
     Command("load", load, "Load an extension library", "FILE ?ENTRY?", 1, 2),
@@ -162,4 +162,4 @@ COMMANDS = [
     Command(
         "system", system, "Run CMD ARGS... in a system shell", "CMD ARGS...", 1, None, guarded=False
     ),
-]
+)

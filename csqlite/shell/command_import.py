@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import NamedTuple, TextIO
 
-from .command import Command, number
+from .command import COMMANDS, Command, number
 from .command_files import open_script
 from .errors import CommandError, UsageError
 from .modes import MODES
@@ -246,8 +246,8 @@ async def import_file(session: Session, arguments: list[str]) -> None:
         session.output.write(f"Added {work.inserted} rows with {work.failed} errors\n")
 
 
-COMMANDS = [
+COMMANDS.add(
     Command(
         "import", import_file, "Import data from FILE into TABLE", "FILE TABLE", 0, None, DETAILS
     )
-]
+)

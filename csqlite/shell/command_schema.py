@@ -7,7 +7,7 @@ import re
 import sqlite3
 from typing import Any
 
-from .command import Command, options
+from .command import COMMANDS, Command, options
 from .errors import UsageError
 from .session import Session
 from .values import identifier, quoted, width
@@ -169,7 +169,7 @@ SCHEMA_DETAILS = """\
    --indent                Put each column and constraint in a line of its own
    --nosys                 Leave out what SQLite has made for itself"""
 
-COMMANDS = [
+COMMANDS.add(
     Command("databases", databases, "List names and files of attached databases"),
     Command("dump", dump, "Render database content as SQL", "?PATTERN ...?", 0, None),
     Command("indexes", indexes, "Show names of indexes", "?TABLE?", 0, 1),
@@ -183,4 +183,4 @@ COMMANDS = [
         SCHEMA_DETAILS,
     ),
     Command("tables", tables, "List names of tables matching LIKE pattern", "?PATTERN?", 0, 1),
-]
+)

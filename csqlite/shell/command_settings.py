@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from .command import Command, Handler, boolean, number
+from .command import COMMANDS, Command, Handler, boolean, number
 from .errors import CommandError, UsageError
 from .modes import MODES
 from .session import Session
@@ -178,7 +178,7 @@ MODE_DETAILS = f"""\
      --wordwrap on|off     Break them at words; --ww is --wordwrap on
      --quote, --noquote    Show values as SQL literals, or not"""
 
-COMMANDS = [
+COMMANDS.add(
     Command("bail", switch("bail"), "Stop after the first error; default off", "on|off", 1, 1),
     Command("changes", switch("changes"), "Show number of rows changed by SQL", "on|off", 1, 1),
     Command("echo", switch("echo"), "Turn command echo on or off", "on|off", 1, 1),
@@ -211,4 +211,4 @@ COMMANDS = [
     Command("timeout", timeout, "Wait for locks up to MS milliseconds", "MS", 1, 1),
     Command("timer", switch("timer"), "Turn SQL timer on or off", "on|off", 1, 1),
     Command("width", width, "Set minimum column widths", "NUM1 NUM2 ...", 0, None),
-]
+)

@@ -1,11 +1,16 @@
-"""All dot-commands, and those that are about the shell itself."""
+"""Every dot-command: those that are about the shell itself, and by import all others."""
 
 from __future__ import annotations
 
 from .. import _csqlite
 from ..__version__ import __version__
-from . import command_files, command_import, command_schema, command_settings
-from .command import Command, Commands, number
+from . import (  # noqa: F401  They register their commands.
+    command_files,
+    command_import,
+    command_schema,
+    command_settings,
+)
+from .command import COMMANDS, Command, number
 from .errors import CommandError, Quit
 from .session import Session
 
@@ -51,7 +56,7 @@ async def show_help(session: Session, arguments: list[str]) -> None:
             session.output.write(command.details + "\n")
 
 
-OWN = [
+COMMANDS.add(
     Command(
         "exit", leave, "Exit this program with return-code CODE", "?CODE?", 0, 1, guarded=False
     ),
@@ -59,14 +64,4 @@ OWN = [
     Command("print", print_words, "Print literal STRING", "STRING...", 0, None),
     Command("quit", end, "Exit this program", "", 0, None, guarded=False),
     Command("version", version, "Show the versions of csqlite and SQLite"),
-]
-
-COMMANDS = Commands(
-    [
-        *OWN,
-        *command_files.COMMANDS,
-        *command_import.COMMANDS,
-        *command_schema.COMMANDS,
-        *command_settings.COMMANDS,
-    ]
 )
