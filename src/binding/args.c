@@ -5,6 +5,14 @@
 
 #include "binding/module.h"
 
+const char *
+args_method(const struct args_spec *spec)
+{
+    const char *dot = strrchr(spec->method, '.');
+
+    return dot == NULL ? spec->method : dot + 1;
+}
+
 static int
 find_name(const struct args_spec *spec, PyObject *name)
 {
@@ -23,16 +31,39 @@ take_keyword(const struct args_spec *spec, PyObject *name, PyObject *value, PyOb
 
     if (i < 0) {
         PyErr_Format(PyExc_TypeError, "%s() got an unexpected keyword argument '%U'",
-                     spec->method, name);
+                     args_method(spec), name);
         return -1;
     }
     if (values[i] != NULL) {
-        PyErr_Format(PyExc_TypeError, "%s() got multiple values for argument '%U'", spec->method,
-                     name);
+        PyErr_Format(PyExc_TypeError, "%s() got multiple values for argument '%U'",
+                     args_method(spec), name);
         return -1;
     }
     values[i] = value;
     return 0;
+}
+
+/* Complains of a number of positional arguments, as CPython does. -1 */
+static int
+complain(const struct args_spec *spec, Py_ssize_t given)
+{
+    const char *method = args_method(spec);
+    bool few = given < spec->required;
+    int limit = few ? spec->required : spec->positional;
+
+    if (spec->positional == 0) {
+        PyErr_Format(PyExc_TypeError, "%s() takes no positional arguments", method);
+    } else if (spec->nameless == spec->positional && spec->required == spec->nameless) {
+        PyErr_Format(PyExc_TypeError, "%s() takes exactly %d positional argument%s (%zd given)",
+                     method, limit, limit == 1 ? "" : "s", given);
+    } else if (spec->nameless == spec->positional) {
+        PyErr_Format(PyExc_TypeError, "%s expected at %s %d argument%s, got %zd", method,
+                     few ? "least" : "most", limit, limit == 1 ? "" : "s", given);
+    } else {
+        PyErr_Format(PyExc_TypeError, "%s() takes at most %d positional arguments (%zd given)",
+                     method, limit, given);
+    }
+    return -1;
 }
 
 int
@@ -41,20 +72,8 @@ args_parse(const struct args_spec *spec, PyObject *const *args, Py_ssize_t nargs
 {
     Py_ssize_t keywords = kwnames == NULL ? 0 : PyTuple_GET_SIZE(kwnames);
 
-    if (nargs != spec->positional && spec->nameless == spec->positional && spec->nameless > 0 &&
-        spec->nameless == spec->required) {
-        PyErr_Format(PyExc_TypeError, "%s() takes exactly %d positional argument%s (%zd given)",
-                     spec->method, spec->nameless, spec->nameless == 1 ? "" : "s", nargs);
-        return -1;
-    }
-    if (nargs > 0 && spec->positional == 0) {
-        PyErr_Format(PyExc_TypeError, "%s() takes no positional arguments", spec->method);
-        return -1;
-    }
-    if (nargs > spec->positional) {
-        PyErr_Format(PyExc_TypeError, "%s() takes at most %d positional arguments (%zd given)",
-                     spec->method, spec->positional, nargs);
-        return -1;
+    if (nargs > spec->positional || (nargs < spec->required && nargs < spec->nameless)) {
+        return complain(spec, nargs);
     }
     for (int i = 0; i < spec->count; i++) {
         values[i] = i < nargs ? args[i] : NULL;
@@ -67,7 +86,7 @@ args_parse(const struct args_spec *spec, PyObject *const *args, Py_ssize_t nargs
     for (int i = 0; i < spec->required; i++) {
         if (values[i] == NULL) {
             PyErr_Format(PyExc_TypeError, "%s() missing required argument '%s' (pos %d)",
-                         spec->method, spec->names[i], i + 1);
+                         args_method(spec), spec->names[i], i + 1);
             return -1;
         }
     }

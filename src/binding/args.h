@@ -10,13 +10,30 @@
 
 /* What a method takes. */
 struct args_spec {
-    const char *method;       /* for messages */
+    const char *method;       /* for messages, which leave out what stands before a dot */
     int count;                /* how many arguments there are, at most ARGS_MAX */
     int required;             /* the first so many must be given */
     int positional;           /* the first so many may be given by position */
     const char *const *names; /* all `count` of them */
     int nameless;             /* the first so many cannot be given by name */
 };
+
+/* The spec of a method with these names, the first of which must be given, may be given by
+ * position, and cannot be given by name. */
+#define ARGS(method, required, positional, nameless, ...)                \
+    {(method),                                                           \
+     (int)(sizeof((const char *const[]){__VA_ARGS__}) / sizeof(char *)), \
+     (required),                                                         \
+     (positional),                                                       \
+     (const char *const[]){__VA_ARGS__},                                 \
+     (nameless)}
+
+/* The spec of a method that takes nothing, or nothing but `deadline`. */
+#define ARGS_NONE(method) {(method), 0, 0, 0, NULL, 0}
+#define ARGS_DEADLINE(method) ARGS(method, 0, 0, 0, "deadline")
+
+/* Lends the name of the method without its class. */
+const char *args_method(const struct args_spec *spec);
 
 enum { ARGS_MAX = 8 };
 

@@ -16,6 +16,7 @@
 #include "binding/functions.h"
 #include "binding/handle.h"
 #include "binding/hooks.h"
+#include "binding/method.h"
 #include "binding/serialize.h"
 #include "binding/session.h"
 #include "binding/settings.h"
@@ -150,6 +151,9 @@ connection_simple_unpack(RequestObject *request, int64_t deadline)
     return REQUEST_READY;
 }
 
+const struct request_hooks connection_simple = {.pack = connection_simple_pack,
+                                                .unpack = connection_simple_unpack};
+
 PyDoc_STRVAR(
     commit_doc,
     "commit($self, *, deadline=None)\n--\n\n"
@@ -158,24 +162,13 @@ PyDoc_STRVAR(
     "Connection.commit(); raises ValueError when the connection is not open.\n\n"
     "deadline: as of execute(). The transaction is open when DeadlineExceeded is raised.");
 
-static PyObject *
-connection_commit(ConnectionObject *self, PyObject *const *args, Py_ssize_t nargs,
-                  PyObject *kwnames)
-{
-    static const struct request_hooks hooks = {.name = "Connection.commit",
-                                               .pack = connection_simple_pack,
-                                               .unpack = connection_simple_unpack};
-    PyObject *deadline;
-
-    if (self->foreign != NULL) {
-        return args_forward("commit", (PyObject *)self, args, nargs, kwnames);
-    }
-    if (args_deadline("commit", args, nargs, kwnames, &deadline) < 0) {
-        return NULL;
-    }
-    return deadline_limit((PyObject *)connection_request(self, &hooks, CSQ_COMMIT, NULL),
-                          deadline);
-}
+METHOD(connection_commit) = {
+    .args = ARGS_DEADLINE("Connection.commit"),
+    .hooks = &connection_simple,
+    .op = CSQ_COMMIT,
+    .deadline = true,
+    .foreign = "commit",
+};
 
 PyDoc_STRVAR(rollback_doc,
              "rollback($self, /)\n--\n\n"
@@ -183,20 +176,15 @@ PyDoc_STRVAR(rollback_doc,
              "With autocommit=False a new transaction is opened at once. As sqlite3's\n"
              "Connection.rollback(); raises ValueError when the connection is not open.");
 
-static PyObject *
-connection_rollback(ConnectionObject *self, PyObject *unused)
-{
-    static const struct request_hooks hooks = {.name = "Connection.rollback",
-                                               .pack = connection_simple_pack,
-                                               .unpack = connection_simple_unpack,
-                                               .ending = true};
+static const struct request_hooks rollback_hooks = {
+    .pack = connection_simple_pack, .unpack = connection_simple_unpack, .ending = true};
 
-    (void)unused;
-    if (self->foreign != NULL) {
-        return args_forward("rollback", (PyObject *)self, NULL, 0, NULL);
-    }
-    return (PyObject *)connection_request(self, &hooks, CSQ_ROLLBACK, NULL);
-}
+METHOD(connection_rollback) = {
+    .args = ARGS_NONE("Connection.rollback"),
+    .hooks = &rollback_hooks,
+    .op = CSQ_ROLLBACK,
+    .foreign = "rollback",
+};
 
 static enum request_answer
 interrupt_pack(RequestObject *request)
@@ -216,18 +204,14 @@ PyDoc_STRVAR(interrupt_doc,
              "Stop what runs on the connection: it raises OperationalError (\"interrupted\").\n\n"
              "sqlite3_interrupt(). To stop one query only, cancel the task that awaits it.");
 
-static PyObject *
-connection_interrupt(ConnectionObject *self, PyObject *unused)
-{
-    static const struct request_hooks hooks = {
-        .name = "Connection.interrupt", .pack = interrupt_pack, .ending = true};
+static const struct request_hooks interrupt_hooks = {.pack = interrupt_pack, .ending = true};
 
-    (void)unused;
-    if (self->foreign != NULL) {
-        return args_forward("interrupt", (PyObject *)self, NULL, 0, NULL);
-    }
-    return (PyObject *)connection_request(self, &hooks, CSQ_CALL, NULL);
-}
+METHOD(connection_interrupt) = {
+    .args = ARGS_NONE("Connection.interrupt"),
+    .hooks = &interrupt_hooks,
+    .op = CSQ_CALL,
+    .foreign = "interrupt",
+};
 
 /* Gives what a cursor's factory makes, which has the connection's row factory then. */
 static PyObject *
@@ -247,11 +231,25 @@ call_factory(ConnectionObject *self, PyObject *factory)
     return cursor;
 }
 
+struct cursor_call {
+    PyObject *factory; /* NULL: none */
+};
+
+static int
+cursor_fill(RequestObject *request, PyObject *const *values)
+{
+    PyObject *factory = values[0];
+
+    REQUEST_PAYLOAD(request, struct cursor_call)->factory =
+        factory == Py_None ? NULL : Py_XNewRef(factory);
+    return 0;
+}
+
 static enum request_answer
 cursor_pack(RequestObject *request)
 {
     ConnectionObject *self = (ConnectionObject *)request->owner;
-    PyObject *factory = request->arguments[0];
+    PyObject *factory = REQUEST_PAYLOAD(request, struct cursor_call)->factory;
 
     if (connection_use(request, CONNECTION_DIRECT) < 0) {
         return REQUEST_FAILED;
@@ -276,29 +274,16 @@ PyDoc_STRVAR(
     "sqlite3's Connection.cursor(). Raises ValueError when the connection is not open,\n"
     "TypeError when the factory gives no cursor.");
 
-static PyObject *
-connection_cursor(ConnectionObject *self, PyObject *const *args, Py_ssize_t nargs,
-                  PyObject *kwnames)
-{
-    static const char *const names[] = {"factory"};
-    static const struct args_spec spec = {"cursor", 1, 0, 1, names, 0};
-    static const struct request_hooks hooks = {
-        .name = "Connection.cursor", .pack = cursor_pack, .leave = cursor_leave};
-    RequestObject *request;
-    PyObject *factory;
+static const struct request_hooks cursor_hooks = {.pack = cursor_pack, .leave = cursor_leave};
 
-    if (self->foreign != NULL) {
-        return args_forward("cursor", (PyObject *)self, args, nargs, kwnames);
-    }
-    if (args_parse(&spec, args, nargs, kwnames, &factory) < 0) {
-        return NULL;
-    }
-    request = connection_request(self, &hooks, CSQ_CALL, NULL);
-    if (request != NULL) {
-        request->arguments[0] = factory == Py_None ? NULL : Py_XNewRef(factory);
-    }
-    return (PyObject *)request;
-}
+METHOD(connection_cursor) = {
+    .args = ARGS("Connection.cursor", 0, 1, 0, "factory"),
+    .hooks = &cursor_hooks,
+    .op = CSQ_CALL,
+    .objects = 1,
+    .fill = cursor_fill,
+    .foreign = "cursor",
+};
 
 /* -- awaiting ----------------------------------------------------------------- */
 
@@ -587,10 +572,10 @@ static PyMethodDef connection_methods[] = {
     {"_connect", (PyCFunction)connection_connect, METH_NOARGS, connect_doc},
     {"close", (PyCFunction)connection_close, METH_NOARGS, close_doc},
     {"stop", (PyCFunction)connection_stop, METH_NOARGS, stop_doc},
-    {"cursor", (PyCFunction)(void (*)(void))connection_cursor, ARGS_FASTCALL, cursor_doc},
-    {"commit", (PyCFunction)(void (*)(void))connection_commit, ARGS_FASTCALL, commit_doc},
-    {"rollback", (PyCFunction)connection_rollback, METH_NOARGS, rollback_doc},
-    {"interrupt", (PyCFunction)connection_interrupt, METH_NOARGS, interrupt_doc},
+    METHOD_ENTRY("cursor", connection_cursor, cursor_doc),
+    METHOD_ENTRY("commit", connection_commit, commit_doc),
+    METHOD_ENTRY("rollback", connection_rollback, rollback_doc),
+    METHOD_ENTRY("interrupt", connection_interrupt, interrupt_doc),
     {"execute", (PyCFunction)(void (*)(void))connection_execute, ARGS_FASTCALL, execute_doc},
     {"executemany", (PyCFunction)(void (*)(void))connection_executemany, ARGS_FASTCALL,
      executemany_doc},

@@ -3,8 +3,8 @@
 
 #include "binding/file_control.h"
 
-#include "binding/args.h"
 #include "binding/errors.h"
+#include "binding/method.h"
 #include "binding/status.h"
 
 enum form {
@@ -79,14 +79,21 @@ put_answer(struct csq_strip *strip, const struct control *control, int integer, 
     }
 }
 
+struct control_call {
+    struct status_payload schema;
+    const struct control *control;
+    Py_ssize_t number;
+};
+
 /* Worker thread. */
 static int
 run_control(struct csq_job *job, sqlite3 *handle)
 {
-    const RequestObject *request = csq_item(job, RequestObject, job);
-    const struct control *control = job->with.host.argument;
-    sqlite3_int64 large = request->number;
-    int integer = (int)request->number;
+    RequestObject *request = csq_item(job, RequestObject, job);
+    const struct control_call *call = REQUEST_PAYLOAD(request, struct control_call);
+    const struct control *control = call->control;
+    sqlite3_int64 large = call->number;
+    int integer = (int)call->number;
     unsigned counter = 0;
     char *text = NULL;
     void *const arguments[] = {
@@ -162,52 +169,37 @@ PyDoc_STRVAR(file_control_doc,
              "Connection.file_control(), which takes the name first and a pointer.\n"
              "sqlite3_file_control().");
 
-static PyObject *
-connection_file_control(ConnectionObject *self, PyObject *const *args, Py_ssize_t nargs,
-                        PyObject *kwnames)
+static int
+fill_control(RequestObject *request, PyObject *const *values)
 {
-    static const char *const names[] = {"op", "value", "name"};
-    static const struct args_spec spec = {"file_control", 3, 1, 2, names};
-    static const struct request_hooks hooks = {.name = "Connection.file_control",
-                                               .pack = connection_simple_pack,
-                                               .unpack = status_unpack_value};
-    const struct control *control;
-    RequestObject *request;
-    PyObject *values[3];
-    Py_ssize_t number;
+    struct control_call *call = REQUEST_PAYLOAD(request, struct control_call);
     int op;
 
-    if (self->foreign != NULL) {
-        return args_forward("file_control", (PyObject *)self, args, nargs, kwnames);
+    if (args_clamped(values[0], &op) < 0) {
+        return -1;
     }
-    if (args_parse(&spec, args, nargs, kwnames, values) < 0 || args_clamped(values[0], &op) < 0) {
-        return NULL;
-    }
-    control = find_control(op);
-    if (control == NULL) {
+    call->control = find_control(op);
+    if (call->control == NULL) {
         PyErr_Format(PyExc_ValueError, "file_control() does not offer operation %R", values[0]);
-        return NULL;
+        return -1;
     }
-    if (read_value(control, values[1], &number) < 0) {
-        return NULL;
+    if (read_value(call->control, values[1], &call->number) < 0) {
+        return -1;
     }
-    request = connection_request(self, &hooks, CSQ_APPLY, NULL);
-    if (request == NULL) {
-        return NULL;
-    }
-    request->job.with.host.run = run_control;
-    request->job.with.host.argument = (void *)control;
-    request->job.sql = "main";
-    request->number = number;
-    if (values[2] != NULL && status_lend_name(request, values[2]) < 0) {
-        request->stage = REQUEST_DONE;
-        Py_CLEAR(request);
-    }
-    return (PyObject *)request;
+    return status_fill_schema(request, values[2]);
 }
 
+METHOD(connection_file_control) = {
+    .args = ARGS("Connection.file_control", 1, 2, 0, "op", "value", "name"),
+    .hooks = &status_value,
+    .op = CSQ_APPLY,
+    .objects = 1,
+    .run = run_control,
+    .fill = fill_control,
+    .foreign = "file_control",
+};
+
 PyMethodDef file_control_methods[] = {
-    {"file_control", (PyCFunction)(void (*)(void))connection_file_control, ARGS_FASTCALL,
-     file_control_doc},
+    METHOD_ENTRY("file_control", connection_file_control, file_control_doc),
     {NULL, NULL, 0, NULL},
 };

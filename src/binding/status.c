@@ -3,8 +3,8 @@
 
 #include "binding/status.h"
 
-#include "binding/args.h"
 #include "binding/errors.h"
+#include "binding/method.h"
 
 /* -- what other files need ----------------------------------------------------- */
 
@@ -65,9 +65,10 @@ status_unpack_tuple(RequestObject *request, int64_t deadline)
     return request->result == NULL ? REQUEST_FAILED : REQUEST_READY;
 }
 
-int
-status_lend_name(RequestObject *request, PyObject *value)
+static int
+lend_name(RequestObject *request, PyObject *value)
 {
+    struct status_payload *payload = REQUEST_PAYLOAD(request, struct status_payload);
     const char *name;
     Py_ssize_t size;
 
@@ -81,10 +82,15 @@ status_lend_name(RequestObject *request, PyObject *value)
         PyErr_SetString(PyExc_ValueError, "embedded null character");
         name = NULL;
     }
-    request->arguments[0] = Py_NewRef(value);
+    payload->name = Py_NewRef(value);
     request->job.sql = name;
     return name == NULL ? -1 : 0;
 }
+
+const struct request_hooks status_value = {.pack = connection_simple_pack,
+                                           .unpack = status_unpack_value};
+static const struct request_hooks tuple_hooks = {.pack = connection_simple_pack,
+                                                 .unpack = status_unpack_tuple};
 
 /* There always is a schema "temp", which SQLite does not know before it is used. */
 static bool
@@ -122,66 +128,60 @@ put_pair(struct csq_job *job, int64_t one, int64_t two)
     return put_integer(job, one) == SQLITE_OK ? put_integer(job, two) : SQLITE_NOMEM;
 }
 
-/* Takes a request that could not be completed; NULL. */
-static PyObject *
-give_up(RequestObject *request)
+/* Lends the job the name of a schema; NULL or None: none, or all. */
+static int
+fill_schema(RequestObject *request, PyObject *const *values)
 {
-    request->stage = REQUEST_DONE;
-    Py_DECREF(request);
-    return NULL;
+    return values[0] == NULL || values[0] == Py_None ? 0 : lend_name(request, values[0]);
 }
 
-/* Gives a request for `run`. `name` is that of a schema; NULL or None: none, or all. */
-static PyObject *
-status_request(ConnectionObject *self, const struct request_hooks *hooks,
-               int (*run)(struct csq_job *job, sqlite3 *handle), PyObject *name,
-               Py_ssize_t number)
+int
+status_fill_schema(RequestObject *request, PyObject *value)
 {
-    RequestObject *request = connection_request(self, hooks, CSQ_APPLY, NULL);
-
-    if (request == NULL) {
-        return NULL;
-    }
-    request->job.with.host.run = run;
-    request->number = number;
-    if (name != NULL && name != Py_None && status_lend_name(request, name) < 0) {
-        return give_up(request);
-    }
-    return (PyObject *)request;
+    request->job.sql = "main";
+    return value == NULL ? 0 : lend_name(request, value);
 }
 
-/* The same for a method without arguments. */
-static PyObject *
-call_plain(ConnectionObject *self, const struct request_hooks *hooks,
-           int (*run)(struct csq_job *job, sqlite3 *handle))
+static int
+fill_schema_or_main(RequestObject *request, PyObject *const *values)
 {
-    if (self->foreign != NULL) {
-        return args_forward(strrchr(hooks->name, '.') + 1, (PyObject *)self, NULL, 0, NULL);
-    }
-    return status_request(self, hooks, run, NULL, 0);
+    return status_fill_schema(request, values[0]);
 }
 
 /* -- counters ------------------------------------------------------------------ */
 
-/* `number` of a request for a counter: what is asked for, and whether to reset it. */
+struct counter_call {
+    int op;
+    int reset;
+};
+
+static int
+fill_counter(RequestObject *request, PyObject *const *values)
+{
+    struct counter_call *call = REQUEST_PAYLOAD(request, struct counter_call);
+
+    call->reset = values[1] == NULL ? 0 : PyObject_IsTrue(values[1]);
+    return call->reset < 0 || args_clamped(values[0], &call->op) < 0 ? -1 : 0;
+}
+
 static int
 run_db_status(struct csq_job *job, sqlite3 *handle)
 {
-    const RequestObject *request = csq_item(job, RequestObject, job);
-    int op = (int)(request->number >> 1);
-    int reset = (int)(request->number & 1);
+    RequestObject *request = csq_item(job, RequestObject, job);
+    const struct counter_call *call = REQUEST_PAYLOAD(request, struct counter_call);
 #if SQLITE_VERSION_NUMBER >= 3051000
     sqlite3_int64 current = 0;
     sqlite3_int64 highest = 0;
-    int rc = sqlite3_db_status64(handle, op, &current, &highest, reset);
+    int rc = sqlite3_db_status64(handle, call->op, &current, &highest, call->reset);
 #else
     int current = 0;
     int highest = 0;
-    int rc = sqlite3_db_status(handle, op, &current, &highest, reset);
+    int rc = sqlite3_db_status(handle, call->op, &current, &highest, call->reset);
 #endif
 
     if (rc != SQLITE_OK) {
-        return csq_error_set(&job->error, rc, "SQLite has no status of a connection %d", op);
+        return csq_error_set(&job->error, rc, "SQLite has no status of a connection %d",
+                             call->op);
     }
     return put_pair(job, current, highest);
 }
@@ -193,30 +193,14 @@ PyDoc_STRVAR(db_status_doc,
              "OperationalError for an op that SQLite does not know. As apsw's\n"
              "Connection.status(). sqlite3_db_status().");
 
-static PyObject *
-connection_db_status(ConnectionObject *self, PyObject *const *args, Py_ssize_t nargs,
-                     PyObject *kwnames)
-{
-    static const char *const names[] = {"op", "reset"};
-    static const struct args_spec spec = {"db_status", 2, 1, 2, names};
-    static const struct request_hooks hooks = {.name = "Connection.db_status",
-                                               .pack = connection_simple_pack,
-                                               .unpack = status_unpack_tuple};
-    PyObject *values[2];
-    int reset;
-    int op;
-
-    if (self->foreign != NULL) {
-        return args_forward("db_status", (PyObject *)self, args, nargs, kwnames);
-    }
-    if (args_parse(&spec, args, nargs, kwnames, values) < 0 || args_clamped(values[0], &op) < 0) {
-        return NULL;
-    }
-    reset = values[1] == NULL ? 0 : PyObject_IsTrue(values[1]);
-    return reset < 0 ? NULL
-                     : status_request(self, &hooks, run_db_status, NULL,
-                                      (Py_ssize_t)op * 2 + (reset ? 1 : 0));
-}
+METHOD(connection_db_status) = {
+    .args = ARGS("Connection.db_status", 1, 2, 0, "op", "reset"),
+    .hooks = &tuple_hooks,
+    .op = CSQ_APPLY,
+    .run = run_db_status,
+    .fill = fill_counter,
+    .foreign = "db_status",
+};
 
 /* Limits by number, in the order of SQLite's numbers. */
 static const char *const limits[] = {
@@ -293,27 +277,41 @@ PyDoc_STRVAR(limits_doc,
              "Give the limits that hold for the connection: dict of SQLITE_LIMIT_... name to\n"
              "int. sqlite3_limit(), asked for each.");
 
-static PyObject *
-connection_limits(ConnectionObject *self, PyObject *unused)
-{
-    static const struct request_hooks hooks = {
-        .name = "Connection.limits", .pack = connection_simple_pack, .unpack = limits_unpack};
+static const struct request_hooks limits_hooks = {.pack = connection_simple_pack,
+                                                  .unpack = limits_unpack};
 
-    (void)unused;
-    return call_plain(self, &hooks, run_limits);
-}
+METHOD(connection_limits) = {
+    .args = ARGS_NONE("Connection.limits"),
+    .hooks = &limits_hooks,
+    .op = CSQ_APPLY,
+    .run = run_limits,
+    .foreign = "limits",
+};
 
 /* -- the log and the cache of pages --------------------------------------------- */
 
 static int
+fill_checkpoint(RequestObject *request, PyObject *const *values)
+{
+    struct status_payload *payload = REQUEST_PAYLOAD(request, struct status_payload);
+
+    payload->mode = SQLITE_CHECKPOINT_PASSIVE;
+    if (values[0] != NULL && args_clamped(values[0], &payload->mode) < 0) {
+        return -1;
+    }
+    return fill_schema(request, &values[1]);
+}
+
+static int
 run_wal_checkpoint(struct csq_job *job, sqlite3 *handle)
 {
-    const RequestObject *request = csq_item(job, RequestObject, job);
+    RequestObject *request = csq_item(job, RequestObject, job);
+    const struct status_payload *payload = REQUEST_PAYLOAD(request, struct status_payload);
     int log = -1;
     int done = -1;
     int rc;
 
-    rc = sqlite3_wal_checkpoint_v2(handle, job->sql, (int)request->number, &log, &done);
+    rc = sqlite3_wal_checkpoint_v2(handle, job->sql, payload->mode, &log, &done);
     if (rc != SQLITE_OK) {
         return csq_error_copy(&job->error, handle, rc);
     }
@@ -332,27 +330,15 @@ PyDoc_STRVAR(
     "Connection.wal_checkpoint(), whose arguments stand the other way round.\n"
     "sqlite3_wal_checkpoint_v2().");
 
-static PyObject *
-connection_wal_checkpoint(ConnectionObject *self, PyObject *const *args, Py_ssize_t nargs,
-                          PyObject *kwnames)
-{
-    static const char *const names[] = {"mode", "name"};
-    static const struct args_spec spec = {"wal_checkpoint", 2, 0, 2, names};
-    static const struct request_hooks hooks = {.name = "Connection.wal_checkpoint",
-                                               .pack = connection_simple_pack,
-                                               .unpack = status_unpack_tuple};
-    PyObject *values[2];
-    int mode = SQLITE_CHECKPOINT_PASSIVE;
-
-    if (self->foreign != NULL) {
-        return args_forward("wal_checkpoint", (PyObject *)self, args, nargs, kwnames);
-    }
-    if (args_parse(&spec, args, nargs, kwnames, values) < 0 ||
-        (values[0] != NULL && args_clamped(values[0], &mode) < 0)) {
-        return NULL;
-    }
-    return status_request(self, &hooks, run_wal_checkpoint, values[1], mode);
-}
+METHOD(connection_wal_checkpoint) = {
+    .args = ARGS("Connection.wal_checkpoint", 0, 2, 0, "mode", "name"),
+    .hooks = &tuple_hooks,
+    .op = CSQ_APPLY,
+    .objects = 1,
+    .run = run_wal_checkpoint,
+    .fill = fill_checkpoint,
+    .foreign = "wal_checkpoint",
+};
 
 static int
 run_cacheflush(struct csq_job *job, sqlite3 *handle)
@@ -369,16 +355,13 @@ PyDoc_STRVAR(
     "Raises OperationalError (\"database is locked\") when another connection is in the\n"
     "way. As apsw's Connection.cacheflush(). sqlite3_db_cacheflush().");
 
-static PyObject *
-connection_cacheflush(ConnectionObject *self, PyObject *unused)
-{
-    static const struct request_hooks hooks = {.name = "Connection.cacheflush",
-                                               .pack = connection_simple_pack,
-                                               .unpack = connection_simple_unpack};
-
-    (void)unused;
-    return call_plain(self, &hooks, run_cacheflush);
-}
+METHOD(connection_cacheflush) = {
+    .args = ARGS_NONE("Connection.cacheflush"),
+    .hooks = &connection_simple,
+    .op = CSQ_APPLY,
+    .run = run_cacheflush,
+    .foreign = "cacheflush",
+};
 
 static int
 run_release_memory(struct csq_job *job, sqlite3 *handle)
@@ -392,16 +375,13 @@ PyDoc_STRVAR(release_memory_doc,
              "Free as much of the connection's memory as can be spared: cached pages, mostly.\n\n"
              "As apsw's Connection.release_memory(). sqlite3_db_release_memory().");
 
-static PyObject *
-connection_release_memory(ConnectionObject *self, PyObject *unused)
-{
-    static const struct request_hooks hooks = {.name = "Connection.release_memory",
-                                               .pack = connection_simple_pack,
-                                               .unpack = connection_simple_unpack};
-
-    (void)unused;
-    return call_plain(self, &hooks, run_release_memory);
-}
+METHOD(connection_release_memory) = {
+    .args = ARGS_NONE("Connection.release_memory"),
+    .hooks = &connection_simple,
+    .op = CSQ_APPLY,
+    .run = run_release_memory,
+    .foreign = "release_memory",
+};
 
 /* -- schemas ------------------------------------------------------------------- */
 
@@ -421,42 +401,15 @@ PyDoc_STRVAR(txn_state_doc,
              "that holds a lock. Raises OperationalError (\"unknown database ...\"). As apsw's\n"
              "Connection.txn_state(). sqlite3_txn_state().");
 
-static PyObject *
-connection_txn_state(ConnectionObject *self, PyObject *const *args, Py_ssize_t nargs,
-                     PyObject *kwnames)
-{
-    static const char *const names[] = {"schema"};
-    static const struct args_spec spec = {"txn_state", 1, 0, 1, names};
-    static const struct request_hooks hooks = {.name = "Connection.txn_state",
-                                               .pack = connection_simple_pack,
-                                               .unpack = status_unpack_value};
-    PyObject *schema;
-
-    if (self->foreign != NULL) {
-        return args_forward("txn_state", (PyObject *)self, args, nargs, kwnames);
-    }
-    if (args_parse(&spec, args, nargs, kwnames, &schema) < 0) {
-        return NULL;
-    }
-    return status_request(self, &hooks, run_txn_state, schema, 0);
-}
-
-/* Gives a request about the schema `name`, "main" when that is NULL. */
-static PyObject *
-schema_request(ConnectionObject *self, const struct request_hooks *hooks,
-               int (*run)(struct csq_job *job, sqlite3 *handle), PyObject *name)
-{
-    RequestObject *request = (RequestObject *)status_request(self, hooks, run, NULL, 0);
-
-    if (request == NULL) {
-        return NULL;
-    }
-    request->job.sql = "main";
-    if (name != NULL && status_lend_name(request, name) < 0) {
-        return give_up(request);
-    }
-    return (PyObject *)request;
-}
+METHOD(connection_txn_state) = {
+    .args = ARGS("Connection.txn_state", 0, 1, 0, "schema"),
+    .hooks = &status_value,
+    .op = CSQ_APPLY,
+    .objects = 1,
+    .run = run_txn_state,
+    .fill = fill_schema,
+    .foreign = "txn_state",
+};
 
 static int
 run_readonly(struct csq_job *job, sqlite3 *handle)
@@ -490,24 +443,18 @@ PyDoc_STRVAR(
     "name: of the schema. Raises OperationalError (\"unknown database ...\"). As apsw's\n"
     "Connection.readonly(). sqlite3_db_readonly().");
 
-static PyObject *
-connection_readonly(ConnectionObject *self, PyObject *const *args, Py_ssize_t nargs,
-                    PyObject *kwnames)
-{
-    static const char *const names[] = {"name"};
-    static const struct args_spec spec = {"readonly", 1, 0, 1, names};
-    static const struct request_hooks hooks = {
-        .name = "Connection.readonly", .pack = connection_simple_pack, .unpack = readonly_unpack};
-    PyObject *name;
+static const struct request_hooks readonly_hooks = {.pack = connection_simple_pack,
+                                                    .unpack = readonly_unpack};
 
-    if (self->foreign != NULL) {
-        return args_forward("readonly", (PyObject *)self, args, nargs, kwnames);
-    }
-    if (args_parse(&spec, args, nargs, kwnames, &name) < 0) {
-        return NULL;
-    }
-    return schema_request(self, &hooks, run_readonly, name);
-}
+METHOD(connection_readonly) = {
+    .args = ARGS("Connection.readonly", 0, 1, 0, "name"),
+    .hooks = &readonly_hooks,
+    .op = CSQ_APPLY,
+    .objects = 1,
+    .run = run_readonly,
+    .fill = fill_schema_or_main,
+    .foreign = "readonly",
+};
 
 static int
 run_db_filename(struct csq_job *job, sqlite3 *handle)
@@ -543,25 +490,18 @@ PyDoc_STRVAR(db_filename_doc,
              "name: of the schema. Raises OperationalError (\"unknown database ...\"), where\n"
              "apsw's Connection.db_filename() gives None. sqlite3_db_filename().");
 
-static PyObject *
-connection_db_filename(ConnectionObject *self, PyObject *const *args, Py_ssize_t nargs,
-                       PyObject *kwnames)
-{
-    static const char *const names[] = {"name"};
-    static const struct args_spec spec = {"db_filename", 1, 0, 1, names};
-    static const struct request_hooks hooks = {.name = "Connection.db_filename",
-                                               .pack = connection_simple_pack,
-                                               .unpack = db_filename_unpack};
-    PyObject *name;
+static const struct request_hooks db_filename_hooks = {.pack = connection_simple_pack,
+                                                       .unpack = db_filename_unpack};
 
-    if (self->foreign != NULL) {
-        return args_forward("db_filename", (PyObject *)self, args, nargs, kwnames);
-    }
-    if (args_parse(&spec, args, nargs, kwnames, &name) < 0) {
-        return NULL;
-    }
-    return schema_request(self, &hooks, run_db_filename, name);
-}
+METHOD(connection_db_filename) = {
+    .args = ARGS("Connection.db_filename", 0, 1, 0, "name"),
+    .hooks = &db_filename_hooks,
+    .op = CSQ_APPLY,
+    .objects = 1,
+    .run = run_db_filename,
+    .fill = fill_schema_or_main,
+    .foreign = "db_filename",
+};
 
 /* -- the connection as a whole --------------------------------------------------- */
 
@@ -590,16 +530,13 @@ PyDoc_STRVAR(
     "pragmas, limits, factories, cached statements. What was queued before it runs\n"
     "before it. Neither sqlite3 nor apsw has it.");
 
-static PyObject *
-connection_reset(ConnectionObject *self, PyObject *unused)
-{
-    static const struct request_hooks hooks = {.name = "Connection.reset",
-                                               .pack = connection_simple_pack,
-                                               .unpack = connection_simple_unpack};
-
-    (void)unused;
-    return call_plain(self, &hooks, run_reset);
-}
+METHOD(connection_reset) = {
+    .args = ARGS_NONE("Connection.reset"),
+    .hooks = &connection_simple,
+    .op = CSQ_APPLY,
+    .run = run_reset,
+    .foreign = "reset",
+};
 
 static int
 run_cache_stats(struct csq_job *job, sqlite3 *handle)
@@ -632,31 +569,27 @@ PyDoc_STRVAR(cache_stats_doc,
              "csqlite's own BEGIN, COMMIT and ROLLBACK are counted too. After apsw's\n"
              "Connection.cache_stats(), where `size` is what is `max` here.");
 
-static PyObject *
-connection_cache_stats(ConnectionObject *self, PyObject *unused)
-{
-    static const struct request_hooks hooks = {.name = "Connection.cache_stats",
-                                               .pack = connection_simple_pack,
-                                               .unpack = cache_stats_unpack};
+static const struct request_hooks cache_stats_hooks = {.pack = connection_simple_pack,
+                                                       .unpack = cache_stats_unpack};
 
-    (void)unused;
-    return call_plain(self, &hooks, run_cache_stats);
-}
+METHOD(connection_cache_stats) = {
+    .args = ARGS_NONE("Connection.cache_stats"),
+    .hooks = &cache_stats_hooks,
+    .op = CSQ_APPLY,
+    .run = run_cache_stats,
+    .foreign = "cache_stats",
+};
 
 PyMethodDef status_methods[] = {
-    {"db_status", (PyCFunction)(void (*)(void))connection_db_status, ARGS_FASTCALL,
-     db_status_doc},
-    {"limits", (PyCFunction)connection_limits, METH_NOARGS, limits_doc},
-    {"wal_checkpoint", (PyCFunction)(void (*)(void))connection_wal_checkpoint, ARGS_FASTCALL,
-     wal_checkpoint_doc},
-    {"cacheflush", (PyCFunction)connection_cacheflush, METH_NOARGS, cacheflush_doc},
-    {"release_memory", (PyCFunction)connection_release_memory, METH_NOARGS, release_memory_doc},
-    {"txn_state", (PyCFunction)(void (*)(void))connection_txn_state, ARGS_FASTCALL,
-     txn_state_doc},
-    {"readonly", (PyCFunction)(void (*)(void))connection_readonly, ARGS_FASTCALL, readonly_doc},
-    {"db_filename", (PyCFunction)(void (*)(void))connection_db_filename, ARGS_FASTCALL,
-     db_filename_doc},
-    {"reset", (PyCFunction)connection_reset, METH_NOARGS, reset_doc},
-    {"cache_stats", (PyCFunction)connection_cache_stats, METH_NOARGS, cache_stats_doc},
+    METHOD_ENTRY("db_status", connection_db_status, db_status_doc),
+    METHOD_ENTRY("limits", connection_limits, limits_doc),
+    METHOD_ENTRY("wal_checkpoint", connection_wal_checkpoint, wal_checkpoint_doc),
+    METHOD_ENTRY("cacheflush", connection_cacheflush, cacheflush_doc),
+    METHOD_ENTRY("release_memory", connection_release_memory, release_memory_doc),
+    METHOD_ENTRY("txn_state", connection_txn_state, txn_state_doc),
+    METHOD_ENTRY("readonly", connection_readonly, readonly_doc),
+    METHOD_ENTRY("db_filename", connection_db_filename, db_filename_doc),
+    METHOD_ENTRY("reset", connection_reset, reset_doc),
+    METHOD_ENTRY("cache_stats", connection_cache_stats, cache_stats_doc),
     {NULL, NULL, 0, NULL},
 };

@@ -178,8 +178,8 @@ deadline_raise(RequestObject *request, const char *detail)
         PyOS_snprintf(seconds, sizeof seconds, "%.3f",
                       (double)(csq_now() - request->awaited) / 1e9);
         text = PyUnicode_FromFormat("%s() exceeded its deadline after %s s%s%s%s%U",
-                                    request->hooks->name, seconds, more ? " (" : "",
-                                    more ? detail : "", more ? ")" : "", what);
+                                    request->name, seconds, more ? " (" : "", more ? detail : "",
+                                    more ? ")" : "", what);
     }
     if (text != NULL) {
         PyErr_SetObject(class, text);

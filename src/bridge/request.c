@@ -28,6 +28,7 @@ request_new(struct bridge *bridge, const struct request_hooks *hooks, enum csq_o
     csq_link_init(&request->under_way);
     csq_link_init(&request->news);
     request->bridge = bridge;
+    request->name = hooks->name;
     request->hooks = hooks;
     request->owner = Py_XNewRef(owner);
     request->target = Py_XNewRef(target);
@@ -529,7 +530,7 @@ request_finalize(RequestObject *self)
 
     if (self->stage == REQUEST_NEW && self->owner != NULL &&
         PyErr_WarnFormat(PyExc_RuntimeWarning, 1, "coroutine '%s' was never awaited",
-                         self->hooks->name) < 0) {
+                         self->name) < 0) {
         PyErr_WriteUnraisable((PyObject *)self);
     }
     if (exception != NULL) {
@@ -545,6 +546,9 @@ request_traverse(RequestObject *self, visitproc visit, void *arg)
     Py_VISIT(self->target);
     for (int i = 0; i < 3; i++) {
         Py_VISIT(self->arguments[i]);
+    }
+    for (int i = 0; i < self->objects; i++) {
+        Py_VISIT(self->payload.objects[i]);
     }
     Py_VISIT(self->rows);
     Py_VISIT(self->result);
@@ -568,6 +572,9 @@ request_clear(RequestObject *self)
     Py_CLEAR(self->target);
     for (int i = 0; i < 3; i++) {
         Py_CLEAR(self->arguments[i]);
+    }
+    for (int i = 0; i < self->objects; i++) {
+        Py_CLEAR(self->payload.objects[i]);
     }
     Py_CLEAR(self->rows);
     Py_CLEAR(self->result);
@@ -604,17 +611,17 @@ request_dealloc(RequestObject *self)
 static PyObject *
 request_get_name(RequestObject *self, void *closure)
 {
-    const char *dot = strrchr(self->hooks->name, '.');
+    const char *dot = strrchr(self->name, '.');
 
     (void)closure;
-    return PyUnicode_FromString(dot == NULL ? self->hooks->name : dot + 1);
+    return PyUnicode_FromString(dot == NULL ? self->name : dot + 1);
 }
 
 static PyObject *
 request_get_qualname(RequestObject *self, void *closure)
 {
     (void)closure;
-    return PyUnicode_FromString(self->hooks->name);
+    return PyUnicode_FromString(self->name);
 }
 
 static PyObject *
@@ -622,8 +629,7 @@ request_repr(RequestObject *self)
 {
     static const char *const stages[] = {"not awaited", "pending", "settled", "done"};
 
-    return PyUnicode_FromFormat("<csqlite request %s, %s>", self->hooks->name,
-                                stages[self->stage]);
+    return PyUnicode_FromFormat("<csqlite request %s, %s>", self->name, stages[self->stage]);
 }
 
 PyDoc_STRVAR(send_doc, "send($self, value, /)\n--\n\nGo on, as a coroutine does.");

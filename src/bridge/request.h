@@ -54,10 +54,18 @@ enum request_stage {
     REQUEST_DONE,
 };
 
+/* What a method was called with: a struct of whoever made the request, which begins with
+ * its references. REQUEST_PAYLOAD() gives it its type. */
+union request_payload {
+    PyObject *objects[4];
+    int64_t numbers[6];
+};
+
 struct RequestObject {
     PyObject_HEAD
     struct csq_job job;
     struct bridge *bridge;
+    const char *name; /* as in "coroutine 'Connection.execute' was never awaited" */
     const struct request_hooks *hooks;
     enum request_stage stage;
     bool pushed;               /* the job is with the worker; one reference is held for it */
@@ -72,6 +80,8 @@ struct RequestObject {
     PyObject *target;          /* the cursor, or what else the method works on */
     PyObject *arguments[3];    /* the method's: SQL, parameters … */
     Py_ssize_t number;         /* the method's: how many rows … */
+    union request_payload payload;
+    int objects;               /* how many references the payload begins with */
     struct csq_strip strip;    /* rows that are being decoded */
     struct csq_reader reader;  /* where decoding stands in it */
     PyObject *rows;            /* the list that is being filled */
@@ -98,6 +108,20 @@ struct RequestObject {
 /* Gives a request for `op`. `owner` and `target` (or NULL) get new references. */
 RequestObject *request_new(struct bridge *bridge, const struct request_hooks *hooks,
                            enum csq_op op, PyObject *owner, PyObject *target);
+
+/* Lends the payload as a `type`. */
+#define REQUEST_PAYLOAD(request, type)                                           \
+    ((void)sizeof(char[sizeof(type) <= sizeof(union request_payload) ? 1 : -1]), \
+     (type *)&(request)->payload)
+
+/* Takes a request that nobody is to await. NULL, and the exception stays. */
+static inline PyObject *
+request_drop(RequestObject *request)
+{
+    request->stage = REQUEST_DONE;
+    Py_DECREF(request);
+    return NULL;
+}
 
 /* Starts it without an awaiting task. Gives the future that tells when it is
  * done, or NULL with an exception. */
