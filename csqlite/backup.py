@@ -55,6 +55,14 @@ class Plan:
         return Plan(self.pages, None, self.name, 0)
 
 
+def same_file(one: Any, other: Any) -> bool:
+    """Whether two paths lead to one file, by whatever names. "" leads to none."""
+    try:
+        return os.path.samefile(one, other)
+    except (OSError, ValueError):
+        return False
+
+
 def _is_path(target: Any) -> bool:
     return isinstance(target, (str, bytes, os.PathLike))
 

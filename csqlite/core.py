@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Iterable
 from typing import TYPE_CHECKING, Any, Callable, Literal as _Literal, Optional, TypeVar, Union
 from warnings import warn
 
-from . import _csqlite, backup, copies, foreign, readers, statement, tables, worker
+from . import _csqlite, backup, copies, foreign, readers, statement, tables, values, worker
 from .cursor import Cursor
 from .deadlines import DeadlineExceeded, limited
 
@@ -239,7 +239,7 @@ class Connection(_csqlite.Connection):
             for line in await self._execute(foreign.dump, self._foreign, filter):
                 yield line
             return
-        cursor = await self._dump(filter)
+        cursor = await self._dump(values.name_like(filter))
         cursor.iter_chunk_size = 512
         try:
             async for (line,) in cursor:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Callable, Optional, TypeVar
 from . import backup
 from .cursor import Cursor
 from .deadlines import DeadlineExceeded
+from .values import name_like
 
 if TYPE_CHECKING:
     from ._csqlite import Blob
@@ -185,7 +186,7 @@ class RawConnection:
 
     def iterdump(self, *, filter: Optional[str] = None) -> Iterator[str]:
         """As sqlite3's Connection.iterdump()."""
-        lines = RawCursor(self._owner._run(self._owner._dump(filter)))
+        lines = RawCursor(self._owner._run(self._owner._dump(name_like(filter))))
         return (line for (line,) in lines)
 
     def blobopen(

@@ -1,7 +1,7 @@
-"""What helps to bind many values: the plain way, which works with every SQLite and driver."""
+"""Text of SQL made from Python: placeholders for many values, a condition for names."""
 
 from collections.abc import Sized
-from typing import Union
+from typing import Optional, Union
 
 
 def placeholders(values: Union[int, Sized]) -> str:
@@ -21,3 +21,23 @@ def placeholders(values: Union[int, Sized]) -> str:
     if count < 0:
         raise ValueError(f"a number of placeholders cannot be negative: {count}")
     return ", ".join("?" * count)
+
+
+def name_like(*patterns: Optional[str], escape: str = "") -> Optional[str]:
+    """Return an expression of SQL that is true of a `name` that matches one of the patterns.
+
+    A pattern that is None or empty matches every name, and so does none at all: then it is None.
+    """
+    if not all(patterns):
+        return None
+    ending = f" ESCAPE '{escape}'" if escape else ""
+    return " OR ".join(f'"name" LIKE {_literal(pattern)}{ending}' for pattern in patterns) or None
+
+
+def _literal(text: Optional[str]) -> str:
+    """Return a text as a literal of SQL. TypeError: it is none; ValueError: there is none for it."""
+    if not isinstance(text, str):
+        raise TypeError(f"filter must be str or None, not {type(text).__name__}")
+    if "\0" in text:
+        raise ValueError("embedded null character")
+    return "'" + text.replace("'", "''") + "'"

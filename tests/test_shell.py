@@ -13,10 +13,10 @@ import struct
 from pathlib import Path
 
 import pytest
+from shells import complaints, output, shell
 
 import csqlite
 from csqlite.shell import statements, values
-from csqlite.shell.application import Application
 from csqlite.shell.arguments import parse
 from csqlite.shell.command import COMMANDS, Command, Commands, words
 from csqlite.shell.modes import MODES
@@ -28,39 +28,6 @@ create table t (a integer primary key, b text, c);
 insert into t values (1, 'one', 1.5), (2, 'two words', null), (3, 'quo"te', x'4142'),
     (4, 'new' || char(10) || 'line', 1e100), (5, '', 9223372036854775807), (6, 'ünï', -0.0);
 """
-
-
-class Result:
-    """What a run of the shell gave."""
-
-    def __init__(self, status, out, err):
-        self.status = status
-        self.out = out
-        self.err = err
-
-    def __repr__(self):
-        return f"status {self.status}\n{self.out}{self.err}"
-
-
-async def shell(*argv, stdin=""):
-    """Run the shell with this command line and standard input."""
-    out, err = io.StringIO(), io.StringIO()
-    status = await Application(parse(argv), io.StringIO(stdin), out, err).run()
-    return Result(status, out.getvalue(), err.getvalue())
-
-
-async def output(script, *argv):
-    """Return what a script prints; nothing may fail."""
-    result = await shell(*argv, stdin=script)
-    assert (result.status, result.err) == (0, ""), result
-    return result.out
-
-
-async def complaints(script, *argv):
-    """Return what a script that fails prints as errors."""
-    result = await shell(*argv, stdin=script)
-    assert result.status == 1, result
-    return result.err
 
 
 @pytest.fixture
@@ -526,8 +493,10 @@ ERRORS = {
         "  select 'üüü', absent;\n                ^--- error here\n"
     ),
     "select 'a\0b';": "Runtime error near line 1: the query contains a null character\n",
-    "select '\udcff';": (
-        "'utf-8' codec can't encode character '\\udcff' in position 8: surrogates not allowed\n"
+    'select "\udcff";': "Error near line 1: outside of texts in quotes SQL has to be UTF-8\n",
+    "exit;": (
+        'Parse error near line 1: near "exit": syntax error\n  exit;\n  ^--- error here\n'
+        '  Did you mean ".exit"?\n'
     ),
 }
 

@@ -179,13 +179,27 @@ class Refreshing:
         self._lines.close()
 
 
+def open_closed_streams() -> None:
+    """Open standard streams that the caller has closed, on nothing.
+
+    A database that took one's descriptor would be read and written by what `.shell` runs.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            stream = open(os.devnull, mode, encoding="utf-8", errors="surrogateescape")  # noqa: SIM115
+            os.set_inheritable(stream.fileno(), True)
+            setattr(sys, name, stream)
+
+
 def run_process(argv: Sequence[str] | None = None) -> int:
     """Run the shell on the standard streams of this process; see csqlite.shell.main()."""
+    open_closed_streams()
     arguments = parse(argv)
     for stream in (sys.stdin, sys.stdout):
-        # Bytes that are no UTF-8 come out as they went in.
+        # Bytes that are no UTF-8 come out as they went in. A script may begin with a byte order mark.
+        encoding = "utf-8" if stream is sys.stdout or stream.isatty() else "utf-8-sig"
         if hasattr(stream, "reconfigure"):
-            stream.reconfigure(encoding="utf-8", errors="surrogateescape")
+            stream.reconfigure(encoding=encoding, errors="surrogateescape")
     try:
         status = asyncio.run(Application(arguments, sys.stdin, sys.stdout, sys.stderr).run())
         sys.stdout.flush()
@@ -193,7 +207,8 @@ def run_process(argv: Sequence[str] | None = None) -> int:
         return INTERRUPTED
     except BrokenPipeError:
         # Nobody reads on. What is still buffered must not raise at the end of the process.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        for stream in (sys.stdout, sys.stderr):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
         return BROKEN_PIPE
     except OSError as error:
         sys.stderr.write(f"Error: {error}\n")

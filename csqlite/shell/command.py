@@ -10,6 +10,7 @@ import re
 import sqlite3
 from collections.abc import Awaitable, Iterable
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Callable
 
 from .errors import CommandError, Interrupted, ReaderGone, UsageError
@@ -18,6 +19,10 @@ from .session import Session
 Handler = Callable[[Session, list[str]], Awaitable[None]]
 
 _ARGUMENT = re.compile(r"""\s*(?:'([^']*)'?|"((?:\\.|[^"\\])*)"?|(\S+))""", re.DOTALL)
+# What SQLite's integers can be.
+LARGEST = 2**63 - 1
+
+_NUMBER = re.compile(r"[+-]?(?:0x[0-9a-f]+|[0-9]+)", re.IGNORECASE | re.ASCII)
 _ESCAPE = re.compile(r"\\([0-7]{1,3}|.)", re.DOTALL)
 _ESCAPED = {"a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
 
@@ -63,9 +68,9 @@ class Commands:
         if found and name:
             names = ", ".join("." + command.name for command in found)
             raise CommandError(f'Error: ambiguous command: ".{name}" may be {names}')
-        raise CommandError(
-            f'Error: unknown command or invalid arguments:  "{name}". Enter ".help" for help'
-        )
+        close = get_close_matches(name.lower(), self.all, n=1)
+        hint = f'Did you mean ".{close[0]}"?' if close else 'Enter ".help" for help'
+        raise CommandError(f'Error: unknown command or invalid arguments:  "{name}". {hint}')
 
 
 COMMANDS = Commands()
@@ -114,12 +119,20 @@ async def dispatch(session: Session, line: str) -> bool:
         session.fail(str(error) or usage(command))
     except CommandError as error:
         session.fail(str(error))
-    except (sqlite3.Error, ValueError, MemoryError) as error:
+    except UnicodeEncodeError:
+        session.fail("Error: an argument is not UTF-8")
+    except MemoryError:
+        session.fail("Error: out of memory")
+    except (sqlite3.Error, ValueError) as error:
         session.fail(f"Error: {error}")
     except BrokenPipeError:
         raise  # Nobody reads the results any more.
     except OSError as error:
-        session.fail(f'Error: "{error.filename}": {error.strerror}')
+        session.fail(
+            f"Error: {error}"
+            if error.filename is None
+            else f'Error: "{error.filename}": {error.strerror}'
+        )
     except Interrupted:
         if command.guarded:
             session.fail("Error: interrupted")
@@ -141,17 +154,20 @@ def boolean(session: Session, text: str) -> bool:
     if lowered in ("off", "no", "false"):
         return False
     if text.isdecimal():
-        return int(text) != 0
+        return text.strip("0") != ""
     session.tell(f'ERROR: Not a boolean value: "{text}". Assuming "no".\n')
     return False
 
 
-def number(text: str) -> int:
-    """Return a word as an integer; UsageError."""
-    try:
-        return int(text, 0)
-    except ValueError:
-        raise UsageError(f'Error: not a number: "{text}"') from None
+def number(text: str, least: int = -LARGEST, most: int = LARGEST) -> int:
+    """Return a word as an integer from `least` to `most`; UsageError."""
+    if not _NUMBER.fullmatch(text):
+        raise UsageError(f'Error: not a number: "{text}"')
+    # What is longer is out of any range, and may be too long for int().
+    found = int(text, 16 if "x" in text.lower() else 10) if len(text) < 40 else most + 1
+    if not least <= found <= most:
+        raise UsageError(f'Error: not between {least} and {most}: "{text[:40]}"')
+    return found
 
 
 def options(arguments: list[str], flags: Iterable[str]) -> tuple[set[str], list[str]]:

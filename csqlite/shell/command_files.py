@@ -7,6 +7,9 @@ import subprocess
 from contextlib import suppress
 from typing import TextIO
 
+from .. import _csqlite
+from ..backup import same_file
+from ..core import Connection
 from .command import COMMANDS, Command, options
 from .errors import CommandError, UsageError
 from .lines import FileLines
@@ -26,9 +29,10 @@ async def backup(session: Session, arguments: list[str]) -> None:
     if not 1 <= len(rest) <= 2:
         raise UsageError
     name = rest[0] if len(rest) == 2 else "main"
-    target = await open_database(rest[-1])
+    target = await open_database(rest[-1], patience=session.patience)
     try:
-        await session.db.backup(target, pages=PAGES, name=name, sleep=0)
+        await refuse_itself(await session.db.db_filename(name), target, rest[-1])
+        await session.db.backup(target, pages=PAGES, progress=refuse_locked, name=name, sleep=0)
     finally:
         await target.close()
 
@@ -39,11 +43,24 @@ async def restore(session: Session, arguments: list[str]) -> None:
         raise CommandError('Error: only "main" can be restored')
     if not os.path.exists(arguments[-1]):
         raise CommandError(f'Error: cannot open "{arguments[-1]}"')
-    source = await open_database(arguments[-1], readonly=True)
+    source = await open_database(arguments[-1], readonly=True, patience=session.patience)
     try:
-        await source.backup(session.db, pages=PAGES, sleep=0)
+        await refuse_itself(await session.db.db_filename(), source, arguments[-1])
+        await source.backup(session.db, pages=PAGES, progress=refuse_locked, sleep=0)
     finally:
         await source.close()
+
+
+async def refuse_itself(file: str, other: Connection, name: str) -> None:
+    """CommandError where another connection has the session's own file: each would wait for the other."""
+    if same_file(file, await other.db_filename()):
+        raise CommandError(f'Error: "{name}" is the file of the open database itself')
+
+
+def refuse_locked(status: int, remaining: int, total: int) -> None:
+    """End a backup at a step for which the lock has been waited for in vain."""
+    if status in (_csqlite.SQLITE_BUSY, _csqlite.SQLITE_LOCKED):
+        raise CommandError("Error: database is locked")
 
 
 async def open_file(session: Session, arguments: list[str]) -> None:
@@ -61,16 +78,19 @@ async def open_file(session: Session, arguments: list[str]) -> None:
 
 
 def open_script(name: str) -> TextIO:
-    """Open a file, or what a command behind a `|` prints, for reading; CommandError."""
+    """Open a file, or what a command behind a `|` prints, for reading; CommandError.
+
+    A byte order mark at its beginning is no part of the text.
+    """
     try:
         if name.startswith("|"):
             done = subprocess.run(name[1:], shell=True, stdout=subprocess.PIPE, check=False)
             import io
 
-            return io.TextIOWrapper(io.BytesIO(done.stdout), "utf-8", "surrogateescape")
+            return io.TextIOWrapper(io.BytesIO(done.stdout), "utf-8-sig", "surrogateescape")
         if os.path.isdir(name):
             raise CommandError(f'Error: cannot open "{name}"')
-        return open(name, encoding="utf-8", errors="surrogateescape")
+        return open(name, encoding="utf-8-sig", errors="surrogateescape")
     except OSError as error:
         raise CommandError(f'Error: cannot open "{name}"') from error
 

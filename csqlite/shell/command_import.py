@@ -67,7 +67,7 @@ def read_arguments(session: Session, arguments: list[str]) -> Plan:
             if value is None:
                 raise UsageError(f"Error: missing argument on {word}")
             if option == "skip":
-                skip = number(value)
+                skip = number(value, least=0)
             else:
                 schema = value
         elif option == "v":
@@ -232,7 +232,8 @@ async def import_file(session: Session, arguments: list[str]) -> None:
         with open_script(plan.file) as file:
             file.reconfigure(newline="", errors="strict")  # type: ignore[attr-defined]
             for _ in range(plan.skip):
-                file.readline()
+                if not file.readline():
+                    break
             work = Import(session, plan)
             if plan.verbose:
                 session.output.write(

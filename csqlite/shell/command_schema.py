@@ -7,6 +7,7 @@ import re
 import sqlite3
 from typing import Any
 
+from ..values import name_like
 from .command import COMMANDS, Command, options
 from .errors import UsageError
 from .session import Session
@@ -153,12 +154,19 @@ async def dump(session: Session, arguments: list[str]) -> None:
     write = session.output.write
     write("PRAGMA foreign_keys=OFF;\nBEGIN TRANSACTION;\n")
     frame = {"PRAGMA foreign_keys=OFF;", "BEGIN TRANSACTION;", "COMMIT;"}
-    patterns: list[str | None] = [*arguments] or [None]
+    patterns = [pattern for pattern in arguments if pattern]
+    condition = name_like(*patterns, escape="\\")
+    if arguments and not patterns:
+        condition = "0"  # Nothing has an empty name.
     try:
-        for pattern in patterns:
-            async for line in session.db.iterdump(filter=pattern):
+        # One dump for all patterns: what several of them match is written once.
+        cursor = await session.db._dump(condition)
+        try:
+            async for (line,) in cursor:
                 if line not in frame:
                     write(line + "\n")
+        finally:
+            await cursor.close()
     except sqlite3.Error:
         write("ROLLBACK; -- due to errors\n")
         raise

@@ -11,6 +11,10 @@ from .modes import MODES
 from .session import Session
 from .values import literal
 
+# The widest column, and the longest time in milliseconds that SQLite takes.
+WIDEST = 10_000
+LONGEST = 2**31 - 1
+
 
 def switch(attribute: str) -> Handler:
     """Return what turns a setting on or off."""
@@ -70,7 +74,7 @@ def _read_mode(settings: Any, arguments: list[str]) -> Any:
             if value is None:
                 raise UsageError(f"Error: missing argument on {word}")
             if option == "wrap":
-                settings.wrap = max(0, number(value)) if value != "off" else 0
+                settings.wrap = max(0, number(value, -WIDEST, WIDEST)) if value != "off" else 0
             else:
                 settings.wordwrap = value in ("on", "yes", "true", "1")
         else:
@@ -80,7 +84,7 @@ def _read_mode(settings: Any, arguments: list[str]) -> Any:
 
 async def width(session: Session, arguments: list[str]) -> None:
     """Set how wide columns are at least."""
-    session.settings.widths = [number(word) for word in arguments]
+    session.settings.widths = [number(word, -WIDEST, WIDEST) for word in arguments]
 
 
 async def explain(session: Session, arguments: list[str]) -> None:
@@ -93,7 +97,8 @@ async def explain(session: Session, arguments: list[str]) -> None:
 
 async def timeout(session: Session, arguments: list[str]) -> None:
     """Set how long to wait for a lock."""
-    milliseconds = number(arguments[0])
+    milliseconds = max(0, number(arguments[0], -LONGEST, LONGEST))
+    session.patience = milliseconds / 1000
     await (await session.db.execute(f"PRAGMA busy_timeout = {milliseconds}")).close()
 
 

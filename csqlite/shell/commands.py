@@ -14,6 +14,8 @@ from .command import COMMANDS, Command, number
 from .errors import CommandError, Quit
 from .session import Session
 
+__all__ = ["COMMANDS"]
+
 
 async def leave(session: Session, arguments: list[str]) -> None:
     """End the shell."""

@@ -19,7 +19,7 @@ from prompt_toolkit.history import History, InMemoryHistory
 from prompt_toolkit.lexers import Lexer
 
 from .lines import history_path
-from .statements import Splitter
+from .statements import Splitter, bare_command
 
 if TYPE_CHECKING:
     from .vocabulary import Vocabulary
@@ -64,7 +64,7 @@ class VocabularyCompleter(Completer):
 
 def is_finished(text: str) -> bool:
     """Whether Enter runs a text, rather than beginning another line of it."""
-    if text.startswith((".", "#")) or not text.strip():
+    if text.startswith((".", "#")) or not text.strip() or bare_command(text):
         return True
     splitter = Splitter()
     splitter.feed(text)

@@ -6,7 +6,7 @@ from .command import dispatch
 from .errors import Interrupted, Quit
 from .lines import Lines
 from .session import Session
-from .statements import Splitter, Statement
+from .statements import Splitter, Statement, bare_command
 
 
 class Script:
@@ -24,7 +24,7 @@ class Script:
 
     async def run(self, lines: Lines) -> None:
         """Run all lines. Raises Quit, and Interrupted where nobody types them."""
-        prompting = self._session.interactive and not self._name
+        prompting = self._is_typed
         while True:
             try:
                 if not await self._step(lines):
@@ -37,6 +37,11 @@ class Script:
                 if isinstance(error, KeyboardInterrupt):
                     self._session.output.write("\n")
                 self._splitter.clear()
+
+    @property
+    def _is_typed(self) -> bool:
+        """Whether somebody types the lines."""
+        return self._session.interactive and not self._name
 
     async def _step(self, lines: Lines) -> bool:
         """Read and run what is read at once. False: there is nothing left."""
@@ -60,6 +65,8 @@ class Script:
             if self._session.settings.echo:
                 self._session.output.write(line + "\n")
             self._end(await dispatch(self._session, line))
+        elif not self._splitter.pending and self._is_typed and bare_command(line):
+            await dispatch(self._session, f".{bare_command(line)}")
         elif self._splitter.pending and self._splitter.ends_with(line):
             await self._run(self._splitter.feed(";", self._line))
         else:

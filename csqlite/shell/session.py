@@ -31,6 +31,12 @@ BATCH_ROWS = 256
 CONTEXT_BEFORE = 50
 CONTEXT_WIDTH = 78
 
+# No SQLite takes more parameters.
+MOST_PARAMETERS = 250_000
+
+# Commands that people give without their dot. At a prompt they work, alone in a line.
+BARE_COMMANDS = ("EXIT", "HELP", "QUIT")
+
 TABLES = {
     "box": TableWriter,
     "column": ColumnWriter,
@@ -91,6 +97,8 @@ class Session:
         self.interrupts = Interrupts(self.tell)
         self.parameters: dict[str, Any] = {}
         self.errors = 0
+        # How long .backup and .restore wait for a lock, in seconds: .timeout says so.
+        self.patience = 1.0
         # How many scripts are being read, each by the one before.
         self.depth = 0
         self.file = ":memory:"
@@ -151,19 +159,33 @@ class Session:
         before = self.errors
         with self.timed():
             try:
+                sql = await self.sayable(sql)
                 await self.guard(self._run(sql))
             except sqlite3.Error as error:
                 await self._explain_error(error, sql, where)
             except ReaderGone:
                 pass
-            except (UnicodeError, MemoryError, CommandError) as error:
-                self.fail(str(error) or type(error).__name__)
+            except CommandError as error:
+                self.fail(str(error))
+            except UnicodeEncodeError:
+                self.fail(f"Error{where}: the value of a parameter is not UTF-8")
+            except MemoryError:
+                self.fail(f"Error{where}: out of memory")
+            except ValueError as error:
+                self.fail(f"Error{where}: {error}")
             except Interrupted:
                 self.fail(f"Runtime error{where}: interrupted (9)")
                 raise
             finally:
                 self.end_output(self.output.done)
         return self.errors == before
+
+    async def sayable(self, sql: str) -> str:
+        """Return SQL as SQLite can be given it; ValueError. See statements.as_utf8()."""
+        if not statements.has_strays(sql):
+            return sql
+        ((encoding,),) = await self.db.execute_fetchall("PRAGMA encoding")
+        return statements.as_utf8(sql, wide=encoding != "UTF-8")
 
     def end_output(self, end: Callable[[], None]) -> None:
         """Call what may close a file, and print what is wrong with that file."""
@@ -269,7 +291,10 @@ class Session:
             return Parameters(self.parameters)
         count = 0
         for name in names:
-            count = max(count, int(name[1:])) if name[1:] else count + 1
+            # A number that SQLite refuses anyway may have any length.
+            count = max(count, int(name[1:8])) if name[1:] else count + 1
+        if count > MOST_PARAMETERS:
+            return None
         return [self.parameters.get(f"?{number}") for number in range(1, count + 1)]
 
     # -- errors
@@ -279,7 +304,10 @@ class Session:
         code = getattr(error, "sqlite_errorcode", 1) & 0xFF
         if await self._is_in_sql(error, sql):
             offset = getattr(error, "sqlite_error_offset", -1)
-            self.fail(f"Parse error{where}: {error}{mark(sql, offset)}")
+            hint = ""
+            if statements.first_word(sql) in BARE_COMMANDS:
+                hint = f'\n  Did you mean ".{statements.first_word(sql).lower()}"?'
+            self.fail(f"Parse error{where}: {error}{mark(sql, offset)}{hint}")
         else:
             number = f" ({code})" if code != _csqlite.SQLITE_ERROR else ""
             self.fail(f"Runtime error{where}: {error}{number}")
@@ -300,8 +328,11 @@ class Session:
         return False
 
 
-async def open_database(file: str, readonly: bool = False) -> Connection:
-    """Open a database: a path, a URI that begins with `file:`, or ":memory:". CommandError."""
+async def open_database(file: str, readonly: bool = False, patience: float = 5.0) -> Connection:
+    """Open a database: a path, a URI that begins with `file:`, or ":memory:". CommandError.
+
+    patience: how long to wait for a lock, in seconds.
+    """
     location = file
     uri = file.startswith("file:")
     if readonly and uri:
@@ -310,7 +341,9 @@ async def open_database(file: str, readonly: bool = False) -> Connection:
         location = f"file:{quote(str(Path(file).absolute()))}?mode=ro"
         uri = True
     try:
-        db = await connect(location, uri=uri, isolation_level=None, iter_chunk_size=BATCH_ROWS)
+        db = await connect(
+            location, timeout=patience, uri=uri, isolation_level=None, iter_chunk_size=BATCH_ROWS
+        )
     except (sqlite3.Error, ValueError) as error:
         raise CommandError(f'Error: unable to open database "{file}": {error}') from error
     db.text_factory = decode

@@ -19,6 +19,15 @@ _PARAMETER = re.compile(
 )
 
 
+# A text in quotes, a comment, or anything else.
+_TOKEN = re.compile(r"'(?:[^']|'')*'|--[^\n]*|/\*.*?(?:\*/|\Z)|.[^'/-]*", re.DOTALL)
+
+# What stands for a byte that is no UTF-8.
+_STRAY = re.compile("[\udc80-\udcff]")
+
+_BARE = re.compile(r"\s*(exit|help|quit)\s*;?\s*", re.IGNORECASE)
+
+
 @dataclass(frozen=True)
 class Statement:
     """A statement, without the blanks around it, and the number of the line it begins in."""
@@ -125,6 +134,37 @@ class Splitter:
         begun = text.lstrip()
         skipped = text[: len(text) - len(begun)].count("\n")
         return [Statement(begun.rstrip(), self._first_line + skipped)]
+
+
+def as_utf8(sql: str, wide: bool = False) -> str:
+    """Return a statement as UTF-8 can write it, where strays stand for bytes that are no UTF-8.
+
+    A text in quotes that has such bytes goes by them; in a comment they do not count. wide: the database
+    has UTF-16, which cannot keep them: U+FFFD takes their place. ValueError: they stand elsewhere.
+    """
+    return _TOKEN.sub(lambda match: _token_as_utf8(match[0], wide), sql)
+
+
+def _token_as_utf8(token: str, wide: bool) -> str:
+    if not _STRAY.search(token):
+        return token
+    if token.startswith(("--", "/*")) or (wide and token.startswith("'")):
+        return _STRAY.sub("\ufffd", token)
+    if len(token) < 2 or not (token.startswith("'") and token.endswith("'")):
+        raise ValueError("outside of texts in quotes SQL has to be UTF-8")
+    encoded = token[1:-1].replace("''", "'").encode("utf-8", "surrogateescape")
+    return f"(CAST(X'{encoded.hex()}' AS TEXT))"
+
+
+def has_strays(text: str) -> bool:
+    """Whether there are bytes in a text that are no UTF-8."""
+    return not text.isascii() and _STRAY.search(text) is not None
+
+
+def bare_command(text: str) -> str:
+    """Return `exit`, `help` or `quit` if that is all there is, as other shells take it; else ""."""
+    match = _BARE.fullmatch(text)
+    return match[1].lower() if match else ""
 
 
 def parameters(sql: str) -> list[str]:

@@ -20,7 +20,7 @@ enum state { START, BEGIN, NEXT, OBJECT, ROWS, FINISH, OVER };
 
 struct csq_dump {
     sqlite3 *db;
-    char *filter; /* NULL: all */
+    char *filter; /* an expression of SQL; NULL: all */
     enum state state;
     bool writable;        /* PRAGMA writable_schema=ON has been said */
     bool is_virtual;      /* what `schema` stands on is a virtual table */
@@ -34,13 +34,14 @@ struct csq_dump {
     sqlite3_str *line;   /* keeps its first failure, so it is asked for once, at the end */
 };
 
-/* sqlite_sequence comes last: creating and filling the tables changes it. What
- * is no table keeps the order of its creation, because a trigger needs its view. */
+/* In place of %s stands the filter. sqlite_sequence comes last: creating and filling the
+ * tables changes it. What is no table keeps the order of its creation, because a trigger
+ * needs its view. */
 static const char schema_sql[] =
     "SELECT \"type\", \"name\", \"sql\", \"type\" == 'table' AND ifnull(\"rootpage\", 0) == 0"
     " FROM \"main\".\"sqlite_master\""
     " WHERE \"sql\" NOT NULL AND \"type\" IN ('table', 'index', 'trigger', 'view')"
-    " AND (?1 IS NULL OR \"name\" LIKE ?1)"
+    " AND (%s)"
     " ORDER BY CASE WHEN \"type\" != 'table' THEN 1"
     " WHEN \"name\" == 'sqlite_sequence' THEN 2 ELSE 0 END,"
     " CASE \"type\" WHEN 'table' THEN \"name\" END, rowid";
@@ -293,12 +294,14 @@ start(struct csq_dump *dump)
 static int
 begin(struct csq_dump *dump)
 {
+    char *sql = sqlite3_mprintf(schema_sql, dump->filter == NULL ? "1" : dump->filter);
     int rc;
 
-    rc = sqlite3_prepare_v2(dump->db, schema_sql, -1, &dump->schema, NULL);
-    if (rc == SQLITE_OK && dump->filter != NULL) {
-        rc = sqlite3_bind_text(dump->schema, 1, dump->filter, -1, SQLITE_STATIC);
+    if (sql == NULL) {
+        return SQLITE_NOMEM;
     }
+    rc = sqlite3_prepare_v2(dump->db, sql, -1, &dump->schema, NULL);
+    sqlite3_free(sql);
     if (rc == SQLITE_OK) {
         rc = sqlite3_prepare_v2(dump->db, "SELECT quote(?1)", -1, &dump->quote, NULL);
     }
@@ -449,7 +452,6 @@ struct csq_dump *
 csq_dump_new(sqlite3 *db, const char *filter)
 {
     struct csq_dump *dump = csq_calloc(sizeof *dump);
-    bool all = filter == NULL || *filter == '\0';
 
     if (dump == NULL) {
         return NULL;
@@ -457,8 +459,9 @@ csq_dump_new(sqlite3 *db, const char *filter)
     dump->db = db;
     dump->state = START;
     dump->line = sqlite3_str_new(db);
-    dump->filter = all ? NULL : csq_memdup(filter, strlen(filter));
-    if (sqlite3_str_errcode(dump->line) != SQLITE_OK || (!all && dump->filter == NULL)) {
+    dump->filter = filter == NULL ? NULL : csq_memdup(filter, strlen(filter));
+    if (sqlite3_str_errcode(dump->line) != SQLITE_OK ||
+        (filter != NULL && dump->filter == NULL)) {
         csq_dump_free(dump);
         return NULL;
     }

@@ -17,7 +17,7 @@
 struct csq_dump;
 
 /* Gives a dump of `db` (lent; must stay open), or NULL: no memory. `filter` is a
- * LIKE pattern for the names of objects and is copied; NULL or "": all. */
+ * expression of SQL over the columns of sqlite_master and is copied; NULL: all. */
 struct csq_dump *csq_dump_new(sqlite3 *db, const char *filter);
 
 /* Puts the next line as a row of one text cell. SQLITE_ROW: it was put;
