@@ -43,22 +43,30 @@ take_keyword(const struct args_spec *spec, PyObject *name, PyObject *value, PyOb
     return 0;
 }
 
-/* Complains of a number of positional arguments, as CPython does. -1 */
+/* Complains of how many arguments there are, as CPython does. -1 */
 static int
 complain(const struct args_spec *spec, Py_ssize_t given)
 {
     const char *method = args_method(spec);
+    bool exact = spec->required == spec->positional;
     bool few = given < spec->required;
     int limit = few ? spec->required : spec->positional;
+    const char *plural = limit == 1 ? "" : "s";
 
-    if (spec->positional == 0) {
-        PyErr_Format(PyExc_TypeError, "%s() takes no positional arguments", method);
-    } else if (spec->nameless == spec->positional && spec->required == spec->nameless) {
-        PyErr_Format(PyExc_TypeError, "%s() takes exactly %d positional argument%s (%zd given)",
-                     method, limit, limit == 1 ? "" : "s", given);
-    } else if (spec->nameless == spec->positional) {
+    if (spec->plain && exact) {
+        PyErr_Format(PyExc_TypeError, "%s expected %d argument%s, got %zd", method, limit, plural,
+                     given);
+    } else if (spec->plain) {
         PyErr_Format(PyExc_TypeError, "%s expected at %s %d argument%s, got %zd", method,
-                     few ? "least" : "most", limit, limit == 1 ? "" : "s", given);
+                     few ? "least" : "most", limit, plural, given);
+    } else if (spec->positional == 0) {
+        PyErr_Format(PyExc_TypeError, "%s() takes no positional arguments", method);
+    } else if (given > spec->count && spec->nameless == spec->count) {
+        PyErr_Format(PyExc_TypeError, "%s() takes at most %d argument%s (%zd given)", method,
+                     limit, plural, given);
+    } else if (exact && spec->nameless == spec->positional) {
+        PyErr_Format(PyExc_TypeError, "%s() takes exactly %d positional argument%s (%zd given)",
+                     method, limit, plural, given);
     } else {
         PyErr_Format(PyExc_TypeError, "%s() takes at most %d positional arguments (%zd given)",
                      method, limit, given);

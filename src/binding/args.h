@@ -3,6 +3,8 @@
 #ifndef CSQ_ARGS_H
 #define CSQ_ARGS_H
 
+#include <stdbool.h>
+
 #include "bridge/compat.h"
 
 /* The flags of a method that parses its arguments with args_parse(). */
@@ -16,20 +18,33 @@ struct args_spec {
     int positional;           /* the first so many may be given by position */
     const char *const *names; /* all `count` of them */
     int nameless;             /* the first so many cannot be given by name */
+    bool plain;               /* none can; CPython counts arguments in other words then */
 };
 
 /* The spec of a method with these names, the first of which must be given, may be given by
  * position, and cannot be given by name. */
-#define ARGS(method, required, positional, nameless, ...)                \
-    {(method),                                                           \
-     (int)(sizeof((const char *const[]){__VA_ARGS__}) / sizeof(char *)), \
-     (required),                                                         \
-     (positional),                                                       \
-     (const char *const[]){__VA_ARGS__},                                 \
-     (nameless)}
+#define ARGS(method, required, positional, nameless, ...) \
+    {(method),                                            \
+     ARGS_COUNT(__VA_ARGS__),                             \
+     (required),                                          \
+     (positional),                                        \
+     (const char *const[]){__VA_ARGS__},                  \
+     (nameless),                                          \
+     false}
+#define ARGS_COUNT(...) (int)(sizeof((const char *const[]){__VA_ARGS__}) / sizeof(char *))
+
+/* The spec of a method whose arguments all have no names. */
+#define ARGS_PLAIN(method, required, ...) \
+    {(method),                            \
+     ARGS_COUNT(__VA_ARGS__),             \
+     (required),                          \
+     ARGS_COUNT(__VA_ARGS__),             \
+     (const char *const[]){__VA_ARGS__},  \
+     ARGS_COUNT(__VA_ARGS__),             \
+     true}
 
 /* The spec of a method that takes nothing, or nothing but `deadline`. */
-#define ARGS_NONE(method) {(method), 0, 0, 0, NULL, 0}
+#define ARGS_NONE(method) {(method), 0, 0, 0, NULL, 0, false}
 #define ARGS_DEADLINE(method) ARGS(method, 0, 0, 0, "deadline")
 
 /* Lends the name of the method without its class. */

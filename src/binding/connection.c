@@ -167,7 +167,6 @@ METHOD(connection_commit) = {
     .hooks = &connection_simple,
     .op = CSQ_COMMIT,
     .deadline = true,
-    .foreign = "commit",
 };
 
 PyDoc_STRVAR(rollback_doc,
@@ -183,7 +182,6 @@ METHOD(connection_rollback) = {
     .args = ARGS_NONE("Connection.rollback"),
     .hooks = &rollback_hooks,
     .op = CSQ_ROLLBACK,
-    .foreign = "rollback",
 };
 
 static enum request_answer
@@ -210,7 +208,6 @@ METHOD(connection_interrupt) = {
     .args = ARGS_NONE("Connection.interrupt"),
     .hooks = &interrupt_hooks,
     .op = CSQ_CALL,
-    .foreign = "interrupt",
 };
 
 /* Gives what a cursor's factory makes, which has the connection's row factory then. */
@@ -234,16 +231,6 @@ call_factory(ConnectionObject *self, PyObject *factory)
 struct cursor_call {
     PyObject *factory; /* NULL: none */
 };
-
-static int
-cursor_fill(RequestObject *request, PyObject *const *values)
-{
-    PyObject *factory = values[0];
-
-    REQUEST_PAYLOAD(request, struct cursor_call)->factory =
-        factory == Py_None ? NULL : Py_XNewRef(factory);
-    return 0;
-}
 
 static enum request_answer
 cursor_pack(RequestObject *request)
@@ -281,8 +268,7 @@ METHOD(connection_cursor) = {
     .hooks = &cursor_hooks,
     .op = CSQ_CALL,
     .objects = 1,
-    .fill = cursor_fill,
-    .foreign = "cursor",
+    .takes = {TAKE(OPTIONAL, struct cursor_call, factory)},
 };
 
 /* -- awaiting ----------------------------------------------------------------- */

@@ -2,8 +2,18 @@
 
 #include "binding/extensions.h"
 
-#include "binding/args.h"
 #include "binding/errors.h"
+#include "binding/method.h"
+
+struct enable_call {
+    PyObject *paths; /* bytes, or NULL */
+    bool on;
+};
+
+struct load_call {
+    PyObject *path;
+    PyObject *entrypoint; /* NULL: what SQLite derives */
+};
 
 /* Worker thread. The job's SQL is the paths of the list, each with a 0 behind it;
  * NULL: there is none. */
@@ -12,7 +22,7 @@ enable(struct csq_job *job, sqlite3 *handle)
 {
     RequestObject *request = csq_item(job, RequestObject, job);
     struct csq_db *db = &request->worker->db;
-    bool on = request->number != 0;
+    bool on = REQUEST_PAYLOAD(request, struct enable_call)->on;
     bool listed = on && job->sql != NULL;
     struct csq_allowed *allowed = NULL;
     int rc;
@@ -108,50 +118,31 @@ PyDoc_STRVAR(
     "connection that was opened with untrusted=True. As sqlite3's method,\n"
     "which has no list, and which is there only if Python was built with it.");
 
-static PyObject *
-connection_enable_load_extension(ConnectionObject *self, PyObject *const *args, Py_ssize_t nargs,
-                                 PyObject *kwnames)
+static int
+fill_enable(RequestObject *request, PyObject *const *values)
 {
-    static const char *const names[] = {"value", "allow"};
-    static const struct args_spec spec = {"enable_load_extension", 2, 1, 1, names};
-    static const struct request_hooks hooks = {.name = "Connection.enable_load_extension",
-                                               .pack = connection_simple_pack,
-                                               .unpack = connection_simple_unpack};
-    RequestObject *request;
-    PyObject *values[2];
-    PyObject *paths = NULL;
-    int on;
+    struct enable_call *call = REQUEST_PAYLOAD(request, struct enable_call);
 
-    if (self->foreign != NULL) {
-        return args_forward("enable_load_extension", (PyObject *)self, args, nargs, kwnames);
+    if (values[1] == NULL || values[1] == Py_None) {
+        return 0;
     }
-    if (args_parse(&spec, args, nargs, kwnames, values) < 0) {
-        return NULL;
+    call->paths = pack_paths(values[1]);
+    if (call->paths == NULL) {
+        return -1;
     }
-    on = PyObject_IsTrue(values[0]);
-    if (on < 0) {
-        return NULL;
-    }
-    if (values[1] != NULL && values[1] != Py_None) {
-        paths = pack_paths(values[1]);
-        if (paths == NULL) {
-            return NULL;
-        }
-    }
-    request = connection_request(self, &hooks, CSQ_APPLY, NULL);
-    if (request == NULL) {
-        Py_XDECREF(paths);
-        return NULL;
-    }
-    request->job.with.host.run = enable;
-    request->number = on;
-    if (paths != NULL) {
-        request->arguments[0] = paths;
-        request->job.sql = PyBytes_AS_STRING(paths);
-        request->job.sql_size = (size_t)PyBytes_GET_SIZE(paths);
-    }
-    return (PyObject *)request;
+    request->job.sql = PyBytes_AS_STRING(call->paths);
+    request->job.sql_size = (size_t)PyBytes_GET_SIZE(call->paths);
+    return 0;
 }
+
+METHOD(connection_enable_load_extension) = {
+    .args = ARGS("Connection.enable_load_extension", 1, 1, 0, "value", "allow"),
+    .hooks = &connection_simple,
+    .objects = 1,
+    .run = enable,
+    .takes = {TAKE(TRUTH, struct enable_call, on)},
+    .fill = fill_enable,
+};
 
 /* Worker thread. The path is the job's SQL, the entry point the host's argument. */
 static int
@@ -161,20 +152,6 @@ load(struct csq_job *job, sqlite3 *handle)
 
     return csq_extension_load(handle, request->worker->db.allowed, job->sql,
                               job->with.host.argument, &job->error);
-}
-
-/* Lends the UTF-8 of a str; NULL with TypeError, or with ValueError for a 0 in it. */
-static const char *
-text_of(PyObject *value)
-{
-    Py_ssize_t size;
-    const char *text = PyUnicode_AsUTF8AndSize(value, &size);
-
-    if (text != NULL && strlen(text) != (size_t)size) {
-        PyErr_SetString(PyExc_ValueError, "embedded null character");
-        return NULL;
-    }
-    return text;
 }
 
 PyDoc_STRVAR(
@@ -187,51 +164,28 @@ PyDoc_STRVAR(
     "Raises OperationalError when it is not authorized or cannot be loaded. As sqlite3's\n"
     "method, which has `entrypoint` since Python 3.12.");
 
-static PyObject *
-connection_load_extension(ConnectionObject *self, PyObject *const *args, Py_ssize_t nargs,
-                          PyObject *kwnames)
+static int
+fill_load(RequestObject *request, PyObject *const *values)
 {
-    static const char *const names[] = {"path", "entrypoint"};
-    static const struct args_spec spec = {"load_extension", 2, 1, 1, names};
-    static const struct request_hooks hooks = {.name = "Connection.load_extension",
-                                               .pack = connection_simple_pack,
-                                               .unpack = connection_simple_unpack};
-    RequestObject *request;
-    PyObject *values[2];
-    const char *path;
-    const char *entrypoint = NULL;
-
-    if (self->foreign != NULL) {
-        return args_forward("load_extension", (PyObject *)self, args, nargs, kwnames);
-    }
-    if (args_parse(&spec, args, nargs, kwnames, values) < 0) {
-        return NULL;
-    }
-    path = text_of(values[0]);
-    if (path == NULL) {
-        return NULL;
-    }
     if (values[1] != NULL && values[1] != Py_None) {
-        entrypoint = text_of(values[1]);
-        if (entrypoint == NULL) {
-            return NULL;
-        }
+        request->job.with.host.argument =
+            (void *)args_text(values[1], "load_extension", "'entrypoint'");
     }
-    request = connection_request(self, &hooks, CSQ_APPLY, NULL);
-    if (request != NULL) {
-        request->arguments[0] = Py_NewRef(values[0]);
-        request->arguments[1] = Py_XNewRef(values[1]);
-        request->job.sql = path;
-        request->job.with.host.run = load;
-        request->job.with.host.argument = (void *)entrypoint;
-    }
-    return (PyObject *)request;
+    return PyErr_Occurred() ? -1 : 0;
 }
 
+METHOD(connection_load_extension) = {
+    .args = ARGS("Connection.load_extension", 1, 1, 0, "path", "entrypoint"),
+    .hooks = &connection_simple,
+    .objects = 2,
+    .run = load,
+    .takes = {TAKE(NAME, struct load_call, path), TAKE(OPTIONAL, struct load_call, entrypoint)},
+    .fill = fill_load,
+};
+
 PyMethodDef extensions_methods[] = {
-    {"enable_load_extension", (PyCFunction)(void (*)(void))connection_enable_load_extension,
-     ARGS_FASTCALL, enable_load_extension_doc},
-    {"load_extension", (PyCFunction)(void (*)(void))connection_load_extension, ARGS_FASTCALL,
-     load_extension_doc},
+    METHOD_ENTRY("enable_load_extension", connection_enable_load_extension,
+                 enable_load_extension_doc),
+    METHOD_ENTRY("load_extension", connection_load_extension, load_extension_doc),
     {NULL, NULL, 0, NULL},
 };

@@ -80,7 +80,7 @@ put_answer(struct csq_strip *strip, const struct control *control, int integer, 
 }
 
 struct control_call {
-    struct status_payload schema;
+    PyObject *name; /* of the schema */
     const struct control *control;
     Py_ssize_t number;
 };
@@ -183,20 +183,16 @@ fill_control(RequestObject *request, PyObject *const *values)
         PyErr_Format(PyExc_ValueError, "file_control() does not offer operation %R", values[0]);
         return -1;
     }
-    if (read_value(call->control, values[1], &call->number) < 0) {
-        return -1;
-    }
-    return status_fill_schema(request, values[2]);
+    return read_value(call->control, values[1], &call->number);
 }
 
 METHOD(connection_file_control) = {
     .args = ARGS("Connection.file_control", 1, 2, 0, "op", "value", "name"),
     .hooks = &status_value,
-    .op = CSQ_APPLY,
     .objects = 1,
     .run = run_control,
+    .takes = {[2] = TAKE(MAIN, struct control_call, name)},
     .fill = fill_control,
-    .foreign = "file_control",
 };
 
 PyMethodDef file_control_methods[] = {

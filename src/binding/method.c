@@ -10,14 +10,14 @@
 static RequestObject *
 make(const struct method *method, ConnectionObject *connection, PyObject *target)
 {
-    RequestObject *request;
+    enum csq_op op = method->run == NULL ? method->op : CSQ_APPLY;
+    RequestObject *request = connection_request(connection, method->hooks, op, target);
 
-    request = connection_request(connection, method->hooks, method->op, target);
     if (request != NULL) {
         request->name = method->args.method;
         request->objects = method->objects;
         request->job.anytime = method->anytime;
-        if (method->op == CSQ_APPLY) {
+        if (method->run != NULL) {
             request->job.with.host.run = method->run;
             request->job.with.host.argument = (void *)method->argument;
         }
@@ -44,13 +44,100 @@ static PyObject *
 call_foreign(const struct method *method, ConnectionObject *connection, PyObject *self,
              PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
 {
-    if (method->foreign != NULL) {
-        return args_forward(method->foreign, self, args, nargs, kwnames);
+    const char *name = args_method(&method->args);
+    char function[64];
+
+    if (method->native) {
+        return PyErr_Format(connection->state->NotSupportedError,
+                            "%s() needs csqlite's own connection, not %.100s", name,
+                            Py_TYPE(connection->foreign)->tp_name);
     }
-    return PyErr_Format(connection->state->NotSupportedError,
-                        "%s() needs csqlite's own connection, not %.100s",
-                        args_method(&method->args), Py_TYPE(connection->foreign)->tp_name);
+    snprintf(function, sizeof function, "%s%s", method->on == ON_PART ? "cursor_" : "", name);
+    return args_forward(function, self, args, nargs, kwnames);
 }
+
+/* -- arguments ----------------------------------------------------------------- */
+
+static int
+take_truth(PyObject *value, bool *truth)
+{
+    int answer = PyObject_IsTrue(value);
+
+    *truth = answer > 0;
+    return answer < 0 ? -1 : 0;
+}
+
+/* Keeps a name, and lends the job its UTF-8. */
+static int
+take_name(RequestObject *request, const struct args_spec *spec, int i, PyObject *value)
+{
+    char argument[32];
+
+    if (i < spec->nameless) {
+        snprintf(argument, sizeof argument, "%d", i + 1);
+    } else {
+        snprintf(argument, sizeof argument, "'%s'", spec->names[i]);
+    }
+    request->job.sql = args_text(value, args_method(spec), argument);
+    return request->job.sql == NULL ? -1 : 0;
+}
+
+/* Takes an object that is kept. */
+static int
+take_object(RequestObject *request, const struct method *method, int i, PyObject *value)
+{
+    const struct method_take *taking = &method->takes[i];
+    bool named = taking->how == TAKE_NAME || taking->how == TAKE_MAIN;
+
+    if (value == Py_None && taking->how != TAKE_OBJECT && !named) {
+        return 0;
+    }
+    *(PyObject **)((char *)&request->payload + taking->where) = Py_NewRef(value);
+    if (taking->how == TAKE_CALLABLE && !PyCallable_Check(value)) {
+        PyErr_SetString(PyExc_TypeError, "parameter must be callable");
+        return -1;
+    }
+    return named || taking->how == TAKE_SCHEMA ? take_name(request, &method->args, i, value) : 0;
+}
+
+/* Takes an argument that was given. 0, or -1 with an exception. */
+static int
+take(RequestObject *request, const struct method *method, int i, PyObject *value)
+{
+    void *where = (char *)&request->payload + method->takes[i].where;
+
+    switch (method->takes[i].how) {
+    case TAKE_NOTHING:
+        return 0;
+    case TAKE_INT:
+        return args_int(value, where);
+    case TAKE_CLAMPED:
+        return args_clamped(value, where) < 0 ? -1 : 0;
+    case TAKE_TRUTH:
+        return take_truth(value, where);
+    case TAKE_ROWID:
+        return args_rowid(value, where);
+    default:
+        return take_object(request, method, i, value);
+    }
+}
+
+/* Fills the request. 0, or -1 with an exception. */
+static int
+fill(const struct method *method, RequestObject *request, PyObject *const *values)
+{
+    for (int i = 0; i < METHOD_TAKES && i < method->args.count; i++) {
+        if (values[i] != NULL && take(request, method, i, values[i]) < 0) {
+            return -1;
+        }
+        if (values[i] == NULL && method->takes[i].how == TAKE_MAIN) {
+            request->job.sql = "main";
+        }
+    }
+    return method->fill == NULL ? 0 : method->fill(request, values);
+}
+
+/* -- calls ---------------------------------------------------------------------- */
 
 PyObject *
 method_call(const struct method *method, PyObject *self, PyObject *const *args, Py_ssize_t nargs,
@@ -74,7 +161,7 @@ method_call(const struct method *method, PyObject *self, PyObject *const *args, 
     }
     request = method->on == ON_NEW_CURSOR ? make_with_cursor(method, connection)
                                           : make(method, connection, part ? self : NULL);
-    if (request != NULL && method->fill != NULL && method->fill(request, values) < 0) {
+    if (request != NULL && fill(method, request, values) < 0) {
         return request_drop(request);
     }
     return method->deadline ? deadline_limit((PyObject *)request, values[method->args.count - 1])

@@ -10,6 +10,8 @@
 #include "binding/args.h"
 #include "binding/connection.h"
 
+enum { METHOD_TAKES = 4 };
+
 /* What a method is called on. */
 enum method_receiver {
     ON_CONNECTION,
@@ -23,20 +25,43 @@ struct part {
     ConnectionObject *connection; /* NULL: __init__ was not called */
 };
 
+/* What becomes of an argument that was given. What the payload keeps of an object is a
+ * reference, so its member stands among those in front. */
+enum method_taking {
+    TAKE_NOTHING,  /* `fill` reads it */
+    TAKE_OBJECT,   /* kept */
+    TAKE_OPTIONAL, /* kept, unless it is None */
+    TAKE_CALLABLE, /* the same; TypeError unless it is callable or None */
+    TAKE_INT,      /* an int of C */
+    TAKE_CLAMPED,  /* the same, the nearest there is */
+    TAKE_TRUTH,    /* a bool of C */
+    TAKE_ROWID,    /* an int64_t */
+    TAKE_NAME,     /* a str, kept, and lent to the job as its SQL */
+    TAKE_SCHEMA,   /* the same, but None is none */
+    TAKE_MAIN,     /* as TAKE_NAME; "main" where it was not given */
+};
+
+struct method_take {
+    enum method_taking how;
+    size_t where; /* in the payload */
+};
+
+#define TAKE(how, type, member) {TAKE_##how, offsetof(type, member)}
+
 struct method {
     struct args_spec args; /* args.method is the request's name, as "Connection.execute" */
     const struct request_hooks *hooks;
-    enum csq_op op;
     enum method_receiver on;
+    enum csq_op op; /* not with `run` */
     bool deadline; /* the last argument is `deadline` */
     bool gated;    /* it hands over a callback: from then on jobs may need the GIL */
     bool anytime;  /* csq_job.anytime */
-    const char *foreign; /* the function of csqlite/foreign.py; NULL: it is native only */
+    bool native;   /* other connections than csqlite's own do not have it */
     int objects;   /* how many references the payload begins with */
-    /* With CSQ_APPLY: what its job does, and the job's argument. */
-    int (*run)(struct csq_job *job, sqlite3 *handle);
-    const void *argument;
-    /* Fills the request from the arguments, borrowed, NULL where none was given. 0, or -1
+    int (*run)(struct csq_job *job, sqlite3 *handle); /* what its job does, CSQ_APPLY … */
+    const void *argument;                             /* … and its argument */
+    struct method_take takes[METHOD_TAKES]; /* what becomes of the arguments, in order */
+    /* Fills in what else comes of the arguments, borrowed, NULL where none was given. 0, or -1
      * with an exception. NULL: there is nothing to fill. */
     int (*fill)(RequestObject *request, PyObject *const *values);
 };

@@ -3,8 +3,8 @@
 
 #include "binding/serialize.h"
 
-#include "binding/args.h"
 #include "binding/errors.h"
+#include "binding/method.h"
 #include "engine/clock.h"
 #include "engine/serialize.h"
 
@@ -42,25 +42,18 @@ new_image(void)
     return capsule;
 }
 
-/* The schema that is asked for: "main", or the str that is kept in arguments[1]. */
-static int
-take_name(RequestObject *request, PyObject *name, const char *method)
-{
-    request->job.sql = "main";
-    if (name != NULL) {
-        request->arguments[1] = Py_NewRef(name);
-        request->job.sql = args_text(name, method, "'name'");
-    }
-    return request->job.sql == NULL ? -1 : 0;
-}
+struct serialize_call {
+    PyObject *name;    /* of the schema; NULL: "main" */
+    PyObject *capsule; /* of the image */
+    PyObject *bytes;   /* as far as they are copied; NULL: not begun */
+    Py_ssize_t copied;
+};
 
-static PyObject *
-drop(RequestObject *request)
-{
-    request->stage = REQUEST_DONE;
-    Py_DECREF(request);
-    return NULL;
-}
+struct deserialize_call {
+    PyObject *name;
+    PyObject *data; /* what holds the bytes: a str, or as args_buffer() says */
+    size_t size;
+};
 
 /* -- to bytes ----------------------------------------------------------------- */
 
@@ -80,31 +73,32 @@ static enum request_answer
 serialize_unpack(RequestObject *request, int64_t deadline)
 {
     ConnectionObject *self = (ConnectionObject *)request->owner;
+    struct serialize_call *call = REQUEST_PAYLOAD(request, struct serialize_call);
     const struct image *image = request->job.with.host.argument;
 
     if (errors_check(self->state, request) < 0) {
         return REQUEST_FAILED;
     }
-    if (request->arguments[2] == NULL) {
-        request->arguments[2] = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)image->size);
-        if (request->arguments[2] == NULL) {
+    if (call->bytes == NULL) {
+        call->bytes = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)image->size);
+        if (call->bytes == NULL) {
             return REQUEST_FAILED;
         }
     }
-    while (request->number < image->size) {
-        Py_ssize_t rest = (Py_ssize_t)image->size - request->number;
+    while (call->copied < image->size) {
+        Py_ssize_t rest = (Py_ssize_t)image->size - call->copied;
         Py_ssize_t piece = rest < PIECE ? rest : PIECE;
 
-        memcpy(PyBytes_AS_STRING(request->arguments[2]) + request->number,
-               image->bytes + request->number, (size_t)piece);
-        request->number += piece;
-        if (request->number < image->size && csq_now() >= deadline) {
+        memcpy(PyBytes_AS_STRING(call->bytes) + call->copied, image->bytes + call->copied,
+               (size_t)piece);
+        call->copied += piece;
+        if (call->copied < image->size && csq_now() >= deadline) {
             return REQUEST_AGAIN;
         }
     }
-    request->result = request->arguments[2];
-    request->arguments[2] = NULL;
-    Py_CLEAR(request->arguments[0]);
+    request->result = call->bytes;
+    call->bytes = NULL;
+    Py_CLEAR(call->capsule);
     return REQUEST_READY;
 }
 
@@ -115,36 +109,30 @@ static const char serialize_doc[] =
     "Raises OperationalError when there is no such schema, NotSupportedError where the\n"
     "SQLite in use cannot do it.";
 
-static PyObject *
-connection_serialize(ConnectionObject *self, PyObject *const *args, Py_ssize_t nargs,
-                     PyObject *kwnames)
+static int
+fill_serialize(RequestObject *request, PyObject *const *values)
 {
-    static const char *const names[] = {"name"};
-    static const struct args_spec spec = {"serialize", 1, 0, 0, names, 0};
-    static const struct request_hooks hooks = {.name = "Connection.serialize",
-                                               .pack = connection_simple_pack,
-                                               .unpack = serialize_unpack};
-    RequestObject *request;
-    PyObject *name;
+    struct serialize_call *call = REQUEST_PAYLOAD(request, struct serialize_call);
 
-    if (self->foreign != NULL) {
-        return args_forward("serialize", (PyObject *)self, args, nargs, kwnames);
+    call->capsule = new_image();
+    if (call->capsule == NULL) {
+        return -1;
     }
-    if (args_parse(&spec, args, nargs, kwnames, &name) < 0) {
-        return NULL;
-    }
-    request = connection_request(self, &hooks, CSQ_APPLY, NULL);
-    if (request == NULL) {
-        return NULL;
-    }
-    request->arguments[0] = new_image();
-    if (request->arguments[0] == NULL || take_name(request, name, spec.method) < 0) {
-        return drop(request);
-    }
-    request->job.with.host.run = run_serialize;
-    request->job.with.host.argument = PyCapsule_GetPointer(request->arguments[0], NULL);
-    return (PyObject *)request;
+    request->job.with.host.argument = PyCapsule_GetPointer(call->capsule, NULL);
+    return 0;
 }
+
+static const struct request_hooks serialize_hooks = {.pack = connection_simple_pack,
+                                                     .unpack = serialize_unpack};
+
+METHOD(connection_serialize) = {
+    .args = ARGS("Connection.serialize", 0, 0, 0, "name"),
+    .hooks = &serialize_hooks,
+    .objects = 3,
+    .run = run_serialize,
+    .takes = {TAKE(MAIN, struct serialize_call, name)},
+    .fill = fill_serialize,
+};
 
 /* -- from bytes --------------------------------------------------------------- */
 
@@ -153,31 +141,32 @@ static int
 run_deserialize(struct csq_job *job, sqlite3 *handle)
 {
     RequestObject *request = csq_item(job, RequestObject, job);
+    const struct deserialize_call *call = REQUEST_PAYLOAD(request, struct deserialize_call);
     const char *bytes = job->with.host.argument;
 
     (void)handle;
-    return csq_deserialize(&request->worker->db, job->sql, bytes, (size_t)request->number,
-                           &job->error);
+    return csq_deserialize(&request->worker->db, job->sql, bytes, call->size, &job->error);
 }
 
-/* Lends the job the bytes of arguments[0], which the worker copies. */
+/* Lends the job the bytes, which the worker copies. */
 static enum request_answer
 deserialize_pack(RequestObject *request)
 {
+    struct deserialize_call *call = REQUEST_PAYLOAD(request, struct deserialize_call);
     const char *bytes;
-    size_t size;
+    Py_ssize_t size;
 
     if (connection_use(request, CONNECTION_DIRECT) < 0) {
         return REQUEST_FAILED;
     }
-    if (PyUnicode_Check(request->arguments[0])) {
-        bytes = PyUnicode_AsUTF8AndSize(request->arguments[0], &request->number);
+    if (PyUnicode_Check(call->data)) {
+        bytes = PyUnicode_AsUTF8AndSize(call->data, &size);
         if (bytes == NULL) {
             return REQUEST_FAILED;
         }
+        call->size = (size_t)size;
     } else {
-        args_lend(request->arguments[0], &bytes, &size);
-        request->number = (Py_ssize_t)size;
+        args_lend(call->data, &bytes, &call->size);
     }
     request->job.with.host.argument = (void *)bytes;
     return REQUEST_WAIT;
@@ -186,7 +175,7 @@ deserialize_pack(RequestObject *request)
 static enum request_answer
 deserialize_unpack(RequestObject *request, int64_t deadline)
 {
-    Py_CLEAR(request->arguments[0]);
+    Py_CLEAR(REQUEST_PAYLOAD(request, struct deserialize_call)->data);
     return connection_simple_unpack(request, deadline);
 }
 
@@ -200,40 +189,29 @@ static const char deserialize_doc[] =
     "first statement: DatabaseError. Unlike sqlite3's, it takes what was serialized from a\n"
     "file with a write-ahead log.";
 
-static PyObject *
-connection_deserialize(ConnectionObject *self, PyObject *const *args, Py_ssize_t nargs,
-                       PyObject *kwnames)
+static int
+fill_deserialize(RequestObject *request, PyObject *const *values)
 {
-    static const char *const names[] = {"data", "name"};
-    static const struct args_spec spec = {"deserialize", 2, 1, 1, names, 1};
-    static const struct request_hooks hooks = {
-        .name = "Connection.deserialize", .pack = deserialize_pack, .unpack = deserialize_unpack};
-    RequestObject *request;
-    PyObject *values[2];
+    struct deserialize_call *call = REQUEST_PAYLOAD(request, struct deserialize_call);
 
-    if (self->foreign != NULL) {
-        return args_forward("deserialize", (PyObject *)self, args, nargs, kwnames);
-    }
-    if (args_parse(&spec, args, nargs, kwnames, values) < 0) {
-        return NULL;
-    }
-    request = connection_request(self, &hooks, CSQ_APPLY, NULL);
-    if (request == NULL) {
-        return NULL;
-    }
-    request->arguments[0] =
-        PyUnicode_Check(values[0]) ? Py_NewRef(values[0]) : args_buffer(values[0]);
-    if (request->arguments[0] == NULL || take_name(request, values[1], spec.method) < 0) {
-        return drop(request);
-    }
-    request->job.with.host.run = run_deserialize;
-    return (PyObject *)request;
+    call->data = PyUnicode_Check(values[0]) ? Py_NewRef(values[0]) : args_buffer(values[0]);
+    return call->data == NULL ? -1 : 0;
 }
 
+static const struct request_hooks deserialize_hooks = {.pack = deserialize_pack,
+                                                       .unpack = deserialize_unpack};
+
+METHOD(connection_deserialize) = {
+    .args = ARGS("Connection.deserialize", 1, 1, 1, "data", "name"),
+    .hooks = &deserialize_hooks,
+    .objects = 2,
+    .run = run_deserialize,
+    .takes = {[1] = TAKE(MAIN, struct deserialize_call, name)},
+    .fill = fill_deserialize,
+};
+
 PyMethodDef serialize_methods[] = {
-    {"serialize", (PyCFunction)(void (*)(void))connection_serialize, ARGS_FASTCALL,
-     serialize_doc},
-    {"deserialize", (PyCFunction)(void (*)(void))connection_deserialize, ARGS_FASTCALL,
-     deserialize_doc},
+    METHOD_ENTRY("serialize", connection_serialize, serialize_doc),
+    METHOD_ENTRY("deserialize", connection_deserialize, deserialize_doc),
     {NULL, NULL, 0, NULL},
 };

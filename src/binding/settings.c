@@ -1,45 +1,49 @@
-/* Limits and switches. `number` of a request holds which one, and the job's argument
- * what to set it to; what SQLite answers comes back in `number`. */
+/* Limits and switches: which one, and what to set it to. */
 
 #include "binding/settings.h"
 
-#include "binding/args.h"
 #include "binding/errors.h"
+#include "binding/method.h"
 #include "engine/harden.h"
 
 /* SQLITE_DBCONFIG_ENABLE_FKEY and SQLITE_DBCONFIG_ENABLE_COMMENTS: what lies between
  * them, both included, is on or off. What the library does not know, it refuses. */
 enum { FIRST_SWITCH = 1002, LAST_SWITCH = 1022 };
 
-static RequestObject *
-settings_request(ConnectionObject *self, const struct request_hooks *hooks,
-                 int (*run)(struct csq_job *, sqlite3 *), int which, int value)
-{
-    RequestObject *request = connection_request(self, hooks, CSQ_APPLY, NULL);
-
-    if (request != NULL) {
-        request->job.with.host.run = run;
-        request->job.with.host.argument = (void *)(intptr_t)value;
-        request->number = which;
-    }
-    return request;
-}
+struct setting_call {
+    int which;
+    int value;
+    int answer;
+};
 
 /* -- limits ------------------------------------------------------------------- */
 
-/* Worker thread. */
+/* Worker thread. A negative value only asks. */
 static int
-run_limit(struct csq_job *job, sqlite3 *handle)
+limit(struct csq_job *job, sqlite3 *handle, int value)
 {
-    RequestObject *request = csq_item(job, RequestObject, job);
-    int value = (int)(intptr_t)job->with.host.argument;
-    int before = sqlite3_limit(handle, (int)request->number, value);
+    struct setting_call *call =
+        REQUEST_PAYLOAD(csq_item(job, RequestObject, job), struct setting_call);
 
-    if (before < 0) {
-        return csq_error_set(&job->error, CSQ_USAGE, "'category' is out of bounds");
-    }
-    request->number = before;
-    return SQLITE_OK;
+    call->answer = sqlite3_limit(handle, call->which, value);
+    return call->answer >= 0
+               ? SQLITE_OK
+               : csq_error_set(&job->error, CSQ_USAGE, "'category' is out of bounds");
+}
+
+static int
+run_setlimit(struct csq_job *job, sqlite3 *handle)
+{
+    struct setting_call *call =
+        REQUEST_PAYLOAD(csq_item(job, RequestObject, job), struct setting_call);
+
+    return limit(job, handle, call->value);
+}
+
+static int
+run_getlimit(struct csq_job *job, sqlite3 *handle)
+{
+    return limit(job, handle, -1);
 }
 
 static enum request_answer
@@ -51,7 +55,7 @@ limit_unpack(RequestObject *request, int64_t deadline)
     if (errors_check(self->state, request) < 0) {
         return REQUEST_FAILED;
     }
-    request->result = PyLong_FromSsize_t(request->number);
+    request->result = PyLong_FromLong(REQUEST_PAYLOAD(request, struct setting_call)->answer);
     return request->result == NULL ? REQUEST_FAILED : REQUEST_READY;
 }
 
@@ -62,71 +66,49 @@ static const char setlimit_doc[] =
     "above what SQLite was compiled with counts as that. As sqlite3's\n"
     "Connection.setlimit(); sqlite3_limit(). Raises ProgrammingError for an unknown category.";
 
-static PyObject *
-connection_setlimit(ConnectionObject *self, PyObject *args)
-{
-    static const struct request_hooks hooks = {
-        .name = "Connection.setlimit", .pack = connection_simple_pack, .unpack = limit_unpack};
-    PyObject *values[2];
-    int category;
-    int limit;
+static const struct request_hooks limit_hooks = {.pack = connection_simple_pack,
+                                                 .unpack = limit_unpack};
 
-    if (!PyArg_UnpackTuple(args, "setlimit", 2, 2, &values[0], &values[1])) {
-        return NULL;
-    }
-    if (self->foreign != NULL) {
-        return args_forward("setlimit", (PyObject *)self, values, 2, NULL);
-    }
-    if (args_int(values[0], &category) < 0 || args_int(values[1], &limit) < 0) {
-        return NULL;
-    }
-    return (PyObject *)settings_request(self, &hooks, run_limit, category, limit);
-}
+METHOD(connection_setlimit) = {
+    .args = ARGS_PLAIN("Connection.setlimit", 2, "category", "limit"),
+    .hooks = &limit_hooks,
+    .run = run_setlimit,
+    .takes = {TAKE(INT, struct setting_call, which), TAKE(INT, struct setting_call, value)},
+};
 
 static const char getlimit_doc[] =
     "getlimit($self, category, /)\n--\n\n"
     "Give a limit of the connection.\n\n"
     "category: one of SQLITE_LIMIT_*. As sqlite3's Connection.getlimit(); sqlite3_limit().";
 
-static PyObject *
-connection_getlimit(ConnectionObject *self, PyObject *value)
-{
-    static const struct request_hooks hooks = {
-        .name = "Connection.getlimit", .pack = connection_simple_pack, .unpack = limit_unpack};
-    int category;
-
-    if (self->foreign != NULL) {
-        return args_forward("getlimit", (PyObject *)self, &value, 1, NULL);
-    }
-    if (args_int(value, &category) < 0) {
-        return NULL;
-    }
-    return (PyObject *)settings_request(self, &hooks, run_limit, category, -1);
-}
+METHOD(connection_getlimit) = {
+    .args = ARGS_PLAIN("Connection.getlimit", 1, "category"),
+    .hooks = &limit_hooks,
+    .run = run_getlimit,
+    .takes = {TAKE(INT, struct setting_call, which)},
+};
 
 /* -- switches ----------------------------------------------------------------- */
 
-/* Worker thread. A negative argument only asks. */
+/* Worker thread. */
 static int
 run_config(struct csq_job *job, sqlite3 *handle)
 {
     RequestObject *request = csq_item(job, RequestObject, job);
-    int value = (int)(intptr_t)job->with.host.argument;
-    int actual = -1;
+    struct setting_call *call = REQUEST_PAYLOAD(request, struct setting_call);
     int rc;
 
-    if (request->worker->db.untrusted && csq_harden_forbids((int)request->number, value)) {
+    if (request->worker->db.untrusted && csq_harden_forbids(call->which, call->value)) {
         return csq_error_set(&job->error, CSQ_UNSUPPORTED,
                              "untrusted=True does not let this switch be changed");
     }
-    rc = sqlite3_db_config(handle, (int)request->number, value, &actual);
+    rc = sqlite3_db_config(handle, call->which, call->value, &call->answer);
     if (rc != SQLITE_OK) {
         return csq_error_copy(&job->error, NULL, rc);
     }
-    if (value >= 0 && actual != value) {
+    if (call->value >= 0 && call->answer != call->value) {
         return csq_error_set(&job->error, SQLITE_ERROR, "Unable to set config");
     }
-    request->number = actual;
     return SQLITE_OK;
 }
 
@@ -139,18 +121,20 @@ config_unpack(RequestObject *request, int64_t deadline)
     if (errors_check(self->state, request) < 0) {
         return REQUEST_FAILED;
     }
-    request->result = PyBool_FromLong(request->number != 0);
+    request->result = PyBool_FromLong(REQUEST_PAYLOAD(request, struct setting_call)->answer);
     return REQUEST_READY;
 }
 
 static int
-take_switch(PyObject *value, int *op)
+fill_switch(RequestObject *request, PyObject *const *values)
 {
-    if (args_int(value, op) < 0) {
+    struct setting_call *call = REQUEST_PAYLOAD(request, struct setting_call);
+
+    if (args_int(values[0], &call->which) < 0) {
         return -1;
     }
-    if (*op < FIRST_SWITCH || *op > LAST_SWITCH) {
-        PyErr_Format(PyExc_ValueError, "unknown config 'op': %d", *op);
+    if (call->which < FIRST_SWITCH || call->which > LAST_SWITCH) {
+        PyErr_Format(PyExc_ValueError, "unknown config 'op': %d", call->which);
         return -1;
     }
     return 0;
@@ -164,30 +148,21 @@ static const char setconfig_doc[] =
     "SQLite does not know it or it cannot be set, NotSupportedError when it would undo what\n"
     "connect(untrusted=True) has set.";
 
-static PyObject *
-connection_setconfig(ConnectionObject *self, PyObject *args)
+static int
+fill_set_switch(RequestObject *request, PyObject *const *values)
 {
-    static const struct request_hooks hooks = {.name = "Connection.setconfig",
-                                               .pack = connection_simple_pack,
-                                               .unpack = connection_simple_unpack};
-    PyObject *values[2] = {NULL, NULL};
-    int enable = 1;
-    int op;
+    int on = values[1] == NULL ? 1 : PyObject_IsTrue(values[1]);
 
-    if (!PyArg_UnpackTuple(args, "setconfig", 1, 2, &values[0], &values[1])) {
-        return NULL;
-    }
-    if (self->foreign != NULL) {
-        return args_forward("setconfig", (PyObject *)self, values, PyTuple_GET_SIZE(args), NULL);
-    }
-    if (values[1] != NULL) {
-        enable = PyObject_IsTrue(values[1]);
-    }
-    if (enable < 0 || take_switch(values[0], &op) < 0) {
-        return NULL;
-    }
-    return (PyObject *)settings_request(self, &hooks, run_config, op, enable);
+    REQUEST_PAYLOAD(request, struct setting_call)->value = on;
+    return on < 0 ? -1 : fill_switch(request, values);
 }
+
+METHOD(connection_setconfig) = {
+    .args = ARGS_PLAIN("Connection.setconfig", 1, "op", "enable"),
+    .hooks = &connection_simple,
+    .run = run_config,
+    .fill = fill_set_switch,
+};
 
 static const char getconfig_doc[] =
     "getconfig($self, op, /)\n--\n\n"
@@ -195,26 +170,27 @@ static const char getconfig_doc[] =
     "op: one of SQLITE_DBCONFIG_*. As sqlite3's Connection.getconfig() since Python 3.12;\n"
     "sqlite3_db_config().";
 
-static PyObject *
-connection_getconfig(ConnectionObject *self, PyObject *value)
+static int
+fill_get_switch(RequestObject *request, PyObject *const *values)
 {
-    static const struct request_hooks hooks = {
-        .name = "Connection.getconfig", .pack = connection_simple_pack, .unpack = config_unpack};
-    int op;
-
-    if (self->foreign != NULL) {
-        return args_forward("getconfig", (PyObject *)self, &value, 1, NULL);
-    }
-    if (take_switch(value, &op) < 0) {
-        return NULL;
-    }
-    return (PyObject *)settings_request(self, &hooks, run_config, op, -1);
+    REQUEST_PAYLOAD(request, struct setting_call)->value = -1;
+    return fill_switch(request, values);
 }
 
+static const struct request_hooks config_hooks = {.pack = connection_simple_pack,
+                                                  .unpack = config_unpack};
+
+METHOD(connection_getconfig) = {
+    .args = ARGS_PLAIN("Connection.getconfig", 1, "op"),
+    .hooks = &config_hooks,
+    .run = run_config,
+    .fill = fill_get_switch,
+};
+
 PyMethodDef settings_methods[] = {
-    {"setlimit", (PyCFunction)connection_setlimit, METH_VARARGS, setlimit_doc},
-    {"getlimit", (PyCFunction)connection_getlimit, METH_O, getlimit_doc},
-    {"setconfig", (PyCFunction)connection_setconfig, METH_VARARGS, setconfig_doc},
-    {"getconfig", (PyCFunction)connection_getconfig, METH_O, getconfig_doc},
+    METHOD_ENTRY("setlimit", connection_setlimit, setlimit_doc),
+    METHOD_ENTRY("getlimit", connection_getlimit, getlimit_doc),
+    METHOD_ENTRY("setconfig", connection_setconfig, setconfig_doc),
+    METHOD_ENTRY("getconfig", connection_getconfig, getconfig_doc),
     {NULL, NULL, 0, NULL},
 };

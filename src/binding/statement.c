@@ -2,22 +2,28 @@
 
 #include "binding/statement.h"
 
-#include "binding/args.h"
 #include "binding/convert.h"
 #include "binding/errors.h"
+#include "binding/method.h"
 #include "binding/status.h"
 #include "engine/describe.h"
 
 /* -- describing ---------------------------------------------------------------- */
 
-/* Worker thread. `number`: whether all statements are described. */
+struct statement_call {
+    PyObject *sql;
+    PyObject *parameters; /* NULL: it is described */
+    bool all;             /* all statements are described */
+};
+
+/* Worker thread. */
 static int
 run_describe(struct csq_job *job, sqlite3 *handle)
 {
-    const RequestObject *request = csq_item(job, RequestObject, job);
+    RequestObject *request = csq_item(job, RequestObject, job);
+    bool all = REQUEST_PAYLOAD(request, struct statement_call)->all;
 
-    return csq_describe(handle, job->sql, job->sql_size, request->number != 0, &job->up,
-                        &job->error);
+    return csq_describe(handle, job->sql, job->sql_size, all, &job->up, &job->error);
 }
 
 /* Gives the object that the next cell stands for; NULL with an exception. */
@@ -110,14 +116,15 @@ describe_unpack(RequestObject *request, int64_t deadline)
     return list == NULL ? REQUEST_FAILED : REQUEST_READY;
 }
 
-/* Lends the job the SQL in arguments[0]. */
+/* Lends the job the SQL. */
 static int
 lend_sql(RequestObject *request, const char *method)
 {
     ConnectionObject *self = (ConnectionObject *)request->owner;
+    PyObject *sql = REQUEST_PAYLOAD(request, struct statement_call)->sql;
     Py_ssize_t size;
 
-    request->job.sql = convert_sql(self->state, request->arguments[0], method, &size);
+    request->job.sql = convert_sql(self->state, sql, method, &size);
     request->job.sql_size = (size_t)size;
     return request->job.sql == NULL ? -1 : 0;
 }
@@ -125,8 +132,10 @@ lend_sql(RequestObject *request, const char *method)
 static enum request_answer
 describe_pack(RequestObject *request)
 {
+    bool all = REQUEST_PAYLOAD(request, struct statement_call)->all;
+
     if (connection_use(request, CONNECTION_DIRECT) < 0 ||
-        lend_sql(request, request->number ? "script_info" : "statement_info") < 0) {
+        lend_sql(request, all ? "script_info" : "statement_info") < 0) {
         return REQUEST_FAILED;
     }
     return REQUEST_WAIT;
@@ -137,33 +146,17 @@ PyDoc_STRVAR(describe_doc,
              "Give a list of tuples, one for the first statement of `sql`, or for `all`: see\n"
              "csqlite/statement.py.");
 
-static PyObject *
-connection_describe(ConnectionObject *self, PyObject *const *args, Py_ssize_t nargs,
-                    PyObject *kwnames)
-{
-    static const char *const names[] = {"sql", "all"};
-    static const struct args_spec spec = {"_describe", 2, 2, 2, names};
-    static const struct request_hooks hooks = {
-        .name = "Connection._describe", .pack = describe_pack, .unpack = describe_unpack};
-    RequestObject *request;
-    PyObject *values[2];
-    int all;
+static const struct request_hooks describe_hooks = {.pack = describe_pack,
+                                                    .unpack = describe_unpack};
 
-    if (args_parse(&spec, args, nargs, kwnames, values) < 0) {
-        return NULL;
-    }
-    all = PyObject_IsTrue(values[1]);
-    if (all < 0) {
-        return NULL;
-    }
-    request = connection_request(self, &hooks, CSQ_APPLY, NULL);
-    if (request != NULL) {
-        request->job.with.host.run = run_describe;
-        request->arguments[0] = Py_NewRef(values[0]);
-        request->number = all;
-    }
-    return (PyObject *)request;
-}
+METHOD(connection_describe) = {
+    .args = ARGS("Connection._describe", 2, 2, 0, "sql", "all"),
+    .hooks = &describe_hooks,
+    .native = true,
+    .objects = 2,
+    .run = run_describe,
+    .takes = {TAKE(OBJECT, struct statement_call, sql), TAKE(TRUTH, struct statement_call, all)},
+};
 
 /* -- expanding ----------------------------------------------------------------- */
 
@@ -198,13 +191,14 @@ static enum request_answer
 expand_pack(RequestObject *request)
 {
     ConnectionObject *self = (ConnectionObject *)request->owner;
+    struct statement_call *call = REQUEST_PAYLOAD(request, struct statement_call);
 
     if (connection_use(request, CONNECTION_DIRECT) < 0 || lend_sql(request, "expanded_sql") < 0) {
         return REQUEST_FAILED;
     }
     convert_begin(self->state);
-    if (convert_parameters(self->state, &request->job.down, request->arguments[0],
-                           request->arguments[1], &request->held) < 0) {
+    if (convert_parameters(self->state, &request->job.down, call->sql, call->parameters,
+                           &request->held) < 0) {
         return REQUEST_FAILED;
     }
     return REQUEST_WAIT;
@@ -214,31 +208,21 @@ PyDoc_STRVAR(expand_doc, "_expand($self, sql, parameters)\n--\n\n"
                          "Give a statement with its parameters filled in: see\n"
                          "csqlite/statement.py.");
 
-static PyObject *
-connection_expand(ConnectionObject *self, PyObject *const *args, Py_ssize_t nargs,
-                  PyObject *kwnames)
-{
-    static const char *const names[] = {"sql", "parameters"};
-    static const struct args_spec spec = {"_expand", 2, 2, 2, names};
-    static const struct request_hooks hooks = {
-        .name = "Connection._expand", .pack = expand_pack, .unpack = status_unpack_value};
-    RequestObject *request;
-    PyObject *values[2];
+static const struct request_hooks expand_hooks = {.pack = expand_pack,
+                                                  .unpack = status_unpack_value};
 
-    if (args_parse(&spec, args, nargs, kwnames, values) < 0) {
-        return NULL;
-    }
-    request = connection_request(self, &hooks, CSQ_APPLY, NULL);
-    if (request != NULL) {
-        request->job.with.host.run = run_expand;
-        request->arguments[0] = Py_NewRef(values[0]);
-        request->arguments[1] = Py_NewRef(values[1]);
-    }
-    return (PyObject *)request;
-}
+METHOD(connection_expand) = {
+    .args = ARGS("Connection._expand", 2, 2, 0, "sql", "parameters"),
+    .hooks = &expand_hooks,
+    .native = true,
+    .objects = 2,
+    .run = run_expand,
+    .takes = {TAKE(OBJECT, struct statement_call, sql),
+              TAKE(OBJECT, struct statement_call, parameters)},
+};
 
 PyMethodDef statement_methods[] = {
-    {"_describe", (PyCFunction)(void (*)(void))connection_describe, ARGS_FASTCALL, describe_doc},
-    {"_expand", (PyCFunction)(void (*)(void))connection_expand, ARGS_FASTCALL, expand_doc},
+    METHOD_ENTRY("_describe", connection_describe, describe_doc),
+    METHOD_ENTRY("_expand", connection_expand, expand_doc),
     {NULL, NULL, 0, NULL},
 };

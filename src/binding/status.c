@@ -65,28 +65,6 @@ status_unpack_tuple(RequestObject *request, int64_t deadline)
     return request->result == NULL ? REQUEST_FAILED : REQUEST_READY;
 }
 
-static int
-lend_name(RequestObject *request, PyObject *value)
-{
-    struct status_payload *payload = REQUEST_PAYLOAD(request, struct status_payload);
-    const char *name;
-    Py_ssize_t size;
-
-    if (!PyUnicode_Check(value)) {
-        PyErr_Format(PyExc_TypeError, "the name of a database must be str, not %.50s",
-                     Py_TYPE(value)->tp_name);
-        return -1;
-    }
-    name = PyUnicode_AsUTF8AndSize(value, &size);
-    if (name != NULL && strlen(name) != (size_t)size) {
-        PyErr_SetString(PyExc_ValueError, "embedded null character");
-        name = NULL;
-    }
-    payload->name = Py_NewRef(value);
-    request->job.sql = name;
-    return name == NULL ? -1 : 0;
-}
-
 const struct request_hooks status_value = {.pack = connection_simple_pack,
                                            .unpack = status_unpack_value};
 static const struct request_hooks tuple_hooks = {.pack = connection_simple_pack,
@@ -128,41 +106,17 @@ put_pair(struct csq_job *job, int64_t one, int64_t two)
     return put_integer(job, one) == SQLITE_OK ? put_integer(job, two) : SQLITE_NOMEM;
 }
 
-/* Lends the job the name of a schema; NULL or None: none, or all. */
-static int
-fill_schema(RequestObject *request, PyObject *const *values)
-{
-    return values[0] == NULL || values[0] == Py_None ? 0 : lend_name(request, values[0]);
-}
-
-int
-status_fill_schema(RequestObject *request, PyObject *value)
-{
-    request->job.sql = "main";
-    return value == NULL ? 0 : lend_name(request, value);
-}
-
-static int
-fill_schema_or_main(RequestObject *request, PyObject *const *values)
-{
-    return status_fill_schema(request, values[0]);
-}
+struct schema_call {
+    PyObject *name;
+    int mode; /* of a checkpoint */
+};
 
 /* -- counters ------------------------------------------------------------------ */
 
 struct counter_call {
     int op;
-    int reset;
+    bool reset; /* the highest value to the current one */
 };
-
-static int
-fill_counter(RequestObject *request, PyObject *const *values)
-{
-    struct counter_call *call = REQUEST_PAYLOAD(request, struct counter_call);
-
-    call->reset = values[1] == NULL ? 0 : PyObject_IsTrue(values[1]);
-    return call->reset < 0 || args_clamped(values[0], &call->op) < 0 ? -1 : 0;
-}
 
 static int
 run_db_status(struct csq_job *job, sqlite3 *handle)
@@ -196,10 +150,8 @@ PyDoc_STRVAR(db_status_doc,
 METHOD(connection_db_status) = {
     .args = ARGS("Connection.db_status", 1, 2, 0, "op", "reset"),
     .hooks = &tuple_hooks,
-    .op = CSQ_APPLY,
     .run = run_db_status,
-    .fill = fill_counter,
-    .foreign = "db_status",
+    .takes = {TAKE(CLAMPED, struct counter_call, op), TAKE(TRUTH, struct counter_call, reset)},
 };
 
 /* Limits by number, in the order of SQLite's numbers. */
@@ -283,35 +235,21 @@ static const struct request_hooks limits_hooks = {.pack = connection_simple_pack
 METHOD(connection_limits) = {
     .args = ARGS_NONE("Connection.limits"),
     .hooks = &limits_hooks,
-    .op = CSQ_APPLY,
     .run = run_limits,
-    .foreign = "limits",
 };
 
 /* -- the log and the cache of pages --------------------------------------------- */
 
 static int
-fill_checkpoint(RequestObject *request, PyObject *const *values)
-{
-    struct status_payload *payload = REQUEST_PAYLOAD(request, struct status_payload);
-
-    payload->mode = SQLITE_CHECKPOINT_PASSIVE;
-    if (values[0] != NULL && args_clamped(values[0], &payload->mode) < 0) {
-        return -1;
-    }
-    return fill_schema(request, &values[1]);
-}
-
-static int
 run_wal_checkpoint(struct csq_job *job, sqlite3 *handle)
 {
     RequestObject *request = csq_item(job, RequestObject, job);
-    const struct status_payload *payload = REQUEST_PAYLOAD(request, struct status_payload);
+    int mode = REQUEST_PAYLOAD(request, struct schema_call)->mode;
     int log = -1;
     int done = -1;
     int rc;
 
-    rc = sqlite3_wal_checkpoint_v2(handle, job->sql, payload->mode, &log, &done);
+    rc = sqlite3_wal_checkpoint_v2(handle, job->sql, mode, &log, &done);
     if (rc != SQLITE_OK) {
         return csq_error_copy(&job->error, handle, rc);
     }
@@ -333,11 +271,9 @@ PyDoc_STRVAR(
 METHOD(connection_wal_checkpoint) = {
     .args = ARGS("Connection.wal_checkpoint", 0, 2, 0, "mode", "name"),
     .hooks = &tuple_hooks,
-    .op = CSQ_APPLY,
     .objects = 1,
     .run = run_wal_checkpoint,
-    .fill = fill_checkpoint,
-    .foreign = "wal_checkpoint",
+    .takes = {TAKE(CLAMPED, struct schema_call, mode), TAKE(SCHEMA, struct schema_call, name)},
 };
 
 static int
@@ -358,9 +294,7 @@ PyDoc_STRVAR(
 METHOD(connection_cacheflush) = {
     .args = ARGS_NONE("Connection.cacheflush"),
     .hooks = &connection_simple,
-    .op = CSQ_APPLY,
     .run = run_cacheflush,
-    .foreign = "cacheflush",
 };
 
 static int
@@ -378,9 +312,7 @@ PyDoc_STRVAR(release_memory_doc,
 METHOD(connection_release_memory) = {
     .args = ARGS_NONE("Connection.release_memory"),
     .hooks = &connection_simple,
-    .op = CSQ_APPLY,
     .run = run_release_memory,
-    .foreign = "release_memory",
 };
 
 /* -- schemas ------------------------------------------------------------------- */
@@ -404,11 +336,9 @@ PyDoc_STRVAR(txn_state_doc,
 METHOD(connection_txn_state) = {
     .args = ARGS("Connection.txn_state", 0, 1, 0, "schema"),
     .hooks = &status_value,
-    .op = CSQ_APPLY,
     .objects = 1,
     .run = run_txn_state,
-    .fill = fill_schema,
-    .foreign = "txn_state",
+    .takes = {TAKE(SCHEMA, struct schema_call, name)},
 };
 
 static int
@@ -449,11 +379,9 @@ static const struct request_hooks readonly_hooks = {.pack = connection_simple_pa
 METHOD(connection_readonly) = {
     .args = ARGS("Connection.readonly", 0, 1, 0, "name"),
     .hooks = &readonly_hooks,
-    .op = CSQ_APPLY,
     .objects = 1,
     .run = run_readonly,
-    .fill = fill_schema_or_main,
-    .foreign = "readonly",
+    .takes = {TAKE(MAIN, struct schema_call, name)},
 };
 
 static int
@@ -496,11 +424,9 @@ static const struct request_hooks db_filename_hooks = {.pack = connection_simple
 METHOD(connection_db_filename) = {
     .args = ARGS("Connection.db_filename", 0, 1, 0, "name"),
     .hooks = &db_filename_hooks,
-    .op = CSQ_APPLY,
     .objects = 1,
     .run = run_db_filename,
-    .fill = fill_schema_or_main,
-    .foreign = "db_filename",
+    .takes = {TAKE(MAIN, struct schema_call, name)},
 };
 
 /* -- the connection as a whole --------------------------------------------------- */
@@ -533,9 +459,7 @@ PyDoc_STRVAR(
 METHOD(connection_reset) = {
     .args = ARGS_NONE("Connection.reset"),
     .hooks = &connection_simple,
-    .op = CSQ_APPLY,
     .run = run_reset,
-    .foreign = "reset",
 };
 
 static int
@@ -575,9 +499,7 @@ static const struct request_hooks cache_stats_hooks = {.pack = connection_simple
 METHOD(connection_cache_stats) = {
     .args = ARGS_NONE("Connection.cache_stats"),
     .hooks = &cache_stats_hooks,
-    .op = CSQ_APPLY,
     .run = run_cache_stats,
-    .foreign = "cache_stats",
 };
 
 PyMethodDef status_methods[] = {

@@ -20,16 +20,6 @@ extern const struct request_hooks status_value;
 /* Gives the object that a cell stands for; NULL with an exception. */
 PyObject *status_object(const struct csq_cell *cell);
 
-/* How the payload begins of a request that may name a schema. */
-struct status_payload {
-    PyObject *name;
-    int mode; /* of a checkpoint */
-};
-
-/* Lends the UTF-8 of the name of a schema to the job; "main" for NULL. The payload keeps it.
- * 0, or -1 with TypeError or ValueError. */
-int status_fill_schema(RequestObject *request, PyObject *value);
-
 /* Worker thread. The error that there is no schema of the job's name, or that there was
  * no memory; SQLITE_OK for SQLITE_OK. */
 int status_check_name(struct csq_job *job, sqlite3 *handle, int rc);
