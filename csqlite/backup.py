@@ -16,14 +16,15 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from inspect import isawaitable
 from operator import index
-from typing import TYPE_CHECKING, Any, Callable, Optional
+from typing import Any, Callable, Optional
 
-from . import _csqlite, core, deadlines
-
-if TYPE_CHECKING:
-    from .core import Connection
+from . import _csqlite, deadlines
+from ._csqlite import Connection
 
 Progress = Optional[Callable[[int, int, int], object]]
+
+# connect() of csqlite.core, which is above this module.
+Connect = Callable[[str], Connection]
 
 _INT_MAX = 2**31 - 1
 
@@ -72,40 +73,32 @@ def _refuse(target: Any) -> None:
     raise TypeError(f"backup() argument 'target' must be sqlite3.Connection, not {kind}")
 
 
-async def run(
-    source: "Connection",
-    target: Any,
-    pages: int,
-    progress: Progress,
-    name: str,
-    sleep: float,
-) -> None:
-    """Copy `source` into `target`; see Connection.backup()."""
-    plan = Plan(pages, progress, name, sleep)
+async def run(source: Connection, target: Any, plan: Plan, connect: Connect) -> None:
+    """Copy `source` into `target`; see Connection.backup(). connect: opens files for it."""
     if source._foreign is not None:
-        await _run_foreign(source, target, plan)
+        await _run_foreign(source, target, plan, connect)
         return
     _ = source._conn  # Raises ValueError when it is not open.
     if target is source:
         raise ValueError("target cannot be the same connection instance")
-    if isinstance(target, core.Connection) and target._foreign is not None:
+    if isinstance(target, Connection) and target._foreign is not None:
         target = target._foreign
-    if isinstance(target, core.Connection):
+    if isinstance(target, Connection):
         await _copy(source, target, plan)
     elif isinstance(target, sqlite3.Connection):
-        await _copy_to_stdlib(source, target, plan)
+        await _copy_to_stdlib(source, target, plan, connect)
     elif _is_path(target):
-        await _copy_to_path(source, target, plan)
+        await _copy_to_path(source, target, plan, connect)
     else:
         _refuse(target)
 
 
-async def _run_foreign(source: "Connection", target: Any, plan: Plan) -> None:
+async def _run_foreign(source: Connection, target: Any, plan: Plan, connect: Connect) -> None:
     """Let a foreign connection back itself up, on its worker."""
-    if isinstance(target, core.Connection) and target._foreign is None:
+    if isinstance(target, Connection) and target._foreign is None:
         async with _temporary_path() as path:
             await source._execute(_foreign_to_file, source._conn, path, {}, plan.name)
-            async with core.connect(path) as file:
+            async with connect(path) as file:
                 await _copy(file, target, Plan(plan.pages, plan.progress, "main", plan.sleep))
         return
     plan.progress = _awaited_elsewhere(plan.progress)
@@ -113,7 +106,7 @@ async def _run_foreign(source: "Connection", target: Any, plan: Plan) -> None:
         path = os.fsdecode(target)
         await source._execute(_foreign_to_file, source._conn, path, plan.options(), plan.name)
         return
-    if isinstance(target, core.Connection):
+    if isinstance(target, Connection):
         target = target._foreign
     await source._execute(source._conn.backup, target, name=plan.name, **plan.options())
 
@@ -137,7 +130,7 @@ async def _temporary_path() -> AsyncIterator[str]:
         yield path
 
 
-async def _copy(source: "Connection", target: "Connection", plan: Plan) -> None:
+async def _copy(source: Connection, target: Connection, plan: Plan) -> None:
     """Copy step by step; both connections are free between two steps."""
     copy = source._backup(target, plan.name)
     try:
@@ -164,7 +157,7 @@ async def _pause(seconds: float) -> None:
     await asyncio.sleep(seconds if left is None else min(seconds, left))
 
 
-async def _copy_to_path(source: "Connection", target: Any, plan: Plan) -> None:
+async def _copy_to_path(source: Connection, target: Any, plan: Plan, connect: Connect) -> None:
     """Copy into a file, which is opened for this."""
     path = os.fsdecode(target)
     async with source.cursor() as cursor:
@@ -177,11 +170,13 @@ async def _copy_to_path(source: "Connection", target: Any, plan: Plan) -> None:
     # It would wait for itself, for ever.
     if found is not None and found[0]:
         raise ValueError("target cannot be the file of the connection itself")
-    async with core.connect(path) as file:
+    async with connect(path) as file:
         await _copy(source, file, plan)
 
 
-async def _copy_to_stdlib(source: "Connection", target: sqlite3.Connection, plan: Plan) -> None:
+async def _copy_to_stdlib(
+    source: Connection, target: sqlite3.Connection, plan: Plan, connect: Connect
+) -> None:
     """Copy through a temporary file, which the sqlite3 module then copies from.
 
     That blocks, and the source is to stay usable: so it is done by the worker of a
@@ -198,12 +193,12 @@ async def _copy_to_stdlib(source: "Connection", target: sqlite3.Connection, plan
             told(status, remaining, total)
 
     async with _temporary_path() as path:
-        async with core.connect(path) as file:
+        async with connect(path) as file:
             # Nobody reads the file before it is whole, and nobody keeps it.
             await file.execute("PRAGMA synchronous = OFF")
             await _copy(source, file, plan.quiet())
         plan.progress = progress
-        async with core.connect(":memory:") as worker:
+        async with connect(":memory:") as worker:
             try:
                 await worker._execute(copy_file, path, target, plan)
             except BaseException:
@@ -251,19 +246,15 @@ def copy_file(path: str, target: sqlite3.Connection, plan: Plan) -> None:
 
 
 def run_blocking(
-    source: "Connection",
+    source: Connection,
     target: Any,
-    pages: int,
-    progress: Progress,
-    name: str,
-    sleep: float,
+    plan: Plan,
 ) -> None:
     """Copy where it is called: for the synchronous view, whose target is a view as well."""
-    plan = Plan(pages, progress, name, sleep)
     owner = getattr(target, "_owner", None)
     if owner is source:
         raise ValueError("target cannot be the same connection instance")
-    if isinstance(owner, core.Connection):
+    if isinstance(owner, Connection):
         _copy_blocking(source, owner, plan)
     elif isinstance(target, sqlite3.Connection):
         with temporary_path() as path:
@@ -273,7 +264,7 @@ def run_blocking(
         _refuse(target)
 
 
-def _copy_blocking(source: "Connection", target: "Connection", plan: Plan) -> None:
+def _copy_blocking(source: Connection, target: Connection, plan: Plan) -> None:
     copy = source._backup(target, plan.name)
     try:
         while True:

@@ -10,19 +10,18 @@ import logging
 import os
 import sqlite3
 from collections.abc import AsyncIterator, Iterable
-from typing import TYPE_CHECKING, Any, Callable, Literal as _Literal, Optional, TypeVar, Union
+from typing import TYPE_CHECKING, Any, Callable, Literal as _Literal, Optional, Union
 from warnings import warn
 
 from . import _csqlite, backup, copies, foreign, readers, statement, tables, values, worker
 from .cursor import Cursor
 from .deadlines import DeadlineExceeded, limited
+from .worker import _connection_worker_thread, set_exception, set_result  # noqa: F401
 
 if TYPE_CHECKING:
     from _typeshed import StrOrBytesPath
 
 __all__ = ["Connection", "Cursor", "connect"]
-
-_T = TypeVar("_T")
 
 AuthorizerCallback = Callable[[int, str, str, str, str], int]
 
@@ -55,22 +54,6 @@ _DEFAULTS = {
 
 # Those of them that only csqlite has.
 _OWN = ("untrusted", "reader_warning")
-
-
-def set_result(fut: "asyncio.Future[_T]", result: _T) -> None:
-    """Set the result of a future that has none yet."""
-    if not fut.done():
-        fut.set_result(result)
-
-
-def set_exception(fut: "asyncio.Future[Any]", e: BaseException) -> None:
-    """Set the exception of a future that has none yet."""
-    if not fut.done():
-        fut.set_exception(e)
-
-
-def _connection_worker_thread(tx: Any) -> None:
-    """Name the worker's thread, as aiosqlite's is named; csqlite's runs no Python function."""
 
 
 class _Connector:
@@ -227,7 +210,8 @@ class Connection(_csqlite.Connection):
         path and no coroutine function; a plain `progress` runs on a worker.
         """
         with limited(deadline):
-            await backup.run(self, target, pages, progress, name, sleep)
+            plan = backup.Plan(pages, progress, name, sleep)
+            await backup.run(self, target, plan, connect)
 
     async def iterdump(self, *, filter: Optional[str] = None) -> AsyncIterator[str]:
         """Give the lines of an SQL script that rebuilds the database.

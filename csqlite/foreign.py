@@ -15,7 +15,7 @@ from .deadlines import lifted, limited
 
 if TYPE_CHECKING:
     from . import _csqlite
-    from .core import Connection
+    from ._csqlite import Connection
 
 # -- connections
 
@@ -55,9 +55,7 @@ async def executescript(db: "Connection", sql_script: str, *, deadline: Any = No
 
 
 @contextmanager
-async def execute_insert(
-    db: "Connection", sql: str, parameters: Any = None, *, deadline: Any = None
-) -> Any:
+async def execute_insert(db: Any, sql: str, parameters: Any = None, *, deadline: Any = None) -> Any:
     """See Connection.execute_insert()."""
     parameters = [] if parameters is None else parameters
     with limited(deadline):
@@ -66,7 +64,7 @@ async def execute_insert(
 
 @contextmanager
 async def execute_fetchall(
-    db: "Connection", sql: str, parameters: Any = None, *, deadline: Any = None
+    db: Any, sql: str, parameters: Any = None, *, deadline: Any = None
 ) -> Any:
     """See Connection.execute_fetchall()."""
     parameters = [] if parameters is None else parameters

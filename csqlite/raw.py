@@ -217,7 +217,8 @@ class RawConnection:
         In a transaction of its own that has written it raises OperationalError, where sqlite3
         waits for ever.
         """
-        backup.run_blocking(self._owner, target, pages, progress, name, sleep)
+        plan = backup.Plan(pages, progress, name, sleep)
+        backup.run_blocking(self._owner, target, plan)
 
     def interrupt(self) -> None:
         """As sqlite3's Connection.interrupt(): from any thread."""

@@ -3,15 +3,30 @@
 import contextlib
 import threading
 import weakref
-from typing import TYPE_CHECKING, Any, Callable, Optional
-
-from . import core
+from typing import TYPE_CHECKING, Any, Callable, Optional, TypeVar
 
 if TYPE_CHECKING:
     import asyncio
 
-    from ._csqlite import _Handle
-    from .core import Connection
+    from ._csqlite import Connection, _Handle
+
+_T = TypeVar("_T")
+
+
+def set_result(fut: "asyncio.Future[_T]", result: _T) -> None:
+    """Set the result of a future that has none yet."""
+    if not fut.done():
+        fut.set_result(result)
+
+
+def set_exception(fut: "asyncio.Future[Any]", e: BaseException) -> None:
+    """Set the exception of a future that has none yet."""
+    if not fut.done():
+        fut.set_exception(e)
+
+
+def _connection_worker_thread(tx: Any) -> None:
+    """Name the worker's thread, as aiosqlite's is named; csqlite's runs no Python function."""
 
 
 class WorkerThread(threading.Thread):
@@ -22,7 +37,7 @@ class WorkerThread(threading.Thread):
     """
 
     def __init__(self, connection: "Connection") -> None:
-        super().__init__(target=core._connection_worker_thread, args=(None,))
+        super().__init__(target=_connection_worker_thread, args=(None,))
         self._connection = weakref.ref(connection)
         self._handle = connection._handle()
 
@@ -96,10 +111,10 @@ def _call_for(future: "Optional[asyncio.Future[Any]]", function: Callable[[], An
     settle: Callable[..., None]
     try:
         outcome: Any = function()
-        settle = core.set_result
+        settle = set_result
     except BaseException as exception:
         outcome = exception
-        settle = core.set_exception
+        settle = set_exception
     if future is None:
         return
     # Where the loop is closed, nobody waits for the answer any more.
