@@ -8,9 +8,10 @@ acknowledged is written down, and looked for at the end. `make soak MINUTES=10`,
     bank      the schema, the transfers and the checks
     ledger    what a process has been promised, in a file that survives it
     tally     counting operations and errors, and how long the slowest has been running
+    process   what every process is made of: its options, its end, and what its tasks share
+    other     one process of the standard sqlite3 module's
     faults    what goes wrong on purpose
     load      one process of csqlite's
-    other     one process of the standard sqlite3 module's
     conductor starts, watches, kills and stops the processes
     verdict   the final check, and the report
 """

@@ -13,16 +13,14 @@ import sys
 import threading
 import warnings
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import csqlite
 
-from . import bank
+from . import bank, other
 from .ledger import UNDONE
+from .process import Process
 from .tally import Violation
-
-if TYPE_CHECKING:
-    from .load import Process
 
 ENDLESS = "with recursive n (i) as (select 1 union all select i + 1 from n) select count(*) from n"
 
@@ -271,10 +269,8 @@ async def untrusted(process: Process, name: str) -> None:
 
 async def beside(process: Process, name: str) -> None:
     """Let the sqlite3 module of the same process move money in the same file."""
-    from .other import step
-
     await asyncio.to_thread(
-        step, name, process.directory, process.ledger, process.tally, process.dice
+        other.step, name, process.directory, process.ledger, process.tally, process.dice
     )
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from . import bank
 from .ledger import KEPT, Ledger
-from .load import BANKS, arguments, stop_at_signal
+from .process import BANKS, arguments, stop_at_signal
 from .tally import Tally
 
 

@@ -9,7 +9,7 @@ import csqlite
 
 from . import bank, ledger
 from .conductor import Soak, summary
-from .load import BANKS
+from .process import BANKS
 
 # How much more a process may hold in the last quarter of its life than in the second.
 GROWTH_BYTES = 12_000_000
