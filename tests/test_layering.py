@@ -1,4 +1,4 @@
-"""The shape of src/: which unit may include which, and how large a room may grow.
+"""The shape of src/ and of the Python folders: which unit may use which, how large a room may grow.
 
 Every rule is a function from the sources to a list of complaints. Beside each stands a
 sample that breaks it, and a test that the rule notices.
@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 
 import pytest
+from imports import BUILT, common_folder, imports, read_files, unit
 
 SRC = Path(__file__).resolve().parent.parent / "src"
 
@@ -50,6 +51,92 @@ ORDER = {
         ("direct", "bridge"),
     ),
 }
+
+# The same for Python. In each folder a file, or a folder in it, imports only what stands in an
+# earlier row: at its top, within a function, and for its types alone. Tests stand at the top of theirs.
+PYTHON_ORDER = {
+    "": (
+        ("csqlite",),
+        ("benchmarks", "examples", "tools"),
+        ("setup", "tests"),
+    ),
+    "csqlite": (
+        ("_csqlite", "__version__", "rows", "values"),
+        ("context", "copies", "cursor", "deadlines", "hooks", "readers", "tables", "worker"),
+        ("backup", "foreign"),
+        ("statement",),
+        ("core",),
+        ("__init__", "raw"),
+        ("shell",),
+        ("__main__",),
+    ),
+    "csqlite/shell": (
+        ("errors", "modes", "statements", "values"),
+        ("arguments", "formats", "interrupts", "output", "vocabulary"),
+        ("explain", "lines", "tables"),
+        ("pretty", "prompting"),
+        ("session",),
+        ("command",),
+        ("command_schema", "command_settings", "script"),
+        ("command_files",),
+        ("command_import",),
+        ("commands",),
+        ("application",),
+        ("__init__",),
+    ),
+    "benchmarks": (
+        ("__init__", "clock", "drivers", "machine", "resident", "targets"),
+        ("awake", "fixture", "hotpaths", "instructions"),
+        ("workloads",),
+        ("child",),
+        ("run",),
+        ("report",),
+        ("plots", "scaling"),
+        ("__main__",),
+    ),
+    "benchmarks/drivers": (
+        ("base",),
+        ("aiosqlite_api", "apsw_api", "asqlite_api", "cysqlite_aio"),
+        ("executor", "rapsqlite_api", "stdlib", "turso_aio"),
+        ("__init__",),
+    ),
+    "benchmarks/workloads": (
+        ("base",),
+        ("concurrency", "functions", "memory", "results", "selects", "stalls", "writes"),
+        ("__init__",),
+    ),
+    "examples": (("library_search",),),
+    "tools": (
+        ("sqlite_build",),
+        ("fetch_sqlite",),
+        ("fetch_sqlalchemy", "soak"),
+    ),
+    "tools/soak": (
+        ("__init__", "bank", "ledger", "tally"),
+        ("conductor", "process"),
+        ("other", "verdict"),
+        ("faults",),
+        ("load",),
+        ("__main__",),
+    ),
+    "tests": (
+        ("damage", "doses", "imports", "killed_writer", "memory_kinds", "nomemory"),
+        ("parallel", "twins", "two_sqlites", "unraisable"),
+        ("cleanliness", "damaged_reader", "leaking", "nomemory_steps", "processes"),
+        ("clients", "conftest", "differential", "parity"),
+    ),
+    "tests/clients": (),
+    "tests/differential": (
+        ("differences", "programs", "vocabulary", "views"),
+        ("running",),
+        ("comparing",),
+        ("explore",),
+    ),
+    "tests/parity": (("outcomes",),),
+}
+
+# What is imported against that order, as {(importing, imported): why}.
+DELIBERATE = {}
 
 FILE_LINES = 700
 FUNCTION_LINES = 80
@@ -273,6 +360,39 @@ def no_mutable_state(sources):
                 yield f"{name}: {line.strip()}"
 
 
+def python_ranks(folder):
+    """Return {unit: row} of a Python folder."""
+    return {name: rank for rank, row in enumerate(PYTHON_ORDER[folder]) for name in row}
+
+
+def python_rank(folder, name):
+    """Return the row of a unit; a test is above all others, what has no row is nowhere."""
+    if folder.startswith("tests") and name.startswith("test_"):
+        return len(PYTHON_ORDER[folder])
+    return python_ranks(folder).get(name)
+
+
+def python_only_downward(files):
+    for name in files:
+        for other in imports(name, files):
+            folder = common_folder(name, other)
+            if folder not in PYTHON_ORDER or (name, other) in DELIBERATE:
+                continue
+            above = python_rank(folder, unit(name, folder))
+            below = python_rank(folder, unit(other, folder))
+            if above is not None and below is not None and below >= above:
+                yield f"{name} imports {other}, which is not below it"
+
+
+def python_in_a_row(files):
+    for name in files:
+        folder = name.rpartition("/")[0]
+        if folder not in PYTHON_ORDER:
+            yield f"{name} is in a folder without an order"
+        elif python_rank(folder, unit(name, folder)) is None:
+            yield f"{name} has no row in PYTHON_ORDER"
+
+
 LONG = "int\nlong_one(void)\n{\n" + "    step();\n" * FUNCTION_LINES + "}\n"
 
 # Each rule, and samples that it must complain about.
@@ -372,3 +492,85 @@ def test_a_complaint_names_the_function_and_its_length():
     assert list(no_long_function({"engine/db.c": LONG})) == [
         f"long_one() in engine/db.c has {FUNCTION_LINES + 3} lines"
     ]
+
+
+# As RULES: the files of Python, and samples.
+PYTHON_RULES = {
+    python_only_downward: [
+        {"csqlite/values.py": "from . import core\n", "csqlite/core.py": ""},
+        {"csqlite/foreign.py": "from .core import connect\n", "csqlite/core.py": ""},
+        {"csqlite/worker.py": "import csqlite.core as core\n", "csqlite/core.py": ""},
+        {"csqlite/core.py": "from . import connect\n", "csqlite/__init__.py": ""},
+        {"csqlite/core.py": "def f():\n    from .raw import x\n", "csqlite/raw.py": ""},
+        {
+            "csqlite/core.py": "if TYPE_CHECKING:\n    from .raw import x\n",
+            "csqlite/raw.py": "",
+        },
+        {
+            "csqlite/core.py": "raw = importlib.import_module('csqlite.raw')\n",
+            "csqlite/raw.py": "",
+        },
+        {"csqlite/backup.py": "from .foreign import x\n", "csqlite/foreign.py": ""},
+        {"csqlite/core.py": "from .shell.errors import x\n", "csqlite/shell/errors.py": ""},
+        {"csqlite/core.py": "import benchmarks\n", "benchmarks/__init__.py": ""},
+        {"benchmarks/drivers/base.py": "from ..run import x\n", "benchmarks/run.py": ""},
+        {"tools/soak/process.py": "from . import faults\n", "tools/soak/faults.py": ""},
+        {"tools/sqlite_build.py": "import fetch_sqlite\n", "tools/fetch_sqlite.py": ""},
+        {"tests/doses.py": "from processes import x\n", "tests/processes.py": ""},
+        {"tests/test_a.py": "from test_b import x\n", "tests/test_b.py": ""},
+    ],
+    python_in_a_row: [
+        {"csqlite/unheard_of.py": ""},
+        {"csqlite/unheard/of.py": ""},
+        {"tests/unheard_of.py": ""},
+        {"csqlite/test_of_itself.py": ""},
+    ],
+}
+
+GOOD_PYTHON = {
+    "csqlite/__init__.py": "from . import _csqlite, core\nfrom .core import connect\n",
+    "csqlite/core.py": "import os, sqlite3\nfrom . import _csqlite\nfrom .values import x\n",
+    "csqlite/values.py": "import asyncio.events\nfrom collections.abc import Sized\n",
+    "tools/soak/bank.py": "import csqlite\nfrom csqlite.core import connect\n",
+    "tests/doses.py": "TEXT = 'from processes import x'\n",
+    "tests/processes.py": "from doses import x\n",
+    "tests/test_a.py": "import parity.outcomes\nfrom processes import x\n",
+    "tests/parity/outcomes.py": "",
+    "tests/parity/test_b.py": "from doses import x\nfrom parity.outcomes import y\n",
+}
+
+PYTHON_SAMPLES = [
+    pytest.param(rule, sample, id=f"{rule.__name__}-{number}")
+    for rule, samples in PYTHON_RULES.items()
+    for number, sample in enumerate(samples)
+]
+
+
+@pytest.mark.parametrize("rule", PYTHON_RULES, ids=lambda rule: rule.__name__)
+def test_python_files_keep(rule):
+    assert list(rule(read_files())) == []
+
+
+@pytest.mark.parametrize(("rule", "sample"), PYTHON_SAMPLES)
+def test_python_rule_notices(rule, sample):
+    assert list(rule(sample))
+
+
+@pytest.mark.parametrize("rule", PYTHON_RULES, ids=lambda rule: rule.__name__)
+def test_python_rule_leaves_good_files_alone(rule):
+    assert list(rule(GOOD_PYTHON)) == []
+
+
+def test_rows_are_of_units_that_there_are():
+    files = [*read_files(), *BUILT]
+    for folder in PYTHON_ORDER:
+        there = {
+            unit(name, folder) for name in files if name.startswith(f"{folder}/" if folder else "")
+        }
+        assert set(python_ranks(folder)) - there == set(), folder
+
+
+def test_what_is_deliberate_is_there():
+    files = read_files()
+    for name, other in DELIBERATE:
+        assert other in imports(name, files)

@@ -9,8 +9,8 @@ import re
 import sys
 import time
 
+from differential.comparing import difference
 from differential.programs import SUBJECTS
-from differential.test_programs import difference
 from differential.views import Loop, Raw
 from hypothesis import HealthCheck, Phase, given, seed, settings
 
