@@ -5,12 +5,10 @@ sample that breaks it, and a test that the rule notices.
 """
 
 import re
-from pathlib import Path
 
 import pytest
+from csources import blanked, read_sources
 from imports import BUILT, common_folder, imports, read_files, unit
-
-SRC = Path(__file__).resolve().parent.parent / "src"
 
 # Floors may include themselves and what stands before them.
 FLOORS = ("engine", "bridge", "binding")
@@ -120,8 +118,8 @@ PYTHON_ORDER = {
         ("__main__",),
     ),
     "tests": (
-        ("damage", "doses", "imports", "killed_writer", "memory_kinds", "nomemory"),
-        ("parallel", "twins", "two_sqlites", "unraisable"),
+        ("csources", "damage", "doses", "imports", "killed_writer", "locks", "memory_kinds"),
+        ("nomemory", "parallel", "twins", "two_sqlites", "unraisable"),
         ("cleanliness", "damaged_reader", "leaking", "nomemory_steps", "processes"),
         ("clients", "conftest", "differential", "parity"),
     ),
@@ -163,14 +161,6 @@ PROCESS_STATE = (
 )
 
 
-def read_sources():
-    """Return {"engine/db.c": text} of all C files in src/."""
-    return {
-        path.relative_to(SRC).as_posix(): path.read_text(encoding="utf-8")
-        for path in sorted(SRC.rglob("*.[ch]"))
-    }
-
-
 def place(name):
     """Return the floor and the unit of "engine/db.c": "engine", "db"."""
     floor, _, file = name.rpartition("/")
@@ -185,25 +175,6 @@ def includes(text):
 def system_includes(text):
     """Return the names in `#include <name>`, in order."""
     return re.findall(r"^\s*#\s*include\s*<([^>]+)>", text, re.MULTILINE)
-
-
-def blanked(text):
-    """Return the text with comments, literals and preprocessor lines blank, lines kept.
-
-    What is compiled only for CSQ_FAULTS is blank too: it exists in test builds alone.
-    """
-    text = re.sub(
-        r"^#ifdef CSQ_FAULTS$.*?^#(?:else|endif)",
-        lambda match: "\n" * match.group().count("\n"),
-        text,
-        flags=re.MULTILINE | re.DOTALL,
-    )
-    return re.sub(
-        r"""/\*.*?\*/|//[^\n]*|"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'|^[ \t]*#(?:\\\n|[^\n])*""",
-        lambda match: "\n" * match.group().count("\n"),
-        text,
-        flags=re.MULTILINE | re.DOTALL,
-    )
 
 
 def declarations(text):
