@@ -119,7 +119,7 @@ PYTHON_ORDER = {
     ),
     "tests": (
         ("csources", "damage", "doses", "imports", "killed_writer", "locks", "memory_kinds"),
-        ("nomemory", "parallel", "twins", "two_sqlites", "unraisable"),
+        ("nomemory", "parallel", "shells", "twins", "two_sqlites", "unraisable"),
         ("cleanliness", "damaged_reader", "leaking", "nomemory_steps", "processes"),
         ("clients", "conftest", "differential", "parity"),
     ),
