@@ -7,10 +7,9 @@
 
 #include "binding/hooks.h"
 
-#include "binding/args.h"
-#include "binding/callbacks.h"
-#include "binding/errors.h"
 #include "binding/hook_calls.h"
+#include "binding/method.h"
+#include "binding/registry.h"
 
 /* What is set: a kind, and what SQLite's call becomes. */
 struct kind {
@@ -64,17 +63,18 @@ prepare(RequestObject *request, const struct kind *kind, struct hook **fresh,
         struct csq_listener **old)
 {
     ConnectionObject *self = (ConnectionObject *)request->owner;
+    const struct callable_call *call = REQUEST_PAYLOAD(request, struct callable_call);
     struct csq_db *db = &request->worker->db;
     int rc = 0;
 
     gate_enter(request->gate);
-    if (request->arguments[1] != NULL) {
-        *fresh = hook_new(self->state, request->gate, db, request->arguments[1],
-                          request->arguments[0], request->arguments[2]);
+    if (call->callable != NULL) {
+        *fresh =
+            hook_new(self->state, request->gate, db, call->callable, call->id, call->factory);
         rc = *fresh == NULL ? -1 : 0;
     }
     if (rc == 0) {
-        rc = find(&db->hooks, kind, request->arguments[0], old);
+        rc = find(&db->hooks, kind, call->id, old);
     }
     if (rc < 0) {
         Py_XSETREF(request->raised, compat_take_exception());
@@ -88,6 +88,7 @@ static int
 set_hook(struct csq_job *job, sqlite3 *handle)
 {
     RequestObject *request = csq_item(job, RequestObject, job);
+    const struct callable_call *call = REQUEST_PAYLOAD(request, struct callable_call);
     const struct kind *kind = job->with.host.argument;
     struct csq_db *db = &request->worker->db;
     struct csq_listener *old = NULL;
@@ -96,7 +97,7 @@ set_hook(struct csq_job *job, sqlite3 *handle)
     (void)handle;
     /* SQLite has one place for the two, and a session takes what it finds there for
      * another session. */
-    if (kind->hook == CSQ_ON_PREUPDATE && request->arguments[1] != NULL &&
+    if (kind->hook == CSQ_ON_PREUPDATE && call->callable != NULL &&
         !csq_list_empty(&db->sessions)) {
         return csq_error_set(&job->error, CSQ_USAGE,
                              "A pre-update hook cannot be set while a session is open.");
@@ -106,7 +107,7 @@ set_hook(struct csq_job *job, sqlite3 *handle)
         const struct csq_listener listener = {
             .call = kind->call,
             .batched = kind->batched,
-            .number = (int)request->number,
+            .number = call->number,
             .argument = fresh,
             .release = hook_free,
         };
@@ -114,7 +115,7 @@ set_hook(struct csq_job *job, sqlite3 *handle)
         if (!csq_db_set_hook(db, kind->hook, old, fresh == NULL ? NULL : &listener)) {
             csq_error_copy(&job->error, NULL, SQLITE_NOMEM);
         }
-        callbacks_put_off(db);
+        registry_put_off(db);
     }
     if (job->error.code != SQLITE_OK) {
         hook_free(fresh);
@@ -127,38 +128,13 @@ static int
 set_autocheckpoint(struct csq_job *job, sqlite3 *handle)
 {
     RequestObject *request = csq_item(job, RequestObject, job);
-    int rc = csq_hooks_set_autocheckpoint(&request->worker->db.hooks, (int)request->number);
+    int pages = REQUEST_PAYLOAD(request, struct callable_call)->number;
+    int rc = csq_hooks_set_autocheckpoint(&request->worker->db.hooks, pages);
 
     return rc == SQLITE_OK ? rc : csq_error_copy(&job->error, handle, rc);
 }
 
-/* -- requests ------------------------------------------------------------------ */
-
-/* Gives a request that sets `callable` (None: nothing). `id` may be NULL or None. */
-static PyObject *
-hook_request(ConnectionObject *self, const struct request_hooks *hooks, const struct kind *kind,
-             PyObject *callable, PyObject *id, int number)
-{
-    RequestObject *request;
-
-    if (callable != Py_None && !PyCallable_Check(callable)) {
-        PyErr_SetString(PyExc_TypeError, "parameter must be callable");
-        return NULL;
-    }
-    request = connection_request(self, hooks, CSQ_APPLY, NULL);
-    if (request != NULL) {
-        if (self->gate != NULL) {
-            self->gate->used = true;
-        }
-        request->job.with.host.run = set_hook;
-        request->job.with.host.argument = (void *)kind;
-        request->job.anytime = kind->hook != CSQ_ON_WAL; /* which runs a PRAGMA */
-        request->arguments[0] = id == Py_None ? NULL : Py_XNewRef(id);
-        request->arguments[1] = callable == Py_None ? NULL : Py_NewRef(callable);
-        request->number = number;
-    }
-    return (PyObject *)request;
-}
+/* -- the methods ----------------------------------------------------------------- */
 
 PyDoc_STRVAR(
     set_update_hook_doc,
@@ -175,30 +151,29 @@ PyDoc_STRVAR(
     "one tuple with None for a rowid stands for all of a table and operation.\n\n"
     "As apsw's Connection.set_update_hook(), which has no batch.");
 
-static PyObject *
-connection_set_update_hook(ConnectionObject *self, PyObject *const *args, Py_ssize_t nargs,
-                           PyObject *kwnames)
+static int
+fill_update_hook(RequestObject *request, PyObject *const *values)
 {
-    static const char *const names[] = {"callback", "batch"};
-    static const struct args_spec spec = {"set_update_hook", 2, 1, 1, names};
-    static const struct request_hooks hooks = {.name = "Connection.set_update_hook",
-                                               .pack = connection_simple_pack,
-                                               .unpack = connection_simple_unpack};
     static const struct kind single = {CSQ_ON_UPDATE, false, {.update = hook_update}};
     static const struct kind batched = {CSQ_ON_UPDATE, true, {.changes = hook_changes}};
-    PyObject *values[2];
-    int batch;
+    bool batch = REQUEST_PAYLOAD(request, struct callable_call)->batch;
 
-    if (self->foreign != NULL) {
-        return args_forward("set_update_hook", (PyObject *)self, args, nargs, kwnames);
-    }
-    if (args_parse(&spec, args, nargs, kwnames, values) < 0) {
-        return NULL;
-    }
-    batch = values[1] == NULL ? 0 : PyObject_IsTrue(values[1]);
-    return batch < 0 ? NULL
-                     : hook_request(self, &hooks, batch ? &batched : &single, values[0], NULL, 0);
+    (void)values;
+    request->job.with.host.argument = (void *)(batch ? &batched : &single);
+    return 0;
 }
+
+METHOD(connection_set_update_hook) = {
+    .args = ARGS("Connection.set_update_hook", 1, 1, 0, "callback", "batch"),
+    .hooks = &connection_simple,
+    .gated = true,
+    .anytime = true,
+    .objects = CALLABLE_OBJECTS,
+    .run = set_hook,
+    .takes = {TAKE(CALLABLE, struct callable_call, callable),
+              TAKE(TRUTH, struct callable_call, batch)},
+    .fill = fill_update_hook,
+};
 
 PyDoc_STRVAR(set_commit_hook_doc,
              "set_commit_hook($self, callback, *, id=None)\n--\n\n"
@@ -210,26 +185,19 @@ PyDoc_STRVAR(set_commit_hook_doc,
              "which they were set, until one says no. None removes the one of that id.\n"
              "As apsw's Connection.set_commit_hook(). sqlite3_commit_hook().");
 
-static PyObject *
-connection_set_commit_hook(ConnectionObject *self, PyObject *const *args, Py_ssize_t nargs,
-                           PyObject *kwnames)
-{
-    static const char *const names[] = {"callback", "id"};
-    static const struct args_spec spec = {"set_commit_hook", 2, 1, 1, names};
-    static const struct request_hooks hooks = {.name = "Connection.set_commit_hook",
-                                               .pack = connection_simple_pack,
-                                               .unpack = connection_simple_unpack};
-    static const struct kind kind = {CSQ_ON_COMMIT, false, {.commit = hook_commit}};
-    PyObject *values[2];
+static const struct kind commit_hook_kind = {CSQ_ON_COMMIT, false, {.commit = hook_commit}};
 
-    if (self->foreign != NULL) {
-        return args_forward("set_commit_hook", (PyObject *)self, args, nargs, kwnames);
-    }
-    if (args_parse(&spec, args, nargs, kwnames, values) < 0) {
-        return NULL;
-    }
-    return hook_request(self, &hooks, &kind, values[0], values[1], 0);
-}
+METHOD(connection_set_commit_hook) = {
+    .args = ARGS("Connection.set_commit_hook", 1, 1, 0, "callback", "id"),
+    .hooks = &connection_simple,
+    .gated = true,
+    .anytime = true,
+    .objects = CALLABLE_OBJECTS,
+    .run = set_hook,
+    .argument = &commit_hook_kind,
+    .takes = {TAKE(CALLABLE, struct callable_call, callable),
+              TAKE(OPTIONAL, struct callable_call, id)},
+};
 
 PyDoc_STRVAR(
     set_rollback_hook_doc,
@@ -240,26 +208,20 @@ PyDoc_STRVAR(
     "be several, each with another `id`. None removes the one of that id.\n"
     "As apsw's Connection.set_rollback_hook(). sqlite3_rollback_hook().");
 
-static PyObject *
-connection_set_rollback_hook(ConnectionObject *self, PyObject *const *args, Py_ssize_t nargs,
-                             PyObject *kwnames)
-{
-    static const char *const names[] = {"callback", "id"};
-    static const struct args_spec spec = {"set_rollback_hook", 2, 1, 1, names};
-    static const struct request_hooks hooks = {.name = "Connection.set_rollback_hook",
-                                               .pack = connection_simple_pack,
-                                               .unpack = connection_simple_unpack};
-    static const struct kind kind = {CSQ_ON_ROLLBACK, false, {.rollback = hook_rollback}};
-    PyObject *values[2];
+static const struct kind rollback_hook_kind = {
+    CSQ_ON_ROLLBACK, false, {.rollback = hook_rollback}};
 
-    if (self->foreign != NULL) {
-        return args_forward("set_rollback_hook", (PyObject *)self, args, nargs, kwnames);
-    }
-    if (args_parse(&spec, args, nargs, kwnames, values) < 0) {
-        return NULL;
-    }
-    return hook_request(self, &hooks, &kind, values[0], values[1], 0);
-}
+METHOD(connection_set_rollback_hook) = {
+    .args = ARGS("Connection.set_rollback_hook", 1, 1, 0, "callback", "id"),
+    .hooks = &connection_simple,
+    .gated = true,
+    .anytime = true,
+    .objects = CALLABLE_OBJECTS,
+    .run = set_hook,
+    .argument = &rollback_hook_kind,
+    .takes = {TAKE(CALLABLE, struct callable_call, callable),
+              TAKE(OPTIONAL, struct callable_call, id)},
+};
 
 PyDoc_STRVAR(
     set_wal_hook_doc,
@@ -274,26 +236,18 @@ PyDoc_STRVAR(
     "Connection.set_wal_hook(), without the connection as an argument.\n"
     "sqlite3_wal_hook().");
 
-static PyObject *
-connection_set_wal_hook(ConnectionObject *self, PyObject *const *args, Py_ssize_t nargs,
-                        PyObject *kwnames)
-{
-    static const char *const names[] = {"callback"};
-    static const struct args_spec spec = {"set_wal_hook", 1, 1, 1, names};
-    static const struct request_hooks hooks = {.name = "Connection.set_wal_hook",
-                                               .pack = connection_simple_pack,
-                                               .unpack = connection_simple_unpack};
-    static const struct kind kind = {CSQ_ON_WAL, false, {.wal = hook_wal}};
-    PyObject *callable;
+static const struct kind wal_hook_kind = {CSQ_ON_WAL, false, {.wal = hook_wal}};
 
-    if (self->foreign != NULL) {
-        return args_forward("set_wal_hook", (PyObject *)self, args, nargs, kwnames);
-    }
-    if (args_parse(&spec, args, nargs, kwnames, &callable) < 0) {
-        return NULL;
-    }
-    return hook_request(self, &hooks, &kind, callable, NULL, 0);
-}
+/* It runs a PRAGMA, so not at any time. */
+METHOD(connection_set_wal_hook) = {
+    .args = ARGS("Connection.set_wal_hook", 1, 1, 0, "callback"),
+    .hooks = &connection_simple,
+    .gated = true,
+    .objects = CALLABLE_OBJECTS,
+    .run = set_hook,
+    .argument = &wal_hook_kind,
+    .takes = {TAKE(CALLABLE, struct callable_call, callable)},
+};
 
 PyDoc_STRVAR(
     wal_autocheckpoint_doc,
@@ -303,32 +257,12 @@ PyDoc_STRVAR(
     "`PRAGMA wal_autocheckpoint` does not. As apsw's Connection.wal_autocheckpoint().\n"
     "sqlite3_wal_autocheckpoint().");
 
-static PyObject *
-connection_wal_autocheckpoint(ConnectionObject *self, PyObject *const *args, Py_ssize_t nargs,
-                              PyObject *kwnames)
-{
-    static const char *const names[] = {"n"};
-    static const struct args_spec spec = {"wal_autocheckpoint", 1, 1, 1, names};
-    static const struct request_hooks hooks = {.name = "Connection.wal_autocheckpoint",
-                                               .pack = connection_simple_pack,
-                                               .unpack = connection_simple_unpack};
-    RequestObject *request;
-    PyObject *value;
-    int pages;
-
-    if (self->foreign != NULL) {
-        return args_forward("wal_autocheckpoint", (PyObject *)self, args, nargs, kwnames);
-    }
-    if (args_parse(&spec, args, nargs, kwnames, &value) < 0 || args_clamped(value, &pages) < 0) {
-        return NULL;
-    }
-    request = connection_request(self, &hooks, CSQ_APPLY, NULL);
-    if (request != NULL) {
-        request->job.with.host.run = set_autocheckpoint;
-        request->number = pages;
-    }
-    return (PyObject *)request;
-}
+METHOD(connection_wal_autocheckpoint) = {
+    .args = ARGS("Connection.wal_autocheckpoint", 1, 1, 0, "n"),
+    .hooks = &connection_simple,
+    .run = set_autocheckpoint,
+    .takes = {TAKE(CLAMPED, struct callable_call, number)},
+};
 
 PyDoc_STRVAR(
     set_preupdate_hook_doc,
@@ -341,40 +275,36 @@ PyDoc_STRVAR(
     "one of that id. Raises NotSupportedError where SQLite was built without it. After\n"
     "apsw's Connection.preupdate_hook(). sqlite3_preupdate_hook().");
 
-static PyObject *
-connection_set_preupdate_hook(ConnectionObject *self, PyObject *const *args, Py_ssize_t nargs,
-                              PyObject *kwnames)
+static int
+fill_preupdate_hook(RequestObject *request, PyObject *const *values)
 {
-    static const char *const names[] = {"callback", "id"};
-    static const struct args_spec spec = {"set_preupdate_hook", 2, 1, 1, names};
-    static const struct request_hooks hooks = {.name = "Connection.set_preupdate_hook",
-                                               .pack = connection_simple_pack,
-                                               .unpack = connection_simple_unpack};
-    static const struct kind kind = {CSQ_ON_PREUPDATE, false, {.preupdate = hook_preupdate}};
-    PyObject *values[2];
-    PyObject *request;
+    struct callable_call *call = REQUEST_PAYLOAD(request, struct callable_call);
 
-    if (self->foreign != NULL) {
-        return args_forward("set_preupdate_hook", (PyObject *)self, args, nargs, kwnames);
-    }
-    if (args_parse(&spec, args, nargs, kwnames, values) < 0) {
-        return NULL;
-    }
+    (void)values;
 #ifndef SQLITE_ENABLE_PREUPDATE_HOOK
-    PyErr_SetString(self->state->NotSupportedError,
+    PyErr_SetString(((ConnectionObject *)request->owner)->state->NotSupportedError,
                     "set_preupdate_hook() needs SQLite built with SQLITE_ENABLE_PREUPDATE_HOOK");
-    return NULL;
+    return -1;
 #endif
-    request = hook_request(self, &hooks, &kind, values[0], values[1], 0);
-    if (request != NULL) {
-        ((RequestObject *)request)->arguments[2] = module_import("csqlite.hooks", "PreUpdate");
-        if (((RequestObject *)request)->arguments[2] == NULL) {
-            ((RequestObject *)request)->stage = REQUEST_DONE;
-            Py_CLEAR(request);
-        }
-    }
-    return request;
+    call->factory = module_import("csqlite.hooks", "PreUpdate");
+    return call->factory == NULL ? -1 : 0;
 }
+
+static const struct kind preupdate_hook_kind = {
+    CSQ_ON_PREUPDATE, false, {.preupdate = hook_preupdate}};
+
+METHOD(connection_set_preupdate_hook) = {
+    .args = ARGS("Connection.set_preupdate_hook", 1, 1, 0, "callback", "id"),
+    .hooks = &connection_simple,
+    .gated = true,
+    .anytime = true,
+    .objects = CALLABLE_OBJECTS,
+    .run = set_hook,
+    .argument = &preupdate_hook_kind,
+    .takes = {TAKE(CALLABLE, struct callable_call, callable),
+              TAKE(OPTIONAL, struct callable_call, id)},
+    .fill = fill_preupdate_hook,
+};
 
 /* -- statements ---------------------------------------------------------------- */
 
@@ -393,35 +323,37 @@ PyDoc_STRVAR(
     "the one of that id. As apsw's Connection.trace_v2(), without `connection`.\n"
     "sqlite3_trace_v2().");
 
-static PyObject *
-connection_trace_v2(ConnectionObject *self, PyObject *const *args, Py_ssize_t nargs,
-                    PyObject *kwnames)
+static int
+fill_trace(RequestObject *request, PyObject *const *values)
 {
-    static const char *const names[] = {"mask", "callback", "id"};
-    static const struct args_spec spec = {"trace_v2", 3, 1, 2, names};
-    static const struct request_hooks hooks = {.name = "Connection.trace_v2",
-                                               .pack = connection_simple_pack,
-                                               .unpack = connection_simple_unpack};
-    static const struct kind kind = {CSQ_ON_TRACE, false, {.trace = hook_trace}};
-    PyObject *values[3];
-    PyObject *callable;
-    int mask;
+    struct callable_call *call = REQUEST_PAYLOAD(request, struct callable_call);
 
-    if (self->foreign != NULL) {
-        return args_forward("trace_v2", (PyObject *)self, args, nargs, kwnames);
-    }
-    if (args_parse(&spec, args, nargs, kwnames, values) < 0 ||
-        args_clamped(values[0], &mask) < 0) {
-        return NULL;
-    }
-    if ((mask & ~TRACE_EVENTS) != 0) {
+    if ((call->number & ~TRACE_EVENTS) != 0) {
         PyErr_Format(PyExc_ValueError, "mask must be made of SQLITE_TRACE_ events, not %R",
                      values[0]);
-        return NULL;
+        return -1;
     }
-    callable = mask == 0 || values[1] == NULL ? Py_None : values[1];
-    return hook_request(self, &hooks, &kind, callable, values[2], mask);
+    if (call->number == 0) {
+        Py_CLEAR(call->callable);
+    }
+    return 0;
 }
+
+static const struct kind trace_v2_kind = {CSQ_ON_TRACE, false, {.trace = hook_trace}};
+
+METHOD(connection_trace_v2) = {
+    .args = ARGS("Connection.trace_v2", 1, 2, 0, "mask", "callback", "id"),
+    .hooks = &connection_simple,
+    .gated = true,
+    .anytime = true,
+    .objects = CALLABLE_OBJECTS,
+    .run = set_hook,
+    .argument = &trace_v2_kind,
+    .takes = {TAKE(CLAMPED, struct callable_call, number),
+              TAKE(CALLABLE, struct callable_call, callable),
+              TAKE(OPTIONAL, struct callable_call, id)},
+    .fill = fill_trace,
+};
 
 PyDoc_STRVAR(
     set_profile_doc,
@@ -431,53 +363,55 @@ PyDoc_STRVAR(
     "to sys.unraisablehook. None removes it. As apsw's Connection.set_profile();\n"
     "trace_v2() tells more. sqlite3_trace_v2().");
 
-static PyObject *
-connection_set_profile(ConnectionObject *self, PyObject *const *args, Py_ssize_t nargs,
-                       PyObject *kwnames)
+static int
+fill_profile(RequestObject *request, PyObject *const *values)
 {
-    static const char *const names[] = {"callback"};
-    static const struct args_spec spec = {"set_profile", 1, 1, 1, names};
-    static const struct request_hooks hooks = {.name = "Connection.set_profile",
-                                               .pack = connection_simple_pack,
-                                               .unpack = connection_simple_unpack};
-    static const struct kind kind = {CSQ_ON_TRACE, false, {.trace = hook_profile}};
-    PyObject *callable;
-
-    if (self->foreign != NULL) {
-        return args_forward("set_profile", (PyObject *)self, args, nargs, kwnames);
-    }
-    if (args_parse(&spec, args, nargs, kwnames, &callable) < 0) {
-        return NULL;
-    }
-    return hook_request(self, &hooks, &kind, callable, NULL, SQLITE_TRACE_PROFILE);
+    (void)values;
+    REQUEST_PAYLOAD(request, struct callable_call)->number = SQLITE_TRACE_PROFILE;
+    return 0;
 }
 
-PyObject *
-hooks_set_progress(ConnectionObject *self, PyObject *callable, int steps, PyObject *id)
-{
-    static const struct request_hooks hooks = {.name = "Connection.set_progress_handler",
-                                               .pack = connection_simple_pack,
-                                               .unpack = connection_simple_unpack};
-    static const struct kind kind = {CSQ_ON_PROGRESS, false, {.progress = hook_progress}};
+static const struct kind profile_kind = {CSQ_ON_TRACE, false, {.trace = hook_profile}};
 
-    return hook_request(self, &hooks, &kind, steps < 1 ? Py_None : callable, id, steps);
+METHOD(connection_set_profile) = {
+    .args = ARGS("Connection.set_profile", 1, 1, 0, "callback"),
+    .hooks = &connection_simple,
+    .gated = true,
+    .anytime = true,
+    .objects = CALLABLE_OBJECTS,
+    .run = set_hook,
+    .argument = &profile_kind,
+    .takes = {TAKE(CALLABLE, struct callable_call, callable)},
+    .fill = fill_profile,
+};
+
+int
+hooks_fill_progress(RequestObject *request)
+{
+    static const struct kind kind = {CSQ_ON_PROGRESS, false, {.progress = hook_progress}};
+    struct callable_call *call = REQUEST_PAYLOAD(request, struct callable_call);
+
+    if (call->callable != NULL && !PyCallable_Check(call->callable)) {
+        PyErr_SetString(PyExc_TypeError, "parameter must be callable");
+        return -1;
+    }
+    if (call->number < 1) {
+        call->number = 0;
+        Py_CLEAR(call->callable);
+    }
+    request->job.with.host.run = set_hook;
+    request->job.with.host.argument = (void *)&kind;
+    return 0;
 }
 
 PyMethodDef hooks_methods[] = {
-    {"set_update_hook", (PyCFunction)(void (*)(void))connection_set_update_hook, ARGS_FASTCALL,
-     set_update_hook_doc},
-    {"set_commit_hook", (PyCFunction)(void (*)(void))connection_set_commit_hook, ARGS_FASTCALL,
-     set_commit_hook_doc},
-    {"set_rollback_hook", (PyCFunction)(void (*)(void))connection_set_rollback_hook,
-     ARGS_FASTCALL, set_rollback_hook_doc},
-    {"set_wal_hook", (PyCFunction)(void (*)(void))connection_set_wal_hook, ARGS_FASTCALL,
-     set_wal_hook_doc},
-    {"wal_autocheckpoint", (PyCFunction)(void (*)(void))connection_wal_autocheckpoint,
-     ARGS_FASTCALL, wal_autocheckpoint_doc},
-    {"set_preupdate_hook", (PyCFunction)(void (*)(void))connection_set_preupdate_hook,
-     ARGS_FASTCALL, set_preupdate_hook_doc},
-    {"trace_v2", (PyCFunction)(void (*)(void))connection_trace_v2, ARGS_FASTCALL, trace_v2_doc},
-    {"set_profile", (PyCFunction)(void (*)(void))connection_set_profile, ARGS_FASTCALL,
-     set_profile_doc},
+    METHOD_ENTRY("set_update_hook", connection_set_update_hook, set_update_hook_doc),
+    METHOD_ENTRY("set_commit_hook", connection_set_commit_hook, set_commit_hook_doc),
+    METHOD_ENTRY("set_rollback_hook", connection_set_rollback_hook, set_rollback_hook_doc),
+    METHOD_ENTRY("set_wal_hook", connection_set_wal_hook, set_wal_hook_doc),
+    METHOD_ENTRY("wal_autocheckpoint", connection_wal_autocheckpoint, wal_autocheckpoint_doc),
+    METHOD_ENTRY("set_preupdate_hook", connection_set_preupdate_hook, set_preupdate_hook_doc),
+    METHOD_ENTRY("trace_v2", connection_trace_v2, trace_v2_doc),
+    METHOD_ENTRY("set_profile", connection_set_profile, set_profile_doc),
     {NULL, NULL, 0, NULL},
 };

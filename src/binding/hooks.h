@@ -8,8 +8,8 @@
 /* The connection's methods that stand here. */
 extern PyMethodDef hooks_methods[];
 
-/* Gives a request that sets (None: removes) one of several progress handlers, the one
- * that `id` names. */
-PyObject *hooks_set_progress(ConnectionObject *self, PyObject *callable, int steps, PyObject *id);
+/* Makes the request, which has a struct callable_call, one that sets (removes) one of several
+ * progress handlers, the one of that id. 0, or -1 with TypeError. */
+int hooks_fill_progress(RequestObject *request);
 
 #endif

@@ -10,7 +10,7 @@
 #include "binding/args.h"
 #include "binding/connection.h"
 
-enum { METHOD_TAKES = 4 };
+enum { METHOD_TAKES = 6 };
 
 /* What a method is called on. */
 enum method_receiver {
