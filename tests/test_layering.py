@@ -71,7 +71,7 @@ PYTHON_ORDER = {
     "csqlite/shell": (
         ("errors", "modes", "statements", "values"),
         ("arguments", "formats", "interrupts", "output", "vocabulary"),
-        ("explain", "lines", "tables"),
+        ("expert", "explain", "lines", "stats", "tables"),
         ("pretty", "prompting"),
         ("session",),
         ("command",),

@@ -696,7 +696,7 @@ def test_two_commands_cannot_have_one_name():
 async def test_commands_may_be_shortened():
     assert await output(".head on\n.mo csv\nselect 1 as a;\n") == "a\r\n1\r\n"
     assert await complaints(".s\n") == (
-        'Error: ambiguous command: ".s" may be .save, .shell, .system, .schema, .separator, .show\n'
+        'Error: ambiguous command: ".s" may be .save, .shell, .system, .schema, .separator, .show, .stats\n'
     )
     assert await complaints(".nosuch\n") == (
         'Error: unknown command or invalid arguments:  "nosuch". Enter ".help" for help\n'

@@ -11,13 +11,11 @@ from ..values import name_like
 from .command import COMMANDS, Command, options
 from .errors import UsageError
 from .session import Session
+from .statements import qualified
 from .values import identifier, quoted, width
 
 LINE_WIDTH = 80
 
-_BEGINNING = re.compile(
-    r"(CREATE\s+(?:TABLE|VIEW|INDEX|UNIQUE\s+INDEX|TRIGGER|VIRTUAL\s+TABLE)\s+)(?!IF\s)", re.I
-)
 _TOKEN = re.compile(r"""'[^']*'|"[^"]*"|`[^`]*`|\[[^\]]*\]|--[^\n]*\n?|/\*.*?\*/|\s+|.""", re.S)
 
 
@@ -109,7 +107,7 @@ async def schema(session: Session, arguments: list[str]) -> None:
         for kind, name, _, sql in rows:
             shown = sql
             if database not in ("main", "temp"):
-                shown = _BEGINNING.sub(rf"\g<1>{database}.", shown, count=1)
+                shown = qualified(shown, database)
             if "indent" in given and kind == "table":
                 shown = indented(shown)
             shown += await columns_of(session, database, kind, name, sql)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from . import stats
 from .command import COMMANDS, Command, Handler, boolean, number
 from .errors import CommandError, UsageError
 from .modes import MODES
@@ -95,6 +96,22 @@ async def explain(session: Session, arguments: list[str]) -> None:
     session.settings.explain = word
 
 
+async def advise(session: Session, arguments: list[str]) -> None:
+    """Say of the next statement which indexes would help it."""
+    session.settings.expert = True
+
+
+async def statistics(session: Session, arguments: list[str]) -> None:
+    """Show what SQLite has counted, or choose whether to show it behind each statement."""
+    if not arguments:
+        session.output.write(await stats.summary(session.db))
+        return
+    word = arguments[0].lower()
+    if word not in ("stmt", "vmstep"):
+        word = "on" if boolean(session, word) else "off"
+    session.settings.stats = word
+
+
 async def timeout(session: Session, arguments: list[str]) -> None:
     """Set how long to wait for a lock."""
     milliseconds = max(0, number(arguments[0], -LONGEST, LONGEST))
@@ -111,6 +128,7 @@ async def show(session: Session, arguments: list[str]) -> None:
         "echo": settings.echo,
         "eqp": settings.eqp,
         "explain": settings.explain,
+        "stats": settings.stats,
         "headers": settings.shows_headers,
         "mode": settings.mode,
         "nullvalue": quote(settings.nullvalue),
@@ -174,6 +192,11 @@ async def _evaluated(session: Session, word: str) -> Any:
     return value
 
 
+STATS_DETAILS = """\
+   on                      Show counters of the connection and of each statement
+   stmt                    The same, and what the columns of its result are
+   vmstep                  Show only the steps of SQLite's virtual machine"""
+
 MODE_DETAILS = f"""\
    MODE is one of: {" ".join(list(MODES)[:8])}
                    {" ".join(list(MODES)[8:])}
@@ -188,6 +211,7 @@ COMMANDS.add(
     Command("changes", switch("changes"), "Show number of rows changed by SQL", "on|off", 1, 1),
     Command("echo", switch("echo"), "Turn command echo on or off", "on|off", 1, 1),
     Command("eqp", switch("eqp"), "Show the query plan before each statement", "on|off", 1, 1),
+    Command("expert", advise, "Suggest indexes for the next statement, and do not run it"),
     Command("explain", explain, "Change how EXPLAIN is shown; default auto", "?on|off|auto?", 0, 1),
     Command("headers", switch("headers"), "Turn names of columns on or off", "on|off", 1, 1),
     Command("mode", mode, "Set output mode", "?MODE? ?OPTIONS?", 0, None, MODE_DETAILS),
@@ -213,6 +237,15 @@ COMMANDS.add(
         2,
     ),
     Command("show", show, "Show the current settings"),
+    Command(
+        "stats",
+        statistics,
+        "Show counters, or turn them on or off",
+        "?on|off|stmt|vmstep?",
+        0,
+        1,
+        STATS_DETAILS,
+    ),
     Command("timeout", timeout, "Wait for locks up to MS milliseconds", "MS", 1, 1),
     Command("timer", switch("timer"), "Turn SQL timer on or off", "on|off", 1, 1),
     Command("width", width, "Set minimum column widths", "NUM1 NUM2 ...", 0, None),

@@ -59,6 +59,10 @@ class Settings:
     changes: bool = False
     explain: str = "auto"
     eqp: bool = False
+    # The next statement is not run, but looked at.
+    expert: bool = False
+    # "off", "on", "stmt" or "vmstep".
+    stats: str = "off"
     prompt: str = "sqlite> "
     continuation: str = "   ...> "
 

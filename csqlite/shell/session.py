@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 from .. import _csqlite
 from ..core import Connection, connect
-from . import explain, statements
+from . import expert, explain, statements, stats
 from .errors import CommandError, Interrupted, ReaderGone
 from .formats import WRITERS, Writer
 from .interrupts import Interrupts
@@ -208,12 +208,26 @@ class Session:
 
     async def _run(self, sql: str) -> None:
         bound = self.bound(sql)
+        if self.settings.expert:
+            await self._advise(sql, bound)
+            return
+        measured = self.settings.stats
+        before = await stats.look(self.db, sql) if measured != "off" else None
         if self.settings.eqp and statements.first_word(sql) != "EXPLAIN":
             await self._print(f"EXPLAIN QUERY PLAN {sql}", bound)
         await self._print(sql, bound)
+        if before is not None:
+            self.output.write(await stats.report(self.db, before, measured))
         if self.settings.changes:
             ((now, total),) = await self.db.execute_fetchall("SELECT changes(), total_changes()")
             self.output.write(f"changes: {now}   total_changes: {total}\n")
+
+    async def _advise(self, sql: str, bound: Any) -> None:
+        """Say which indexes would help a statement, in place of running it."""
+        self.settings.expert = False
+        advice = await expert.suggest(self.db, sql, bound)
+        indexes = advice.indexes or ["(no new indexes)"]
+        self.output.write("\n".join([*indexes, "", *advice.plan, "", ""]))
 
     async def _print(self, sql: str, bound: Any) -> None:
         """Execute a statement and write its rows."""

@@ -12,6 +12,10 @@ _CLOSING = {"'": "'", '"': '"', "`": "`", "[": "]", "--": "\n", "/*": "*/"}
 
 _COMMENTS = re.compile(r"--[^\n]*(?:\n|\Z)|/\*.*?(?:\*/|\Z)", re.DOTALL)
 
+_CREATE = re.compile(
+    r"(CREATE\s+(?:TABLE|VIEW|INDEX|UNIQUE\s+INDEX|TRIGGER|VIRTUAL\s+TABLE)\s+)(?!IF\s)", re.I
+)
+
 # What may look like a parameter and is none, or else a parameter.
 _PARAMETER = re.compile(
     r"""'[^']*'|"[^"]*"|`[^`]*`|\[[^\]]*\]|--[^\n]*|/\*.*?(?:\*/|\Z)|\w[\w$]*|(\?\d*|[:@$]\w+)""",
@@ -165,6 +169,11 @@ def bare_command(text: str) -> str:
     """Return `exit`, `help` or `quit` if that is all there is, as other shells take it; else ""."""
     match = _BARE.fullmatch(text)
     return match[1].lower() if match else ""
+
+
+def qualified(sql: str, schema: str) -> str:
+    """Return a CREATE statement of a schema's table with the schema's name before that of the object."""
+    return _CREATE.sub(lambda match: f"{match[1]}{schema}.", sql, count=1)
 
 
 def parameters(sql: str) -> list[str]:
