@@ -263,10 +263,7 @@ class Connection(_csqlite.Connection):
         NotSupportedError for a foreign connection. sqlite3_create_module_v2(); simpler than
         apsw's create_module(), and as its make_virtual_module().
         """
-        if self._foreign is not None:
-            raise sqlite3.NotSupportedError(
-                "create_module() is not there for the connection of another module"
-            )
+        foreign.refuse(self, "create_module")
         if source is None:
             await self._create_module(name, None, tables.EPONYMOUS)
         else:

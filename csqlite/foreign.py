@@ -182,8 +182,10 @@ async def getconfig(db: "Connection", op: int, /) -> bool:
 def refuse(db: "_csqlite.Connection", name: str) -> None:
     """Raise NotSupportedError for a method that only csqlite's own connections have."""
     if db._foreign is not None:
-        kind = type(db._foreign).__name__
-        raise sqlite3.NotSupportedError(f"{name}() needs csqlite's own connection, not {kind}")
+        kind = type(db._foreign)
+        raise sqlite3.NotSupportedError(
+            f"{name}() needs csqlite's own connection, not {kind.__module__}.{kind.__qualname__}"
+        )
 
 
 def _if_there(name: str) -> Callable[..., Awaitable[Any]]:

@@ -129,7 +129,7 @@ async def test_connection_of_another_module(name):
             return
         with pytest.raises(
             sqlite3.NotSupportedError,
-            match=rf"^{name}\(\) needs csqlite's own connection, not Connection$",
+            match=rf"^{name}\(\) needs csqlite's own connection, not sqlite3\.Connection$",
         ):
             await getattr(db, name)(print)
 

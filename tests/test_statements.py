@@ -8,7 +8,7 @@ from parity.outcomes import fetchall, outcome, scalar
 import csqlite
 from csqlite.statement import Origin, StatementInfo
 
-NOT_HERE = "needs csqlite's own connection, not Connection"
+NOT_HERE = "needs csqlite's own connection, not sqlite3.Connection"
 
 
 @pytest.fixture

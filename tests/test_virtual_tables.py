@@ -853,7 +853,7 @@ async def test_foreign_connections_have_no_modules():
     import sqlite3
 
     async with csqlite.Connection(lambda: sqlite3.connect(":memory:"), 64) as db:
-        with pytest.raises(csqlite.NotSupportedError, match="create_module\\(\\) is not there"):
+        with pytest.raises(csqlite.NotSupportedError, match="create_module\\(\\) needs csqlite"):
             await db.create_module("m", [1], ["a"])
 
 

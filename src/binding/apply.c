@@ -5,21 +5,30 @@
 
 #include "binding/session.h"
 
-#include "binding/args.h"
 #include "binding/change.h"
 #include "binding/changeset.h"
 #include "binding/convert.h"
 #include "binding/errors.h"
+#include "binding/method.h"
 #include "binding/status.h"
 #include "binding/visit.h"
 
-/* What a request keeps: arguments[0] is the changeset (bytes), [1] the filter, [2] the
- * conflict handler; `number` the flags, and above them these. */
-enum {
-    FLAGS_MASK = 0xffff,
-    GIVE_REBASE = 1 << 16,
-    ANSWER_SHIFT = 20, /* what is answered to each conflict where there is no handler */
+enum { MOST_FLAGS = 0xffff };
+
+struct apply_call {
+    PyObject *changeset; /* bytes */
+    PyObject *filter;    /* NULL: none */
+    PyObject *handler;   /* of conflicts; NULL: `answer` is the answer to each */
+    int flags;
+    int answer;
+    bool rebase; /* a rebase buffer is wanted */
 };
+
+static struct apply_call *
+call_of(RequestObject *request)
+{
+    return REQUEST_PAYLOAD(request, struct apply_call);
+}
 
 #ifdef SQLITE_ENABLE_SESSION
 
@@ -51,7 +60,7 @@ ask_filter(RequestObject *request, const char *table)
     int verdict = -1;
 
     visit_enter(&visit, request->gate, &request->worker->db);
-    result = PyObject_CallFunction(request->arguments[1], "s", table);
+    result = PyObject_CallFunction(call_of(request)->filter, "s", table);
     result = visit_await(&request->worker->db, result);
     if (result != NULL) {
         verdict = PyObject_IsTrue(result);
@@ -70,7 +79,7 @@ static int
 ask_for_all(struct application *application)
 {
     RequestObject *request = application->request;
-    PyObject *data = request->arguments[0];
+    PyObject *data = call_of(request)->changeset;
     sqlite3_changeset_iter *changes = NULL;
     struct csq_error *error = &request->job.error;
     int verdict = 0;
@@ -105,7 +114,7 @@ filter(void *argument, const char *table)
 {
     const struct application *application = argument;
 
-    return application->request->arguments[1] == NULL ||
+    return call_of(application->request)->filter == NULL ||
            csq_session_verdict(&application->verdicts, table) > 0;
 }
 
@@ -161,20 +170,20 @@ conflict(void *argument, int reason, sqlite3_changeset_iter *changes)
     struct visit visit;
     PyObject *change;
     PyObject *result = NULL;
-    int answer = (int)(request->number >> ANSWER_SHIFT);
+    int answer = call_of(request)->answer;
 
     application->foreign_keys = reason == SQLITE_CHANGESET_FOREIGN_KEY;
     if (atomic_load(&request->job.cancelled)) {
         return SQLITE_CHANGESET_ABORT;
     }
-    if (request->arguments[2] == NULL) {
+    if (call_of(request)->handler == NULL) {
         return answer == SQLITE_CHANGESET_REPLACE && !may_replace(reason) ? SQLITE_CHANGESET_OMIT
                                                                           : answer;
     }
     visit_enter(&visit, request->gate, &request->worker->db);
     change = change_new(state, changes, reason);
     if (change != NULL) {
-        result = PyObject_CallFunction(request->arguments[2], "iO", reason, change);
+        result = PyObject_CallFunction(call_of(request)->handler, "iO", reason, change);
         result = visit_await(&request->worker->db, result);
     }
     answer = read_answer(state, result, reason);
@@ -214,9 +223,9 @@ static int
 apply(struct csq_job *job, sqlite3 *handle)
 {
     RequestObject *request = csq_item(job, RequestObject, job);
-    PyObject *data = request->arguments[0];
+    PyObject *data = call_of(request)->changeset;
     struct application application = {.request = request};
-    bool rebase = (request->number & GIVE_REBASE) != 0;
+    bool rebase = call_of(request)->rebase;
     void *output = NULL;
     int size = 0;
     int rc = SQLITE_OK;
@@ -226,7 +235,7 @@ apply(struct csq_job *job, sqlite3 *handle)
                              "A changeset cannot be applied within a callback.");
     }
     csq_strip_init(&application.verdicts);
-    if (request->arguments[1] != NULL) {
+    if (call_of(request)->filter != NULL) {
         rc = ask_for_all(&application);
     }
     if (rc == SQLITE_OK) {
@@ -235,7 +244,7 @@ apply(struct csq_job *job, sqlite3 *handle)
         rc = sqlite3changeset_apply_v2(handle, (int)PyBytes_GET_SIZE(data),
                                        PyBytes_AS_STRING(data), filter, conflict, &application,
                                        rebase ? &output : NULL, rebase ? &size : NULL,
-                                       (int)(request->number & FLAGS_MASK));
+                                       call_of(request)->flags);
         rc = rc == SQLITE_OK ? rc : fail(&application, handle, rc);
     }
     if (rc == SQLITE_OK && rebase && !csq_strip_put_blob(&job->up, output, (size_t)size)) {
@@ -257,21 +266,19 @@ apply(struct csq_job *job, sqlite3 *handle)
 
 #endif
 
-/* Reads how conflicts are answered: *handler is borrowed, or NULL with *answer. */
+/* Reads how conflicts are answered. */
 static int
-take_conflict(PyObject *value, PyObject **handler, long *answer)
+take_conflict(struct apply_call *call, PyObject *value)
 {
-    *handler = NULL;
-    *answer = 2; /* SQLITE_CHANGESET_ABORT */
+    call->answer = 2; /* SQLITE_CHANGESET_ABORT */
     if (value == NULL || value == Py_None) {
         return 0;
     }
     if (PyLong_Check(value)) {
-        *answer = PyLong_AsLong(value);
-        if (*answer == -1 && PyErr_Occurred()) {
-            PyErr_Clear();
+        if (args_clamped(value, &call->answer) < 0) {
+            return -1;
         }
-        if (*answer < 0 || *answer > 2) {
+        if (call->answer < 0 || call->answer > 2) {
             PyErr_SetString(PyExc_ValueError,
                             "conflict must be SQLITE_CHANGESET_OMIT, SQLITE_CHANGESET_REPLACE or "
                             "SQLITE_CHANGESET_ABORT");
@@ -283,68 +290,64 @@ take_conflict(PyObject *value, PyObject **handler, long *answer)
         PyErr_SetString(PyExc_TypeError, "conflict must be callable, or one of its answers");
         return -1;
     }
-    *handler = value;
+    call->handler = Py_NewRef(value);
     return 0;
 }
 
-/* Reads the flags and whether a rebase buffer is wanted. Negative with an exception. */
-static long
-take_flags(PyObject *flags, PyObject *rebase)
+static int
+fill_apply(RequestObject *request, PyObject *const *values)
 {
-    long number = flags == NULL ? 0 : PyLong_AsLong(flags);
-    int wanted = rebase == NULL ? 0 : PyObject_IsTrue(rebase);
+    struct apply_call *call = call_of(request);
+    long flags = values[3] == NULL ? 0 : PyLong_AsLong(values[3]);
 
-    if ((number == -1 && PyErr_Occurred()) || wanted < 0) {
+    if ((flags == -1 && PyErr_Occurred()) ||
+        changeset_check(((ConnectionObject *)request->owner)->state) < 0 ||
+        take_conflict(call, values[2]) < 0) {
         return -1;
     }
-    if (number < 0 || number > FLAGS_MASK) {
+    if (call->filter != NULL && !PyCallable_Check(call->filter)) {
+        PyErr_SetString(PyExc_TypeError, "filter must be callable");
+        return -1;
+    }
+    if (flags < 0 || flags > MOST_FLAGS) {
         PyErr_SetString(PyExc_ValueError, "no such flags");
         return -1;
     }
-    return number | (wanted ? GIVE_REBASE : 0);
+    call->flags = (int)flags;
+    call->changeset = changeset_bytes(values[0]);
+    return call->changeset == NULL ? -1 : 0;
 }
 
-PyObject *
-session_apply(ConnectionObject *self, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
-{
-    static const char *const names[] = {"changeset", "filter", "conflict", "flags", "rebase"};
-    static const struct args_spec spec = {"apply_changeset", 5, 1, 1, names};
-    static const struct request_hooks hooks = {.name = "Connection.apply_changeset",
-                                               .pack = connection_simple_pack,
-                                               .unpack = status_unpack_value};
-    RequestObject *request;
-    PyObject *values[5];
-    PyObject *handler;
-    PyObject *data;
-    long answer;
-    long number;
+static const char apply_changeset_doc[] =
+    "apply_changeset($self, changeset, *, filter=None, conflict=None, flags=0, rebase=False)\n"
+    "--\n\n"
+    "Apply a changeset or patchset as a whole, or not at all.\n\n"
+    "filter: called with the name of each table in it, says whether to apply its changes.\n"
+    "conflict: called as conflict(reason, change) for each conflict, gives\n"
+    "SQLITE_CHANGESET_OMIT, SQLITE_CHANGESET_REPLACE (to the reasons SQLITE_CHANGESET_DATA and\n"
+    "SQLITE_CHANGESET_CONFLICT only) or SQLITE_CHANGESET_ABORT; or one of these, to answer\n"
+    "always (REPLACE: where it can be, else OMIT). None aborts. Both run on the worker, and may\n"
+    "be coroutine functions. flags: SQLITE_CHANGESETAPPLY_... rebase: give what a Rebaser\n"
+    "needs, bytes; else None.\n\n"
+    "It is part of an open transaction, or one of its own; none is begun implicitly. Raises\n"
+    "what a callback raises, OperationalError when a conflict aborts, IntegrityError\n"
+    "for foreign keys, DatabaseError for a malformed changeset; nothing is changed then. "
+    "sqlite3changeset_apply_v2().";
 
-    if (session_check(self, "apply_changeset") < 0 ||
-        args_parse(&spec, args, nargs, kwnames, values) < 0 ||
-        take_conflict(values[2], &handler, &answer) < 0) {
-        return NULL;
-    }
-    if (values[1] != NULL && values[1] != Py_None && !PyCallable_Check(values[1])) {
-        PyErr_SetString(PyExc_TypeError, "filter must be callable");
-        return NULL;
-    }
-    number = take_flags(values[3], values[4]);
-    data = number < 0 ? NULL : changeset_bytes(values[0]);
-    if (data == NULL) {
-        return NULL;
-    }
-    request = connection_request(self, &hooks, CSQ_APPLY, NULL);
-    if (request == NULL) {
-        Py_DECREF(data);
-        return NULL;
-    }
-    if (self->gate != NULL) {
-        self->gate->used = true;
-    }
-    request->job.with.host.run = apply;
-    request->arguments[0] = data;
-    request->arguments[1] = values[1] == Py_None ? NULL : Py_XNewRef(values[1]);
-    request->arguments[2] = Py_XNewRef(handler);
-    request->number = (Py_ssize_t)(number | answer << ANSWER_SHIFT);
-    return (PyObject *)request;
-}
+METHOD(connection_apply_changeset) = {
+    .args = ARGS("Connection.apply_changeset", 1, 1, 0, "changeset", "filter", "conflict",
+                 "flags", "rebase"),
+    .hooks = &status_value,
+    .native = true,
+    .gated = true,
+    .objects = 3,
+    .run = apply,
+    .takes = {[1] = TAKE(OPTIONAL, struct apply_call, filter),
+              [4] = TAKE(TRUTH, struct apply_call, rebase)},
+    .fill = fill_apply,
+};
+
+PyMethodDef apply_methods[] = {
+    METHOD_ENTRY("apply_changeset", connection_apply_changeset, apply_changeset_doc),
+    {NULL, NULL, 0, NULL},
+};

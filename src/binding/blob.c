@@ -6,8 +6,8 @@
 
 #include <structmember.h>
 
-#include "binding/args.h"
 #include "binding/errors.h"
+#include "binding/method.h"
 #include "bridge/ready.h"
 #include "engine/alloc.h"
 
@@ -107,7 +107,7 @@ enum request_answer
 blob_unpack_none(RequestObject *request, int64_t deadline)
 {
     (void)deadline;
-    Py_CLEAR(request->arguments[0]);
+    Py_CLEAR(REQUEST_PAYLOAD(request, struct blob_call)->data);
     if (blob_check(request) < 0) {
         return REQUEST_FAILED;
     }
@@ -115,15 +115,7 @@ blob_unpack_none(RequestObject *request, int64_t deadline)
     return REQUEST_READY;
 }
 
-PyObject *
-blob_drop(RequestObject *request)
-{
-    request->stage = REQUEST_DONE;
-    Py_DECREF(request);
-    return NULL;
-}
-
-PyObject *
+int
 blob_mistake(RequestObject *request)
 {
     PyObject *mistake = compat_take_exception();
@@ -133,20 +125,14 @@ blob_mistake(RequestObject *request)
     } else {
         Py_DECREF(mistake);
     }
-    return blob_drop(request);
+    return -1;
 }
 
-RequestObject *
-blob_request(BlobObject *self, const struct request_hooks *hooks, enum csq_blob_action action)
+void
+blob_begin(RequestObject *request, enum csq_blob_action action)
 {
-    RequestObject *request =
-        connection_request(self->connection, hooks, CSQ_BLOB_TASK, (PyObject *)self);
-
-    if (request != NULL) {
-        request->job.with.blob.action = action;
-        request->job.with.blob.blob = &self->rest->blob;
-    }
-    return request;
+    request->job.with.blob.action = action;
+    request->job.with.blob.blob = &((BlobObject *)request->target)->rest->blob;
 }
 
 /* -- the position and the length ---------------------------------------------- */
@@ -175,33 +161,35 @@ PyDoc_STRVAR(seek_doc,
              "Raises ValueError for a position that is not in the blob. As sqlite3's\n"
              "Blob.seek().");
 
-static PyObject *
-blob_seek(BlobObject *self, PyObject *args)
+static int
+fill_seek(RequestObject *request, PyObject *const *values)
 {
-    static const struct request_hooks hooks = {
-        .name = "Blob.seek", .pack = seek_pack, .unpack = blob_unpack_none};
-    PyObject *values[2] = {NULL, NULL};
-    int offset;
-    int origin = SEEK_SET;
-    RequestObject *request;
+    struct csq_blob_task *task = &request->job.with.blob;
 
-    if (!PyArg_UnpackTuple(args, "seek", 1, 2, &values[0], &values[1]) ||
-        args_int(values[0], &offset) < 0 ||
-        (values[1] != NULL && args_int(values[1], &origin) < 0)) {
-        return NULL;
+    blob_begin(request, CSQ_BLOB_SEEK);
+    task->with.seek.whence = SEEK_SET;
+    if (args_int(values[0], &task->with.seek.offset) < 0 ||
+        (values[1] != NULL && args_int(values[1], &task->with.seek.whence) < 0)) {
+        return -1;
     }
-    request = blob_request(self, &hooks, CSQ_BLOB_SEEK);
-    if (request != NULL && origin != SEEK_SET && origin != SEEK_CUR && origin != SEEK_END) {
+    if (task->with.seek.whence != SEEK_SET && task->with.seek.whence != SEEK_CUR &&
+        task->with.seek.whence != SEEK_END) {
         PyErr_SetString(PyExc_ValueError,
                         "'origin' should be os.SEEK_SET, os.SEEK_CUR, or os.SEEK_END");
         return blob_mistake(request);
     }
-    if (request != NULL) {
-        request->job.with.blob.with.seek.offset = offset;
-        request->job.with.blob.with.seek.whence = origin;
-    }
-    return (PyObject *)request;
+    return 0;
 }
+
+static const struct request_hooks seek_hooks = {.pack = seek_pack, .unpack = blob_unpack_none};
+
+METHOD(blob_seek) = {
+    .args = ARGS_PLAIN("Blob.seek", 1, "offset", "origin"),
+    .hooks = &seek_hooks,
+    .on = ON_PART,
+    .op = CSQ_BLOB_TASK,
+    .fill = fill_seek,
+};
 
 /* For tell() and length(). */
 static enum request_answer
@@ -235,30 +223,44 @@ number_unpack(RequestObject *request, int64_t deadline)
 PyDoc_STRVAR(tell_doc, "tell($self, /)\n--\n\n"
                        "Give the position, in bytes. As sqlite3's Blob.tell().");
 
-static PyObject *
-blob_tell(BlobObject *self, PyObject *unused)
-{
-    static const struct request_hooks hooks = {
-        .name = "Blob.tell", .pack = number_pack, .unpack = number_unpack};
+static const struct request_hooks number_hooks = {.pack = number_pack, .unpack = number_unpack};
 
-    (void)unused;
-    return (PyObject *)blob_request(self, &hooks, CSQ_BLOB_TELL);
+static int
+fill_tell(RequestObject *request, PyObject *const *values)
+{
+    (void)values;
+    blob_begin(request, CSQ_BLOB_TELL);
+    return 0;
 }
+
+METHOD(blob_tell) = {
+    .args = ARGS_NONE("Blob.tell"),
+    .hooks = &number_hooks,
+    .on = ON_PART,
+    .op = CSQ_BLOB_TASK,
+    .fill = fill_tell,
+};
 
 PyDoc_STRVAR(length_doc,
              "length($self, /)\n--\n\n"
              "Give the length in bytes, in its turn; len(blob) gives what is known now.\n\n"
              "As apsw's Blob.length(); sqlite3_blob_bytes().");
 
-static PyObject *
-blob_length(BlobObject *self, PyObject *unused)
+static int
+fill_length(RequestObject *request, PyObject *const *values)
 {
-    static const struct request_hooks hooks = {
-        .name = "Blob.length", .pack = number_pack, .unpack = number_unpack};
-
-    (void)unused;
-    return (PyObject *)blob_request(self, &hooks, CSQ_BLOB_LENGTH);
+    (void)values;
+    blob_begin(request, CSQ_BLOB_LENGTH);
+    return 0;
 }
+
+METHOD(blob_length) = {
+    .args = ARGS_NONE("Blob.length"),
+    .hooks = &number_hooks,
+    .on = ON_PART,
+    .op = CSQ_BLOB_TASK,
+    .fill = fill_length,
+};
 
 static Py_ssize_t
 blob_len(BlobObject *self)
@@ -276,23 +278,22 @@ PyDoc_STRVAR(
     "has no row any more and can only be closed. As apsw's Blob.reopen();\n"
     "sqlite3_blob_reopen().");
 
-static PyObject *
-blob_reopen(BlobObject *self, PyObject *rowid)
+static int
+fill_reopen(RequestObject *request, PyObject *const *values)
 {
-    static const struct request_hooks hooks = {
-        .name = "Blob.reopen", .pack = plain_pack, .unpack = blob_unpack_none};
-    RequestObject *request;
-    int64_t row;
-
-    if (args_rowid(rowid, &row) < 0) {
-        return NULL;
-    }
-    request = blob_request(self, &hooks, CSQ_BLOB_REOPEN);
-    if (request != NULL) {
-        request->job.with.blob.with.open.row = row;
-    }
-    return (PyObject *)request;
+    blob_begin(request, CSQ_BLOB_REOPEN);
+    return args_rowid(values[0], &request->job.with.blob.with.open.row);
 }
+
+static const struct request_hooks reopen_hooks = {.pack = plain_pack, .unpack = blob_unpack_none};
+
+METHOD(blob_reopen) = {
+    .args = ARGS_PLAIN("Blob.reopen", 1, "rowid"),
+    .hooks = &reopen_hooks,
+    .on = ON_PART,
+    .op = CSQ_BLOB_TASK,
+    .fill = fill_reopen,
+};
 
 static enum request_answer
 exit_pack(RequestObject *request)
@@ -337,15 +338,24 @@ PyDoc_STRVAR(close_doc,
              "Raises OperationalError when that commit fails, and what was written is undone;\n"
              "sqlite3 does not tell. sqlite3_blob_close().");
 
-static PyObject *
-blob_close(BlobObject *self, PyObject *unused)
-{
-    static const struct request_hooks hooks = {
-        .name = "Blob.close", .pack = close_pack, .unpack = close_unpack, .ending = true};
+static const struct request_hooks close_hooks = {
+    .pack = close_pack, .unpack = close_unpack, .ending = true};
 
-    (void)unused;
-    return (PyObject *)blob_request(self, &hooks, CSQ_BLOB_CLOSE);
+static int
+fill_close(RequestObject *request, PyObject *const *values)
+{
+    (void)values;
+    blob_begin(request, CSQ_BLOB_CLOSE);
+    return 0;
 }
+
+METHOD(blob_close) = {
+    .args = ARGS_NONE("Blob.close"),
+    .hooks = &close_hooks,
+    .on = ON_PART,
+    .op = CSQ_BLOB_TASK,
+    .fill = fill_close,
+};
 
 PyDoc_STRVAR(aenter_doc, "__aenter__($self, /)\n--\n\nGive the blob itself.");
 
@@ -360,20 +370,28 @@ blob_aenter(BlobObject *self, PyObject *unused)
 PyDoc_STRVAR(aexit_doc, "__aexit__($self, exc_type, exc, tb, /)\n--\n\n"
                         "Close the blob; ProgrammingError when it is closed already.");
 
+static const struct request_hooks exit_hooks = {
+    .pack = exit_pack, .unpack = close_unpack, .ending = true};
+
+static const struct method exit_row = {
+    .args = ARGS_NONE("Blob.__aexit__"),
+    .hooks = &exit_hooks,
+    .on = ON_PART,
+    .op = CSQ_BLOB_TASK,
+    .fill = fill_close,
+};
+
 static PyObject *
 blob_leave(PyObject *self)
 {
-    static const struct request_hooks hooks = {
-        .name = "Blob.__aexit__", .pack = exit_pack, .unpack = close_unpack, .ending = true};
-
-    return (PyObject *)blob_request((BlobObject *)self, &hooks, CSQ_BLOB_CLOSE);
+    return method_call(&exit_row, self, NULL, 0, NULL);
 }
 
 static PyObject *
-blob_aexit(BlobObject *self, PyObject *args)
+blob_aexit(PyObject *self, PyObject *args)
 {
     (void)args;
-    return blob_leave((PyObject *)self);
+    return blob_leave(self);
 }
 
 static enum request_answer
@@ -423,30 +441,35 @@ blob_new(ConnectionObject *connection)
     return self;
 }
 
-/* Fills the task from (table, column, row, readonly, name), which arguments[] keep. */
+/* Makes the blob, and fills in its place. */
 static int
-take_place(RequestObject *request, PyObject *const *values)
+fill_open(RequestObject *request, PyObject *const *values)
 {
     struct csq_blob_task *task = &request->job.with.blob;
-    int readonly = values[3] == NULL ? 0 : PyObject_IsTrue(values[3]);
+    const struct blob_call *call = REQUEST_PAYLOAD(request, struct blob_call);
 
+    request->target = (PyObject *)blob_new((ConnectionObject *)request->owner);
+    if (request->target == NULL) {
+        return -1;
+    }
+    blob_begin(request, CSQ_BLOB_OPEN);
+    task->with.open.row = call->row;
+    task->with.open.writable = !call->readonly;
     task->with.open.table = args_text(values[0], "blobopen", "1");
     if (task->with.open.table == NULL) {
         return -1;
     }
     task->with.open.column = args_text(values[1], "blobopen", "2");
-    if (task->with.open.column == NULL || args_rowid(values[2], &task->with.open.row) < 0 ||
-        readonly < 0) {
+    if (task->with.open.column == NULL) {
         return -1;
     }
-    task->with.open.writable = readonly == 0;
     task->with.open.schema =
         values[4] == NULL ? "main" : args_text(values[4], "blobopen", "'name'");
-    request->arguments[0] = Py_NewRef(values[0]);
-    request->arguments[1] = Py_NewRef(values[1]);
-    request->arguments[2] = Py_XNewRef(values[4]);
     return task->with.open.schema == NULL ? -1 : 0;
 }
+
+static const struct request_hooks open_hooks = {
+    .pack = open_pack, .unpack = open_unpack, .leave = blob_leave};
 
 static const char blobopen_doc[] =
     "blobopen($self, table, column, rowid, /, *, readonly=False, name='main')\n--\n\n"
@@ -456,40 +479,19 @@ static const char blobopen_doc[] =
     "sqlite3_blob_open(). Raises OperationalError when there is no such table, column or\n"
     "row, when the value is neither BLOB nor TEXT, or when the column cannot be written.";
 
-static PyObject *
-connection_blobopen(ConnectionObject *self, PyObject *const *args, Py_ssize_t nargs,
-                    PyObject *kwnames)
-{
-    static const char *const names[] = {"table", "column", "rowid", "readonly", "name"};
-    static const struct args_spec spec = {"blobopen", 5, 3, 3, names, 3};
-    static const struct request_hooks hooks = {.name = "Connection.blobopen",
-                                               .pack = open_pack,
-                                               .unpack = open_unpack,
-                                               .leave = blob_leave};
-    RequestObject *request;
-    BlobObject *blob;
-    PyObject *values[5];
-
-    if (self->foreign != NULL) {
-        return args_forward("blobopen", (PyObject *)self, args, nargs, kwnames);
-    }
-    if (args_parse(&spec, args, nargs, kwnames, values) < 0) {
-        return NULL;
-    }
-    blob = blob_new(self);
-    if (blob == NULL) {
-        return NULL;
-    }
-    request = blob_request(blob, &hooks, CSQ_BLOB_OPEN);
-    Py_DECREF(blob);
-    if (request != NULL && take_place(request, values) < 0) {
-        return blob_drop(request);
-    }
-    return (PyObject *)request;
-}
+METHOD(connection_blobopen) = {
+    .args = ARGS("Connection.blobopen", 3, 3, 3, "table", "column", "rowid", "readonly", "name"),
+    .hooks = &open_hooks,
+    .op = CSQ_BLOB_TASK,
+    .objects = 3,
+    .takes = {TAKE(OBJECT, struct blob_call, data), TAKE(OBJECT, struct blob_call, column),
+              TAKE(ROWID, struct blob_call, row), TAKE(TRUTH, struct blob_call, readonly),
+              TAKE(OBJECT, struct blob_call, schema)},
+    .fill = fill_open,
+};
 
 PyMethodDef blob_methods[] = {
-    {"blobopen", (PyCFunction)(void (*)(void))connection_blobopen, ARGS_FASTCALL, blobopen_doc},
+    METHOD_ENTRY("blobopen", connection_blobopen, blobopen_doc),
     {NULL, NULL, 0, NULL},
 };
 
@@ -563,37 +565,12 @@ blob_ass_subscript(BlobObject *self, PyObject *key, PyObject *value)
     return -1;
 }
 
-PyDoc_STRVAR(
-    read_doc,
-    "read($self, length=-1, /)\n--\n\n"
-    "Read `length` bytes from the position on (negative: all) and move it behind them.\n\n"
-    "Gives bytes, fewer at the end. A cancelled read leaves the position where it was,\n"
-    "unless it was done already. As sqlite3's Blob.read(); sqlite3_blob_read().\n"
-    "Raises OperationalError (\"query aborted\") when the row is gone or changed.");
-PyDoc_STRVAR(
-    write_doc,
-    "write($self, data, /)\n--\n\n"
-    "Write `data`, a bytes-like object, at the position and move it behind.\n\n"
-    "A blob keeps its length: ValueError when there is not so much room. The object must\n"
-    "not be changed meanwhile. A write that has begun is done even when it is cancelled.\n"
-    "As sqlite3's Blob.write(); sqlite3_blob_write().");
-PyDoc_STRVAR(
-    set_doc,
-    "set($self, key, value, /)\n--\n\n"
-    "Write at an index or a slice: what blob[key] = value is for a sqlite3.Blob.\n\n"
-    "key: an int, or a slice such as slice(4, 8). value: for an int one in range(256), for\n"
-    "a slice a bytes-like object of its length. The position stays. Reading is\n"
-    "`await blob[key]`. Raises IndexError for an index outside or a wrong length.");
-
 static PyMethodDef type_methods[] = {
-    {"read", (PyCFunction)blob_read, METH_VARARGS, read_doc},
-    {"write", (PyCFunction)blob_write, METH_O, write_doc},
-    {"seek", (PyCFunction)blob_seek, METH_VARARGS, seek_doc},
-    {"tell", (PyCFunction)blob_tell, METH_NOARGS, tell_doc},
-    {"length", (PyCFunction)blob_length, METH_NOARGS, length_doc},
-    {"set", (PyCFunction)blob_set, METH_VARARGS, set_doc},
-    {"reopen", (PyCFunction)blob_reopen, METH_O, reopen_doc},
-    {"close", (PyCFunction)blob_close, METH_NOARGS, close_doc},
+    METHOD_ENTRY("seek", blob_seek, seek_doc),
+    METHOD_ENTRY("tell", blob_tell, tell_doc),
+    METHOD_ENTRY("length", blob_length, length_doc),
+    METHOD_ENTRY("reopen", blob_reopen, reopen_doc),
+    METHOD_ENTRY("close", blob_close, close_doc),
     {"__aenter__", (PyCFunction)blob_aenter, METH_NOARGS, aenter_doc},
     {"__aexit__", (PyCFunction)blob_aexit, METH_VARARGS, aexit_doc},
     {NULL, NULL, 0, NULL},
@@ -638,5 +615,8 @@ blob_init_type(struct module_state *state, PyObject *module)
         return -1;
     }
     compat_forbid_new(state->blob_type);
+    if (method_add(state->blob_type, blob_data_methods) < 0) {
+        return -1;
+    }
     return PyModule_AddObject(module, "Blob", Py_NewRef((PyObject *)state->blob_type));
 }

@@ -28,16 +28,22 @@ extern PyMethodDef blob_methods[];
 /* Registers the type. 0, or -1 with an exception. */
 int blob_init_type(struct module_state *state, PyObject *module);
 
-/* Gives a request for `action` on the blob, as yet unchecked. */
-RequestObject *blob_request(BlobObject *self, const struct request_hooks *hooks,
-                            enum csq_blob_action action);
+/* What a method of a blob was called with. */
+struct blob_call {
+    PyObject *data; /* what holds the bytes that are written, or are read into; or NULL */
+    PyObject *column;
+    PyObject *schema;
+    int64_t row;
+    int number; /* how many bytes, or where to */
+    bool readonly;
+};
 
-/* Gives up a request that was not made whole. NULL. */
-PyObject *blob_drop(RequestObject *request);
+/* In a `fill` function: what the request's job does. */
+void blob_begin(RequestObject *request, enum csq_blob_action action);
 
-/* The same, with an exception that says what is wrong with its arguments: as in sqlite3, a
- * blob that is closed is told of first. NULL. */
-PyObject *blob_mistake(RequestObject *request);
+/* In a `fill` function, with an exception that says what is wrong with the arguments: as in
+ * sqlite3, a blob that is closed is told of first. -1 */
+int blob_mistake(RequestObject *request);
 
 /* In a pack hook: checks that blob and connection can be used. 0, or -1 with
  * ProgrammingError. */
@@ -46,13 +52,13 @@ int blob_use(RequestObject *request);
 /* In an unpack hook: 0, or -1 with the exception that the job ended with. */
 int blob_check(RequestObject *request);
 
-/* The unpack hook of what gives None, and lets arguments[0] go. */
+/* The unpack hook of what gives None, and lets the data go. */
 enum request_answer blob_unpack_none(RequestObject *request, int64_t deadline);
 
-/* Methods of Blob that stand in a file of their own; each gives a request. */
-PyObject *blob_read(BlobObject *self, PyObject *args);
-PyObject *blob_write(BlobObject *self, PyObject *data);
-PyObject *blob_subscript(BlobObject *self, PyObject *key);
-PyObject *blob_set(BlobObject *self, PyObject *args);
+/* Methods of Blob that stand in a file of their own. */
+extern PyMethodDef blob_data_methods[];
+
+/* blob[key], which gives a request. */
+PyObject *blob_subscript(PyObject *self, PyObject *key);
 
 #endif

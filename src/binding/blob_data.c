@@ -5,8 +5,8 @@
  * should be, and what is written is taken out of the caller's buffer: the loop copies
  * neither. */
 
-#include "binding/args.h"
 #include "binding/blob.h"
+#include "binding/method.h"
 
 /* -- reading ------------------------------------------------------------------ */
 
@@ -20,7 +20,7 @@ lend_room(RequestObject *request, Py_ssize_t size)
     if (bytes == NULL) {
         return REQUEST_FAILED;
     }
-    Py_XSETREF(request->arguments[0], bytes);
+    Py_XSETREF(REQUEST_PAYLOAD(request, struct blob_call)->data, bytes);
     request->job.with.blob.into = PyBytes_AS_STRING(bytes);
     request->job.with.blob.room = (size_t)size;
     return REQUEST_WAIT;
@@ -31,12 +31,13 @@ static PyObject *
 take_bytes(RequestObject *request)
 {
     const struct csq_blob_task *task = &request->job.with.blob;
-    PyObject *bytes = request->arguments[0];
+    struct blob_call *call = REQUEST_PAYLOAD(request, struct blob_call);
+    PyObject *bytes = call->data;
 
     if (task->own != NULL) {
         return PyBytes_FromStringAndSize(task->own, task->got);
     }
-    request->arguments[0] = NULL;
+    call->data = NULL;
     if (PyBytes_GET_SIZE(bytes) != task->got) {
         _PyBytes_Resize(&bytes, task->got);
     }
@@ -69,65 +70,75 @@ read_pack(RequestObject *request)
     return lend_room(request, length < 0 || length > rest ? rest : length);
 }
 
-PyObject *
-blob_read(BlobObject *self, PyObject *args)
-{
-    static const struct request_hooks hooks = {
-        .name = "Blob.read", .pack = read_pack, .unpack = bytes_unpack};
-    PyObject *value = NULL;
-    RequestObject *request;
-    int length = -1;
+PyDoc_STRVAR(
+    read_doc,
+    "read($self, length=-1, /)\n--\n\n"
+    "Read `length` bytes from the position on (negative: all) and move it behind them.\n\n"
+    "Gives bytes, fewer at the end. A cancelled read leaves the position where it was,\n"
+    "unless it was done already. As sqlite3's Blob.read(); sqlite3_blob_read().\n"
+    "Raises OperationalError (\"query aborted\") when the row is gone or changed.");
 
-    if (!PyArg_UnpackTuple(args, "read", 0, 1, &value) ||
-        (value != NULL && args_int(value, &length) < 0)) {
-        return NULL;
-    }
-    request = blob_request(self, &hooks, CSQ_BLOB_READ);
-    if (request != NULL) {
-        request->job.with.blob.with.length = length;
-    }
-    return (PyObject *)request;
+static int
+fill_read(RequestObject *request, PyObject *const *values)
+{
+    blob_begin(request, CSQ_BLOB_READ);
+    request->job.with.blob.with.length = -1;
+    return values[0] == NULL ? 0 : args_int(values[0], &request->job.with.blob.with.length);
 }
+
+static const struct request_hooks read_hooks = {.pack = read_pack, .unpack = bytes_unpack};
+
+METHOD(blob_read) = {
+    .args = ARGS_PLAIN("Blob.read", 0, "length"),
+    .hooks = &read_hooks,
+    .on = ON_PART,
+    .op = CSQ_BLOB_TASK,
+    .objects = 1,
+    .fill = fill_read,
+};
 
 /* -- writing ------------------------------------------------------------------ */
-
-/* Lends the task the bytes of arguments[0]. */
-static void
-lend_data(RequestObject *request)
-{
-    args_lend(request->arguments[0], &request->job.with.blob.data,
-              &request->job.with.blob.data_size);
-}
 
 static enum request_answer
 write_pack(RequestObject *request)
 {
+    struct csq_blob_task *task = &request->job.with.blob;
+
     if (blob_use(request) < 0) {
         return REQUEST_FAILED;
     }
-    lend_data(request);
+    args_lend(REQUEST_PAYLOAD(request, struct blob_call)->data, &task->data, &task->data_size);
     return REQUEST_WAIT;
 }
 
-PyObject *
-blob_write(BlobObject *self, PyObject *data)
-{
-    static const struct request_hooks hooks = {
-        .name = "Blob.write", .pack = write_pack, .unpack = blob_unpack_none};
-    PyObject *buffer = args_buffer(data);
-    RequestObject *request;
+PyDoc_STRVAR(
+    write_doc,
+    "write($self, data, /)\n--\n\n"
+    "Write `data`, a bytes-like object, at the position and move it behind.\n\n"
+    "A blob keeps its length: ValueError when there is not so much room. The object must\n"
+    "not be changed meanwhile. A write that has begun is done even when it is cancelled.\n"
+    "As sqlite3's Blob.write(); sqlite3_blob_write().");
 
-    if (buffer == NULL) {
-        return NULL;
-    }
-    request = blob_request(self, &hooks, CSQ_BLOB_WRITE);
-    if (request == NULL) {
-        Py_DECREF(buffer);
-        return NULL;
-    }
-    request->arguments[0] = buffer;
-    return (PyObject *)request;
+static int
+fill_write(RequestObject *request, PyObject *const *values)
+{
+    struct blob_call *call = REQUEST_PAYLOAD(request, struct blob_call);
+
+    blob_begin(request, CSQ_BLOB_WRITE);
+    call->data = args_buffer(values[0]);
+    return call->data == NULL ? -1 : 0;
 }
+
+static const struct request_hooks write_hooks = {.pack = write_pack, .unpack = blob_unpack_none};
+
+METHOD(blob_write) = {
+    .args = ARGS_PLAIN("Blob.write", 1, "data"),
+    .hooks = &write_hooks,
+    .on = ON_PART,
+    .op = CSQ_BLOB_TASK,
+    .objects = 1,
+    .fill = fill_write,
+};
 
 /* -- slices ------------------------------------------------------------------- */
 
@@ -183,22 +194,33 @@ get_unpack(RequestObject *request, int64_t deadline)
     if (blob_check(request) < 0) {
         return REQUEST_FAILED;
     }
-    byte = request->arguments[0];
+    byte = REQUEST_PAYLOAD(request, struct blob_call)->data;
     request->result = PyLong_FromLong((unsigned char)*PyBytes_AS_STRING(byte));
     return request->result == NULL ? REQUEST_FAILED : REQUEST_READY;
 }
 
-PyObject *
-blob_subscript(BlobObject *self, PyObject *key)
+static int
+fill_get(RequestObject *request, PyObject *const *values)
 {
-    static const struct request_hooks hooks = {
-        .name = "Blob.__getitem__", .pack = get_pack, .unpack = get_unpack};
-    RequestObject *request = blob_request(self, &hooks, CSQ_BLOB_GET);
+    blob_begin(request, CSQ_BLOB_GET);
+    return take_key(request, values[0]) < 0 ? blob_mistake(request) : 0;
+}
 
-    if (request != NULL && take_key(request, key) < 0) {
-        return blob_mistake(request);
-    }
-    return (PyObject *)request;
+static const struct request_hooks get_hooks = {.pack = get_pack, .unpack = get_unpack};
+
+static const struct method get_row = {
+    .args = ARGS_PLAIN("Blob.__getitem__", 1, "key"),
+    .hooks = &get_hooks,
+    .on = ON_PART,
+    .op = CSQ_BLOB_TASK,
+    .objects = 1,
+    .fill = fill_get,
+};
+
+PyObject *
+blob_subscript(PyObject *self, PyObject *key)
+{
+    return method_call(&get_row, self, &key, 1, NULL);
 }
 
 /* The one byte that an int stands for. */
@@ -223,25 +245,39 @@ take_byte(PyObject *value)
     return PyBytes_FromStringAndSize(&byte, 1);
 }
 
-PyObject *
-blob_set(BlobObject *self, PyObject *args)
-{
-    static const struct request_hooks hooks = {
-        .name = "Blob.set", .pack = write_pack, .unpack = blob_unpack_none};
-    RequestObject *request;
-    PyObject *key;
-    PyObject *value;
+PyDoc_STRVAR(
+    set_doc,
+    "set($self, key, value, /)\n--\n\n"
+    "Write at an index or a slice: what blob[key] = value is for a sqlite3.Blob.\n\n"
+    "key: an int, or a slice such as slice(4, 8). value: for an int one in range(256), for\n"
+    "a slice a bytes-like object of its length. The position stays. Reading is\n"
+    "`await blob[key]`. Raises IndexError for an index outside or a wrong length.");
 
-    if (!PyArg_UnpackTuple(args, "set", 2, 2, &key, &value)) {
-        return NULL;
-    }
-    request = blob_request(self, &hooks, CSQ_BLOB_SET);
-    if (request == NULL) {
-        return NULL;
-    }
-    if (take_key(request, key) < 0) {
+static int
+fill_set(RequestObject *request, PyObject *const *values)
+{
+    struct blob_call *call = REQUEST_PAYLOAD(request, struct blob_call);
+
+    blob_begin(request, CSQ_BLOB_SET);
+    if (take_key(request, values[0]) < 0) {
         return blob_mistake(request);
     }
-    request->arguments[0] = PySlice_Check(key) ? args_buffer(value) : take_byte(value);
-    return request->arguments[0] == NULL ? blob_mistake(request) : (PyObject *)request;
+    call->data = PySlice_Check(values[0]) ? args_buffer(values[1]) : take_byte(values[1]);
+    return call->data == NULL ? blob_mistake(request) : 0;
 }
+
+METHOD(blob_set) = {
+    .args = ARGS_PLAIN("Blob.set", 2, "key", "value"),
+    .hooks = &write_hooks,
+    .on = ON_PART,
+    .op = CSQ_BLOB_TASK,
+    .objects = 1,
+    .fill = fill_set,
+};
+
+PyMethodDef blob_data_methods[] = {
+    METHOD_ENTRY("read", blob_read, read_doc),
+    METHOD_ENTRY("write", blob_write, write_doc),
+    METHOD_ENTRY("set", blob_set, set_doc),
+    {NULL, NULL, 0, NULL},
+};

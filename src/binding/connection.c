@@ -616,32 +616,14 @@ static PyType_Spec connection_spec = {
     .slots = connection_slots,
 };
 
-/* Adds the methods that stand in files of their own. 0, or -1 with an exception. */
-static int
-add_methods(PyTypeObject *type, PyMethodDef *methods)
-{
-    for (PyMethodDef *method = methods; method->ml_name != NULL; method++) {
-        PyObject *descriptor = PyDescr_NewMethod(type, method);
-        int rc = -1;
-
-        if (descriptor != NULL) {
-            rc = PyObject_SetAttrString((PyObject *)type, method->ml_name, descriptor);
-            Py_DECREF(descriptor);
-        }
-        if (rc < 0) {
-            return -1;
-        }
-    }
-    return 0;
-}
-
 int
 connection_init_type(struct module_state *state, PyObject *module)
 {
     PyMethodDef *const others[] = {
-        blob_methods,      callbacks_methods, extensions_methods, file_control_methods,
-        functions_methods, hooks_methods,     serialize_methods,  session_methods,
-        settings_methods,  statement_methods, status_methods,     vtable_methods,
+        apply_methods,        blob_methods,      callbacks_methods, extensions_methods,
+        file_control_methods, functions_methods, hooks_methods,     serialize_methods,
+        session_methods,      settings_methods,  statement_methods, status_methods,
+        vtable_methods,
     };
 
     state->connection_type =
@@ -650,7 +632,7 @@ connection_init_type(struct module_state *state, PyObject *module)
         return -1;
     }
     for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
-        if (add_methods(state->connection_type, others[i]) < 0) {
+        if (method_add(state->connection_type, others[i]) < 0) {
             return -1;
         }
     }

@@ -48,9 +48,12 @@ call_foreign(const struct method *method, ConnectionObject *connection, PyObject
     char function[64];
 
     if (method->native) {
-        return PyErr_Format(connection->state->NotSupportedError,
-                            "%s() needs csqlite's own connection, not %.100s", name,
-                            Py_TYPE(connection->foreign)->tp_name);
+        PyObject *text = PyUnicode_FromString(name);
+        PyObject *refused =
+            text == NULL ? NULL : args_forward("refuse", (PyObject *)connection, &text, 1, NULL);
+
+        Py_XDECREF(text);
+        return refused;
     }
     snprintf(function, sizeof function, "%s%s", method->on == ON_PART ? "cursor_" : "", name);
     return args_forward(function, self, args, nargs, kwnames);
@@ -166,4 +169,24 @@ method_call(const struct method *method, PyObject *self, PyObject *const *args, 
     }
     return method->deadline ? deadline_limit((PyObject *)request, values[method->args.count - 1])
                             : (PyObject *)request;
+}
+
+/* -- types ---------------------------------------------------------------------- */
+
+int
+method_add(PyTypeObject *type, PyMethodDef *methods)
+{
+    for (PyMethodDef *method = methods; method->ml_name != NULL; method++) {
+        PyObject *descriptor = PyDescr_NewMethod(type, method);
+        int rc = -1;
+
+        if (descriptor != NULL) {
+            rc = PyObject_SetAttrString((PyObject *)type, method->ml_name, descriptor);
+            Py_DECREF(descriptor);
+        }
+        if (rc < 0) {
+            return -1;
+        }
+    }
+    return 0;
 }

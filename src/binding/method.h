@@ -70,6 +70,9 @@ struct method {
 PyObject *method_call(const struct method *method, PyObject *self, PyObject *const *args,
                       Py_ssize_t nargs, PyObject *kwnames);
 
+/* Adds methods that stand in a file of their own to a type. 0, or -1 with an exception. */
+int method_add(PyTypeObject *type, PyMethodDef *methods);
+
 /* Declares the C function of a row, and begins the row: METHOD(x) = {…}; */
 #define METHOD(function)                                                               \
     static const struct method function##_row;                                         \

@@ -127,17 +127,23 @@ set_filter(struct recording *recording, PyObject *callable)
     gate_leave(recording->gate);
 }
 
+static const struct session_call *
+call_of(struct csq_job *job)
+{
+    return REQUEST_PAYLOAD(csq_item(job, RequestObject, job), struct session_call);
+}
+
 int
 recording_attach(struct csq_job *job, sqlite3 *handle)
 {
-    RequestObject *request = csq_item(job, RequestObject, job);
     struct recording *recording = use(job);
+    PyObject *callable = call_of(job)->filter;
     int rc;
 
     if (recording == NULL) {
         return job->error.code;
     }
-    if (!recording->rowid && request->arguments[0] == NULL &&
+    if (!recording->rowid && callable == NULL &&
         !csq_session_keyless(handle, recording->name, job->sql, &job->up)) {
         return csq_error_copy(&job->error, NULL, SQLITE_NOMEM);
     }
@@ -148,7 +154,7 @@ recording_attach(struct csq_job *job, sqlite3 *handle)
                              job->sql);
     }
     if (job->sql == NULL) {
-        set_filter(recording, request->arguments[0]);
+        set_filter(recording, callable);
     }
     rc = sqlite3session_attach(recording->session.handle, job->sql);
     return rc == SQLITE_OK ? rc : csq_error_copy(&job->error, handle, rc);
@@ -158,12 +164,12 @@ recording_attach(struct csq_job *job, sqlite3 *handle)
 static int
 set_flag(struct csq_job *job, int (*set)(sqlite3_session *, int))
 {
-    RequestObject *request = csq_item(job, RequestObject, job);
+    const struct session_call *call = call_of(job);
     struct recording *recording = use(job);
 
     return recording == NULL
                ? job->error.code
-               : give_integer(job, set(recording->session.handle, (int)request->number));
+               : give_integer(job, set(recording->session.handle, call->given ? call->on : -1));
 }
 
 int
@@ -184,16 +190,14 @@ int
 recording_diff(struct csq_job *job, sqlite3 *handle)
 {
     struct recording *recording = use(job);
-    struct csq_reader reader = {NULL, NULL};
+    const char *schema = call_of(job)->from;
     char *message = NULL;
     int rc;
 
     if (recording == NULL) {
         return job->error.code;
     }
-    rc =
-        sqlite3session_diff(recording->session.handle,
-                            csq_strip_read(&job->down, &reader)->value.bytes, job->sql, &message);
+    rc = sqlite3session_diff(recording->session.handle, schema, job->sql, &message);
     if (rc != SQLITE_OK && message != NULL) {
         rc = csq_error_set(&job->error, rc, "%s", message);
     } else if (rc != SQLITE_OK) {
@@ -244,12 +248,11 @@ fail_filter(struct csq_job *job, struct recording *recording)
     return csq_error_set(&job->error, CSQ_RAISED, "the filter raised");
 }
 
-int
-recording_output(struct csq_job *job, sqlite3 *handle)
+static int
+output(struct csq_job *job, sqlite3 *handle, int (*give)(sqlite3_session *, int *, void **))
 {
-    RequestObject *request = csq_item(job, RequestObject, job);
     struct recording *recording = use(job);
-    void *output = NULL;
+    void *bytes = NULL;
     int size = 0;
     int rc;
 
@@ -259,15 +262,25 @@ recording_output(struct csq_job *job, sqlite3 *handle)
     if (recording->raised != NULL) {
         return fail_filter(job, recording);
     }
-    rc = request->number ? sqlite3session_patchset(recording->session.handle, &size, &output)
-                         : sqlite3session_changeset(recording->session.handle, &size, &output);
-    if (rc == SQLITE_OK && !csq_strip_put_blob(&job->up, output, (size_t)size)) {
+    rc = give(recording->session.handle, &size, &bytes);
+    if (rc == SQLITE_OK && !csq_strip_put_blob(&job->up, bytes, (size_t)size)) {
         rc = SQLITE_NOMEM;
     }
-    sqlite3_free(output);
+    sqlite3_free(bytes);
     return rc == SQLITE_OK ? rc : csq_error_copy(&job->error, handle, rc);
 }
 
+int
+recording_changeset(struct csq_job *job, sqlite3 *handle)
+{
+    return output(job, handle, sqlite3session_changeset);
+}
+
+int
+recording_patchset(struct csq_job *job, sqlite3 *handle)
+{
+    return output(job, handle, sqlite3session_patchset);
+}
 
 /* -- its life ------------------------------------------------------------------ */
 

@@ -9,6 +9,19 @@
 #include "binding/connection.h"
 #include "engine/session.h"
 
+/* What a method of a session was called with. */
+struct session_call {
+    PyObject *filter; /* NULL: none */
+    PyObject *table;  /* whose UTF-8 is the job's SQL; NULL: all */
+    PyObject *schema;
+    const char *from; /* its UTF-8 */
+    bool on;
+    bool given; /* `on` was given; else the switch is asked for */
+    bool rowid;
+};
+
+enum { SESSION_OBJECTS = 3 };
+
 struct recording {
     struct csq_session session;
     struct csq_job farewell;
@@ -33,22 +46,23 @@ void recording_drop(struct recording *recording);
 int recording_open(struct csq_job *job, sqlite3 *handle);
 int recording_close(struct csq_job *job, sqlite3 *handle);
 
-/* Attaches the table that the job's SQL names; NULL: all, as the filter in the
- * request's arguments[0] says. Puts up the names of tables that are not recorded. */
+/* Attaches the table that the job's SQL names; NULL: all, as the filter of the
+ * call says. Puts up the names of tables that are not recorded. */
 int recording_attach(struct csq_job *job, sqlite3 *handle);
 
-/* The request's `number`: 0 or 1 to set the switch, -1 to ask. Puts up the answer. */
+/* Sets the switch or asks for it. Puts up the answer. */
 int recording_enable(struct csq_job *job, sqlite3 *handle);
 int recording_indirect(struct csq_job *job, sqlite3 *handle);
 
-/* The job's SQL is the table; the schema's name lies in `down`, with its 0. */
+/* The job's SQL is the table. */
 int recording_diff(struct csq_job *job, sqlite3 *handle);
 
 /* These put up a number. */
 int recording_is_empty(struct csq_job *job, sqlite3 *handle);
 int recording_memory_used(struct csq_job *job, sqlite3 *handle);
 
-/* Puts up what was recorded, as a blob; with `number` 1 as a patchset. */
-int recording_output(struct csq_job *job, sqlite3 *handle);
+/* These put up what was recorded, as a blob. */
+int recording_changeset(struct csq_job *job, sqlite3 *handle);
+int recording_patchset(struct csq_job *job, sqlite3 *handle);
 
 #endif

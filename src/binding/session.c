@@ -3,9 +3,9 @@
 
 #include "binding/session.h"
 
-#include "binding/args.h"
 #include "binding/changeset.h"
 #include "binding/errors.h"
+#include "binding/method.h"
 #include "binding/recording.h"
 #include "binding/status.h"
 #include "bridge/ready.h"
@@ -18,37 +18,17 @@ typedef struct {
     struct recording *recording; /* NULL: it was never opened */
 } SessionObject;
 
-int
-session_check(ConnectionObject *self, const char *method)
-{
-    if (self->foreign != NULL) {
-        PyErr_Format(self->state->NotSupportedError,
-                     "%s() is not there for the connection of another module", method);
-        return -1;
-    }
-    return changeset_check(self->state);
-}
-
 #ifdef SQLITE_ENABLE_SESSION
 
 /* -- what all methods have in common ------------------------------------------ */
 
-typedef int (*session_function)(struct csq_job *job, sqlite3 *handle);
-
-/* A request that runs `run` on the worker. Borrows the argument, which may be NULL. */
-static PyObject *
-session_request(SessionObject *self, const struct request_hooks *hooks, session_function run,
-                PyObject *argument)
+/* The job's argument is what the worker has of the session. */
+static int
+fill_recording(RequestObject *request, PyObject *const *values)
 {
-    RequestObject *request =
-        connection_request(self->connection, hooks, CSQ_APPLY, (PyObject *)self);
-
-    if (request != NULL) {
-        request->job.with.host.run = run;
-        request->job.with.host.argument = self->recording;
-        request->arguments[0] = Py_XNewRef(argument);
-    }
-    return (PyObject *)request;
+    (void)values;
+    request->job.with.host.argument = ((SessionObject *)request->target)->recording;
+    return 0;
 }
 
 /* Gives whether the number that the job has put up is not 0. */
@@ -91,6 +71,11 @@ open_unpack(RequestObject *request, int64_t deadline)
     request->result = Py_NewRef(request->target);
     return REQUEST_READY;
 }
+
+static const struct request_hooks value_hooks = {.pack = connection_simple_pack,
+                                                 .unpack = status_unpack_value};
+static const struct request_hooks bool_hooks = {.pack = connection_simple_pack,
+                                                .unpack = session_unpack_bool};
 
 /* -- the methods of Session ---------------------------------------------------- */
 
@@ -135,77 +120,66 @@ PyDoc_STRVAR(
     "with rowid=True: naming one raises ProgrammingError, and for all tables a\n"
     "RuntimeWarning names them. sqlite3session_attach(), sqlite3session_table_filter().");
 
-static PyObject *
-session_attach(SessionObject *self, PyObject *args)
+static int
+fill_attach(RequestObject *request, PyObject *const *values)
 {
-    static const struct request_hooks hooks = {
-        .name = "Session.attach", .pack = connection_simple_pack, .unpack = attach_unpack};
-    PyObject *table = Py_None;
-    const char *name = NULL;
-    PyObject *request;
+    struct session_call *call = REQUEST_PAYLOAD(request, struct session_call);
+    PyObject *table = values[0];
 
-    if (!PyArg_ParseTuple(args, "|O:attach", &table)) {
-        return NULL;
+    if (table == NULL || table == Py_None) {
+        return fill_recording(request, values);
     }
     if (PyUnicode_Check(table)) {
-        name = PyUnicode_AsUTF8(table);
-        if (name == NULL) {
-            return NULL;
-        }
-    } else if (table != Py_None && !PyCallable_Check(table)) {
-        return PyErr_Format(PyExc_TypeError,
-                            "attach() argument must be str, a callable or None, "
-                            "not %.100s",
-                            Py_TYPE(table)->tp_name);
+        call->table = Py_NewRef(table);
+        request->job.sql = PyUnicode_AsUTF8(table);
+        return request->job.sql == NULL ? -1 : fill_recording(request, values);
     }
-    request = session_request(self, &hooks, recording_attach, NULL);
-    if (request != NULL && name != NULL) {
-        ((RequestObject *)request)->arguments[1] = Py_NewRef(table);
-        ((RequestObject *)request)->job.sql = name;
-    } else if (request != NULL && table != Py_None) {
-        ((RequestObject *)request)->arguments[0] = Py_NewRef(table);
-        self->connection->gate->used = true;
+    if (!PyCallable_Check(table)) {
+        PyErr_Format(PyExc_TypeError,
+                     "attach() argument must be str, a callable or None, not %.100s",
+                     Py_TYPE(table)->tp_name);
+        return -1;
     }
-    return request;
+    call->filter = Py_NewRef(table);
+    ((ConnectionObject *)request->owner)->gate->used = true;
+    return fill_recording(request, values);
 }
 
-/* A request for a switch that is set to the argument, or only asked for. */
-static PyObject *
-switch_request(SessionObject *self, const struct request_hooks *hooks, session_function run,
-               PyObject *args)
-{
-    PyObject *value = Py_None;
-    PyObject *request;
-    int on = -1;
+static const struct request_hooks attach_hooks = {.pack = connection_simple_pack,
+                                                  .unpack = attach_unpack};
 
-    if (!PyArg_ParseTuple(args, "|O", &value)) {
-        return NULL;
-    }
-    if (value != Py_None) {
-        on = PyObject_IsTrue(value);
-        if (on < 0) {
-            return NULL;
-        }
-    }
-    request = session_request(self, hooks, run, NULL);
-    if (request != NULL) {
-        ((RequestObject *)request)->number = on;
-    }
-    return request;
+METHOD(session_attach) = {
+    .args = ARGS_PLAIN("Session.attach", 0, "table"),
+    .hooks = &attach_hooks,
+    .on = ON_PART,
+    .objects = SESSION_OBJECTS,
+    .run = recording_attach,
+    .fill = fill_attach,
+};
+
+/* A switch is set to the argument, or only asked for. */
+static int
+fill_switch(RequestObject *request, PyObject *const *values)
+{
+    struct session_call *call = REQUEST_PAYLOAD(request, struct session_call);
+    int on = values[0] == NULL || values[0] == Py_None ? 0 : PyObject_IsTrue(values[0]);
+
+    call->given = values[0] != NULL && values[0] != Py_None;
+    call->on = on > 0;
+    return on < 0 ? -1 : fill_recording(request, values);
 }
 
 PyDoc_STRVAR(enabled_doc, "enabled($self, value=None, /)\n--\n\n"
                           "Tell whether it records; with True or False, set that first.\n\n"
                           "sqlite3session_enable().");
 
-static PyObject *
-session_enabled(SessionObject *self, PyObject *args)
-{
-    static const struct request_hooks hooks = {
-        .name = "Session.enabled", .pack = connection_simple_pack, .unpack = session_unpack_bool};
-
-    return switch_request(self, &hooks, recording_enable, args);
-}
+METHOD(session_enabled) = {
+    .args = ARGS_PLAIN("Session.enabled", 0, "value"),
+    .hooks = &bool_hooks,
+    .on = ON_PART,
+    .run = recording_enable,
+    .fill = fill_switch,
+};
 
 PyDoc_STRVAR(
     indirect_doc,
@@ -213,44 +187,36 @@ PyDoc_STRVAR(
     "Tell whether changes are recorded as indirect; with True or False, set that first.\n\n"
     "Those of triggers and foreign key actions always are. sqlite3session_indirect().");
 
-static PyObject *
-session_indirect(SessionObject *self, PyObject *args)
-{
-    static const struct request_hooks hooks = {.name = "Session.indirect",
-                                               .pack = connection_simple_pack,
-                                               .unpack = session_unpack_bool};
-
-    return switch_request(self, &hooks, recording_indirect, args);
-}
+METHOD(session_indirect) = {
+    .args = ARGS_PLAIN("Session.indirect", 0, "value"),
+    .hooks = &bool_hooks,
+    .on = ON_PART,
+    .run = recording_indirect,
+    .fill = fill_switch,
+};
 
 PyDoc_STRVAR(is_empty_doc, "is_empty($self, /)\n--\n\n"
                            "Tell whether nothing has been recorded. sqlite3session_isempty().");
 
-static PyObject *
-session_is_empty(SessionObject *self, PyObject *unused)
-{
-    static const struct request_hooks hooks = {.name = "Session.is_empty",
-                                               .pack = connection_simple_pack,
-                                               .unpack = session_unpack_bool};
-
-    (void)unused;
-    return session_request(self, &hooks, recording_is_empty, NULL);
-}
+METHOD(session_is_empty) = {
+    .args = ARGS_NONE("Session.is_empty"),
+    .hooks = &bool_hooks,
+    .on = ON_PART,
+    .run = recording_is_empty,
+    .fill = fill_recording,
+};
 
 PyDoc_STRVAR(memory_used_doc, "memory_used($self, /)\n--\n\n"
                               "Tell how many bytes of memory it uses; 0 before SQLite 3.35.\n\n"
                               "sqlite3session_memory_used().");
 
-static PyObject *
-session_memory_used(SessionObject *self, PyObject *unused)
-{
-    static const struct request_hooks hooks = {.name = "Session.memory_used",
-                                               .pack = connection_simple_pack,
-                                               .unpack = status_unpack_value};
-
-    (void)unused;
-    return session_request(self, &hooks, recording_memory_used, NULL);
-}
+METHOD(session_memory_used) = {
+    .args = ARGS_NONE("Session.memory_used"),
+    .hooks = &value_hooks,
+    .on = ON_PART,
+    .run = recording_memory_used,
+    .fill = fill_recording,
+};
 
 PyDoc_STRVAR(changeset_doc,
              "changeset($self, /)\n--\n\n"
@@ -258,16 +224,13 @@ PyDoc_STRVAR(changeset_doc,
              "One change a row: what was changed twice is there once, and what is as it was is\n"
              "not there. sqlite3session_changeset().");
 
-static PyObject *
-session_changeset(SessionObject *self, PyObject *unused)
-{
-    static const struct request_hooks hooks = {.name = "Session.changeset",
-                                               .pack = connection_simple_pack,
-                                               .unpack = status_unpack_value};
-
-    (void)unused;
-    return session_request(self, &hooks, recording_output, NULL);
-}
+METHOD(session_changeset) = {
+    .args = ARGS_NONE("Session.changeset"),
+    .hooks = &value_hooks,
+    .on = ON_PART,
+    .run = recording_changeset,
+    .fill = fill_recording,
+};
 
 PyDoc_STRVAR(patchset_doc,
              "patchset($self, /)\n--\n\n"
@@ -275,20 +238,13 @@ PyDoc_STRVAR(patchset_doc,
              "It is smaller than a changeset, without the values before, so it cannot be\n"
              "inverted and finds fewer conflicts. sqlite3session_patchset().");
 
-static PyObject *
-session_patchset(SessionObject *self, PyObject *unused)
-{
-    static const struct request_hooks hooks = {.name = "Session.patchset",
-                                               .pack = connection_simple_pack,
-                                               .unpack = status_unpack_value};
-    PyObject *request = session_request(self, &hooks, recording_output, NULL);
-
-    (void)unused;
-    if (request != NULL) {
-        ((RequestObject *)request)->number = 1;
-    }
-    return request;
-}
+METHOD(session_patchset) = {
+    .args = ARGS_NONE("Session.patchset"),
+    .hooks = &value_hooks,
+    .on = ON_PART,
+    .run = recording_patchset,
+    .fill = fill_recording,
+};
 
 PyDoc_STRVAR(diff_doc,
              "diff($self, from_schema, table, /)\n--\n\n"
@@ -296,31 +252,26 @@ PyDoc_STRVAR(diff_doc,
              "from_schema: the name of an attached database, whose table has the same columns\n"
              "and the same primary key, else OperationalError. sqlite3session_diff().");
 
-static PyObject *
-session_diff(SessionObject *self, PyObject *args)
+static int
+fill_diff(RequestObject *request, PyObject *const *values)
 {
-    static const struct request_hooks hooks = {
-        .name = "Session.diff", .pack = connection_simple_pack, .unpack = status_unpack_value};
-    const char *from_schema;
-    const char *table;
-    PyObject *request;
+    struct session_call *call = REQUEST_PAYLOAD(request, struct session_call);
 
-    if (!PyArg_ParseTuple(args, "ss:diff", &from_schema, &table)) {
-        return NULL;
-    }
-    request = session_request(self, &hooks, recording_diff, args);
-    if (request == NULL) {
-        return NULL;
-    }
-    ((RequestObject *)request)->job.sql = table;
-    if (!csq_strip_put_text(&((RequestObject *)request)->job.down, from_schema,
-                            strlen(from_schema) + 1)) {
-        ((RequestObject *)request)->stage = REQUEST_DONE;
-        Py_DECREF(request);
-        return PyErr_NoMemory();
-    }
-    return request;
+    call->from = args_text(values[0], "diff", "1");
+    request->job.sql = call->from == NULL ? NULL : args_text(values[1], "diff", "2");
+    return request->job.sql == NULL ? -1 : fill_recording(request, values);
 }
+
+METHOD(session_diff) = {
+    .args = ARGS_PLAIN("Session.diff", 2, "from_schema", "table"),
+    .hooks = &value_hooks,
+    .on = ON_PART,
+    .objects = SESSION_OBJECTS,
+    .run = recording_diff,
+    .takes = {TAKE(OBJECT, struct session_call, schema),
+              TAKE(OBJECT, struct session_call, table)},
+    .fill = fill_diff,
+};
 
 /* A session of a connection that is closed is closed, too. */
 static enum request_answer
@@ -350,15 +301,16 @@ PyDoc_STRVAR(close_doc, "close($self, /)\n--\n\n"
                         "Closing again does nothing, nor after the connection was closed, which\n"
                         "closes its sessions. sqlite3session_delete().");
 
-static PyObject *
-session_close(SessionObject *self, PyObject *unused)
-{
-    static const struct request_hooks hooks = {
-        .name = "Session.close", .pack = close_pack, .unpack = close_unpack, .ending = true};
+static const struct request_hooks close_hooks = {
+    .pack = close_pack, .unpack = close_unpack, .ending = true};
 
-    (void)unused;
-    return session_request(self, &hooks, recording_close, NULL);
-}
+METHOD(session_close) = {
+    .args = ARGS_NONE("Session.close"),
+    .hooks = &close_hooks,
+    .on = ON_PART,
+    .run = recording_close,
+    .fill = fill_recording,
+};
 
 PyDoc_STRVAR(aenter_doc, "__aenter__($self, /)\n--\n\nGive the session itself.");
 
@@ -371,81 +323,89 @@ session_aenter(SessionObject *self, PyObject *unused)
 
 PyDoc_STRVAR(aexit_doc, "__aexit__($self, exc_type, exc, tb, /)\n--\n\nClose the session.");
 
+/* What `async with` awaits at its end. */
 static PyObject *
-session_aexit(SessionObject *self, PyObject *args)
+session_leave(PyObject *session)
 {
-    return session_close(self, args);
+    return session_close(session, NULL, 0, NULL);
+}
+
+static PyObject *
+session_aexit(PyObject *self, PyObject *args)
+{
+    (void)args;
+    return session_leave(self);
 }
 
 static PyMethodDef session_object_methods[] = {
-    {"attach", (PyCFunction)session_attach, METH_VARARGS, attach_doc},
-    {"enabled", (PyCFunction)session_enabled, METH_VARARGS, enabled_doc},
-    {"indirect", (PyCFunction)session_indirect, METH_VARARGS, indirect_doc},
-    {"is_empty", (PyCFunction)session_is_empty, METH_NOARGS, is_empty_doc},
-    {"memory_used", (PyCFunction)session_memory_used, METH_NOARGS, memory_used_doc},
-    {"changeset", (PyCFunction)session_changeset, METH_NOARGS, changeset_doc},
-    {"patchset", (PyCFunction)session_patchset, METH_NOARGS, patchset_doc},
-    {"diff", (PyCFunction)session_diff, METH_VARARGS, diff_doc},
-    {"close", (PyCFunction)session_close, METH_NOARGS, close_doc},
+    METHOD_ENTRY("attach", session_attach, attach_doc),
+    METHOD_ENTRY("enabled", session_enabled, enabled_doc),
+    METHOD_ENTRY("indirect", session_indirect, indirect_doc),
+    METHOD_ENTRY("is_empty", session_is_empty, is_empty_doc),
+    METHOD_ENTRY("memory_used", session_memory_used, memory_used_doc),
+    METHOD_ENTRY("changeset", session_changeset, changeset_doc),
+    METHOD_ENTRY("patchset", session_patchset, patchset_doc),
+    METHOD_ENTRY("diff", session_diff, diff_doc),
+    METHOD_ENTRY("close", session_close, close_doc),
     {"__aenter__", (PyCFunction)session_aenter, METH_NOARGS, aenter_doc},
     {"__aexit__", (PyCFunction)session_aexit, METH_VARARGS, aexit_doc},
     {NULL, NULL, 0, NULL},
 };
 
-/* What `async with db.session()` awaits at its end. */
-static PyObject *
-session_leave(PyObject *session)
+static SessionObject *
+session_new(ConnectionObject *connection, PyObject *name, bool rowid)
 {
-    return session_close((SessionObject *)session, NULL);
+    PyTypeObject *type = connection->state->session_type;
+    SessionObject *session = (SessionObject *)type->tp_alloc(type, 0);
+
+    if (session == NULL) {
+        return NULL;
+    }
+    session->connection = (ConnectionObject *)Py_NewRef((PyObject *)connection);
+    session->name = name == NULL ? PyUnicode_FromString("main") : Py_NewRef(name);
+    session->rowid = rowid;
+    if (session->name == NULL) {
+        Py_CLEAR(session);
+    }
+    return session;
 }
 
-static PyObject *
-connection_session(ConnectionObject *self, PyObject *const *args, Py_ssize_t nargs,
-                   PyObject *kwnames)
+static int
+fill_session(RequestObject *request, PyObject *const *values)
 {
-    static const char *const names[] = {"name", "rowid"};
-    static const struct args_spec spec = {"session", 2, 0, 1, names};
-    static const struct request_hooks hooks = {.name = "Connection.session",
-                                               .pack = open_pack,
-                                               .unpack = open_unpack,
-                                               .leave = session_leave};
-    PyTypeObject *type = self->state->session_type;
-    SessionObject *session;
-    PyObject *values[2];
-    PyObject *request;
-    int rowid;
+    ConnectionObject *self = (ConnectionObject *)request->owner;
+    bool rowid = REQUEST_PAYLOAD(request, struct session_call)->rowid;
 
-    if (session_check(self, "session") < 0 ||
-        args_parse(&spec, args, nargs, kwnames, values) < 0) {
-        return NULL;
+    if (changeset_check(self->state) < 0) {
+        return -1;
     }
     if (values[0] != NULL && !PyUnicode_Check(values[0])) {
-        return PyErr_Format(PyExc_TypeError, "session() argument 1 must be str, not %.50s",
-                            Py_TYPE(values[0])->tp_name);
-    }
-    rowid = values[1] == NULL ? 0 : PyObject_IsTrue(values[1]);
-    if (rowid < 0) {
-        return NULL;
+        PyErr_Format(PyExc_TypeError, "session() argument 1 must be str, not %.50s",
+                     Py_TYPE(values[0])->tp_name);
+        return -1;
     }
 #ifndef SQLITE_SESSION_OBJCONFIG_ROWID
     if (rowid) {
         PyErr_SetString(self->state->NotSupportedError,
                         "session(rowid=True) needs SQLite 3.41 or later");
-        return NULL;
+        return -1;
     }
 #endif
-    session = (SessionObject *)type->tp_alloc(type, 0);
-    if (session == NULL) {
-        return NULL;
-    }
-    session->connection = (ConnectionObject *)Py_NewRef((PyObject *)self);
-    session->name = values[0] == NULL ? PyUnicode_FromString("main") : Py_NewRef(values[0]);
-    session->rowid = rowid != 0;
-    request =
-        session->name == NULL ? NULL : session_request(session, &hooks, recording_open, NULL);
-    Py_DECREF(session);
-    return request;
+    request->target = (PyObject *)session_new(self, values[0], rowid);
+    return request->target == NULL ? -1 : 0;
 }
+
+static const struct request_hooks open_hooks = {
+    .pack = open_pack, .unpack = open_unpack, .leave = session_leave};
+
+METHOD(connection_session) = {
+    .args = ARGS("Connection.session", 0, 1, 0, "name", "rowid"),
+    .hooks = &open_hooks,
+    .native = true,
+    .run = recording_open,
+    .takes = {[1] = TAKE(TRUTH, struct session_call, rowid)},
+    .fill = fill_session,
+};
 
 static void
 session_drop(SessionObject *self)
@@ -462,16 +422,20 @@ static PyMethodDef session_object_methods[] = {
     {NULL, NULL, 0, NULL},
 };
 
-static PyObject *
-connection_session(ConnectionObject *self, PyObject *const *args, Py_ssize_t nargs,
-                   PyObject *kwnames)
+static int
+refuse(RequestObject *request, PyObject *const *values)
 {
-    (void)args;
-    (void)nargs;
-    (void)kwnames;
-    session_check(self, "session");
-    return NULL;
+    (void)values;
+    return changeset_check(((ConnectionObject *)request->owner)->state);
 }
+
+METHOD(connection_session) = {
+    .args = ARGS("Connection.session", 0, 1, 0, "name", "rowid"),
+    .hooks = &connection_simple,
+    .op = CSQ_APPLY,
+    .native = true,
+    .fill = refuse,
+};
 
 static void
 session_drop(SessionObject *self)
@@ -543,26 +507,7 @@ static const char connection_session_doc[] =
     "one who applies the changeset then has to agree with. `async with` closes it at the end.\n"
     "Raises NotSupportedError when SQLite was built without sessions. sqlite3session_create().";
 
-static const char apply_changeset_doc[] =
-    "apply_changeset($self, changeset, *, filter=None, conflict=None, flags=0, rebase=False)\n"
-    "--\n\n"
-    "Apply a changeset or patchset as a whole, or not at all.\n\n"
-    "filter: called with the name of each table in it, says whether to apply its changes.\n"
-    "conflict: called as conflict(reason, change) for each conflict, gives\n"
-    "SQLITE_CHANGESET_OMIT, SQLITE_CHANGESET_REPLACE (to the reasons SQLITE_CHANGESET_DATA and\n"
-    "SQLITE_CHANGESET_CONFLICT only) or SQLITE_CHANGESET_ABORT; or one of these, to answer\n"
-    "always (REPLACE: where it can be, else OMIT). None aborts. Both run on the worker, and may\n"
-    "be coroutine functions. flags: SQLITE_CHANGESETAPPLY_... rebase: give what a Rebaser\n"
-    "needs, bytes; else None.\n\n"
-    "It is part of an open transaction, or one of its own; none is begun implicitly. Raises\n"
-    "what a callback raises, OperationalError when a conflict aborts, IntegrityError\n"
-    "for foreign keys, DatabaseError for a malformed changeset; nothing is changed then. "
-    "sqlite3changeset_apply_v2().";
-
 PyMethodDef session_methods[] = {
-    {"session", (PyCFunction)(void (*)(void))connection_session, ARGS_FASTCALL,
-     connection_session_doc},
-    {"apply_changeset", (PyCFunction)(void (*)(void))session_apply, ARGS_FASTCALL,
-     apply_changeset_doc},
+    METHOD_ENTRY("session", connection_session, connection_session_doc),
     {NULL, NULL, 0, NULL},
 };

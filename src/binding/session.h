@@ -9,14 +9,7 @@
 
 /* Methods of Connection. */
 extern PyMethodDef session_methods[];
-
-/* Raises NotSupportedError, and gives -1, where `method` cannot work: in a build without
- * sessions, or on a foreign connection. */
-int session_check(ConnectionObject *self, const char *method);
-
-/* Connection.apply_changeset(). */
-PyObject *session_apply(ConnectionObject *self, PyObject *const *args, Py_ssize_t nargs,
-                        PyObject *kwnames);
+extern PyMethodDef apply_methods[];
 
 /* Registers the type. 0, or -1 with an exception. */
 int session_init_type(struct module_state *state, PyObject *module);

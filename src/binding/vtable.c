@@ -7,9 +7,9 @@
 
 #include "binding/vtable.h"
 
-#include "binding/args.h"
 #include "binding/convert.h"
 #include "binding/errors.h"
+#include "binding/method.h"
 #include "binding/visit.h"
 #include "engine/clock.h"
 #include "engine/vtable.h"
@@ -576,20 +576,27 @@ forget_module(struct csq_db *db)
     sqlite3_prepare_v2(db->handle, "", -1, &nothing, NULL);
 }
 
+struct module_call {
+    PyObject *name;
+    PyObject *connect; /* NULL: it is removed */
+    int kind;
+};
+
 static int
 create_module(struct csq_job *job, sqlite3 *handle)
 {
     RequestObject *request = csq_item(job, RequestObject, job);
+    const struct module_call *call = REQUEST_PAYLOAD(request, struct module_call);
     struct module *module = NULL;
     int rc;
 
-    if (request->arguments[1] != NULL) {
-        module = module_new(request, request->arguments[1]);
+    if (call->connect != NULL) {
+        module = module_new(request, call->connect);
         if (module == NULL) {
             return csq_error_copy(&job->error, NULL, SQLITE_NOMEM);
         }
     }
-    rc = csq_vtable_register(handle, job->sql, (enum csq_vtable_kind)request->number,
+    rc = csq_vtable_register(handle, job->sql, (enum csq_vtable_kind)call->kind,
                              module == NULL ? NULL : &module->base);
     if (rc != SQLITE_OK) {
         return csq_error_copy(&job->error, handle, rc);
@@ -602,44 +609,32 @@ static const char create_module_doc[] =
     "_create_module($self, name, connect, kind, /)\n--\n\n"
     "Register a module of virtual tables; None removes it. See csqlite/tables.py.";
 
-static PyObject *
-connection_create_module(ConnectionObject *self, PyObject *args)
+static int
+fill_module(RequestObject *request, PyObject *const *values)
 {
-    static const struct request_hooks hooks = {.name = "Connection.create_module",
-                                               .pack = connection_simple_pack,
-                                               .unpack = connection_simple_unpack};
-    RequestObject *request;
-    PyObject *name;
-    PyObject *connect;
-    const char *utf8;
-    int kind;
+    int kind = REQUEST_PAYLOAD(request, struct module_call)->kind;
 
-    if (!PyArg_ParseTuple(args, "UOi:_create_module", &name, &connect, &kind)) {
-        return NULL;
-    }
-    utf8 = PyUnicode_AsUTF8(name);
-    if (utf8 == NULL) {
-        return NULL;
-    }
+    (void)values;
     if (kind < CSQ_EPONYMOUS || kind > CSQ_WRITABLE) {
         PyErr_SetString(PyExc_ValueError, "no such kind of module");
-        return NULL;
+        return -1;
     }
-    request = connection_request(self, &hooks, CSQ_APPLY, NULL);
-    if (request != NULL) {
-        if (self->gate != NULL) {
-            self->gate->used = true;
-        }
-        request->job.with.host.run = create_module;
-        request->job.sql = utf8;
-        request->arguments[0] = Py_NewRef(name);
-        request->arguments[1] = connect == Py_None ? NULL : Py_NewRef(connect);
-        request->number = kind;
-    }
-    return (PyObject *)request;
+    return 0;
 }
 
+METHOD(connection_create_module) = {
+    .args = ARGS_PLAIN("Connection._create_module", 3, "name", "connect", "kind"),
+    .hooks = &connection_simple,
+    .native = true,
+    .gated = true,
+    .objects = 2,
+    .run = create_module,
+    .takes = {TAKE(NAME, struct module_call, name), TAKE(OPTIONAL, struct module_call, connect),
+              TAKE(INT, struct module_call, kind)},
+    .fill = fill_module,
+};
+
 PyMethodDef vtable_methods[] = {
-    {"_create_module", (PyCFunction)connection_create_module, METH_VARARGS, create_module_doc},
+    METHOD_ENTRY("_create_module", connection_create_module, create_module_doc),
     {NULL, NULL, 0, NULL},
 };
