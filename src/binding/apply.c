@@ -12,6 +12,7 @@
 #include "binding/method.h"
 #include "binding/status.h"
 #include "binding/visit.h"
+#include "engine/transaction.h"
 
 enum { MOST_FLAGS = 0xffff };
 
@@ -240,7 +241,8 @@ apply(struct csq_job *job, sqlite3 *handle)
     }
     if (rc == SQLITE_OK) {
         /* SQLite applies it in a savepoint, which is then the whole transaction. */
-        request->worker->db.stoppable = sqlite3_get_autocommit(handle);
+        request->worker->db.stoppable = sqlite3_get_autocommit(handle) &&
+                                        !csq_transaction_is_shared(&request->worker->db, NULL);
         rc = sqlite3changeset_apply_v2(handle, (int)PyBytes_GET_SIZE(data),
                                        PyBytes_AS_STRING(data), filter, conflict, &application,
                                        rebase ? &output : NULL, rebase ? &size : NULL,

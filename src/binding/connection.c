@@ -200,7 +200,9 @@ interrupt_pack(RequestObject *request)
 PyDoc_STRVAR(interrupt_doc,
              "interrupt($self, /)\n--\n\n"
              "Stop what runs on the connection: it raises OperationalError (\"interrupted\").\n\n"
-             "sqlite3_interrupt(). To stop one query only, cancel the task that awaits it.");
+             "sqlite3_interrupt(). A write that it stops takes with it all that is not\n"
+             "committed, also of other tasks. To stop one query only, cancel the task that\n"
+             "awaits it.");
 
 static const struct request_hooks interrupt_hooks = {.pack = interrupt_pack, .ending = true};
 

@@ -11,7 +11,7 @@ csq_cursor_init(struct csq_cursor *cursor)
     cursor->stmt = NULL;
     cursor->dump = NULL;
     csq_strip_init(&cursor->parameters);
-    cursor->stepping = false;
+    cursor->busy = false;
     cursor->ended = false;
     cursor->abandoned = false;
 }
@@ -19,13 +19,19 @@ csq_cursor_init(struct csq_cursor *cursor)
 void
 csq_cursor_reset(struct csq_cursor *cursor, struct csq_cache *cache)
 {
-    if (cursor->stmt != NULL) {
-        csq_stmt_put(cache, cursor->stmt);
+    struct csq_stmt *stmt = cursor->stmt;
+    bool busy = cursor->busy;
+
+    /* Resetting may end a transaction: what hears of that finds a cursor it cannot use. */
+    cursor->busy = true;
+    if (stmt != NULL) {
         cursor->stmt = NULL;
+        csq_stmt_put(cache, stmt);
     }
     cursor->ended = false;
     csq_strip_clear(&cursor->parameters);
     csq_dump_free(cursor->dump);
     cursor->dump = NULL;
     csq_link_remove(&cursor->open);
+    cursor->busy = busy;
 }

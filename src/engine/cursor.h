@@ -17,7 +17,7 @@ struct csq_cursor {
     struct csq_stmt *stmt;       /* NULL: none */
     struct csq_dump *dump;       /* NULL: none */
     struct csq_strip parameters; /* bound to stmt */
-    bool stepping;               /* SQLite is in the middle of it */
+    bool busy;                   /* a job of it runs, or it is being reset */
     bool ended;                  /* by csq_db_reset(), with rows still to come */
     bool abandoned; /* a CSQ_UNDO may be queued that names it: for whoever frees it,
                                     only they and csq_worker_abandon() use it */

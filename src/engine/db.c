@@ -70,8 +70,9 @@ is_to_stop(struct csq_db *db)
     if (db->stoppable) {
         return csq_db_is_stopped(db);
     }
+    /* Outside a transaction others were told that what they have written is done. */
     return db->breakable && db->deadline != 0 && csq_db_is_over(db) &&
-           atomic_load(db->stop) == CSQ_EXPIRED;
+           atomic_load(db->stop) == CSQ_EXPIRED && !sqlite3_get_autocommit(db->handle);
 }
 
 bool
@@ -426,6 +427,7 @@ csq_db_reset(struct csq_db *db, struct csq_error *error)
     int rc = SQLITE_OK;
 
     end_work(db, true);
+    db->lone = 0;
     if (!sqlite3_get_autocommit(db->handle)) {
         rc = csq_db_run(db, "ROLLBACK", error);
     }
@@ -445,7 +447,12 @@ void
 csq_db_publish(struct csq_db *db)
 {
     if (db->handle != NULL) {
-        atomic_store(&db->in_transaction, !sqlite3_get_autocommit(db->handle));
+        bool in_transaction = !sqlite3_get_autocommit(db->handle);
+
+        atomic_store(&db->in_transaction, in_transaction);
+        if (!in_transaction) {
+            db->lone = 0;
+        }
 #if SQLITE_VERSION_NUMBER >= 3037000
         atomic_store(&db->total_changes, sqlite3_total_changes64(db->handle));
 #else

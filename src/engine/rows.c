@@ -121,10 +121,7 @@ csq_rows_step(struct csq_db *db, struct csq_job *job)
     struct csq_cursor *cursor = job->cursor;
     int rc;
 
-    cursor->stepping = true;
     rc = job->whole ? step_whole(db, job) : step_chunk(db, job);
-    cursor->stepping = false;
-
     if (rc == SQLITE_ROW) {
         return SQLITE_OK;
     }

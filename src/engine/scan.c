@@ -194,3 +194,12 @@ csq_scan_is_query(const char *sql)
 
     return begins_with(sql, words, sizeof words / sizeof *words);
 }
+
+bool
+csq_scan_is_control(const char *sql)
+{
+    static const char *const words[] = {"begin",    "commit",    "end",
+                                        "rollback", "savepoint", "release"};
+
+    return begins_with(sql, words, sizeof words / sizeof *words);
+}

@@ -26,4 +26,7 @@ bool csq_scan_is_dml(const char *sql);
 /* Whether `sql` begins with SELECT, VALUES or WITH: a query, if it reads only. */
 bool csq_scan_is_query(const char *sql);
 
+/* Whether `sql` begins with BEGIN, COMMIT, END, ROLLBACK, SAVEPOINT or RELEASE. */
+bool csq_scan_is_control(const char *sql);
+
 #endif

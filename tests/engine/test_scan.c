@@ -276,6 +276,10 @@ test_start(void)
     CHECK(csq_scan_is_query("SELECT 1") &&
           csq_scan_is_query(" /* a */ with a as (select 1) ..."));
     CHECK(csq_scan_is_query("Values(1)") && !csq_scan_is_query("PRAGMA user_version"));
+    CHECK(csq_scan_is_control("savepoint a") && csq_scan_is_control(" -- a\n RELEASE a") &&
+          csq_scan_is_control("BEGIN") && csq_scan_is_control("end"));
+    CHECK(!csq_scan_is_control("SELECT 1") && !csq_scan_is_control("PRAGMA user_version = 1") &&
+          !csq_scan_is_control(""));
     CHECK(!csq_scan_is_query("EXPLAIN SELECT 1") && !csq_scan_is_query("") &&
           !csq_scan_is_query("INSERT INTO t SELECT 1"));
 }

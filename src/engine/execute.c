@@ -1,0 +1,328 @@
+/* Executing. What stopping a statement would cost stands in transaction.c, stepping it
+ * into rows in rows.c. */
+
+#include "engine/execute.h"
+
+#include "engine/mailbox.h"
+#include "engine/rows.h"
+#include "engine/scan.h"
+#include "engine/snapshot.h"
+#include "engine/transaction.h"
+
+int
+csq_execute_closed(struct csq_job *job)
+{
+    return csq_error_set(&job->error, CSQ_CLOSED, "Cannot operate on a closed database.");
+}
+
+int
+csq_execute_over(struct csq_job *job)
+{
+    return csq_error_set(&job->error, CSQ_CANCELLED, "cancelled");
+}
+
+/* A query may see what the one before it in the queue has seen. Everything else ends
+ * that: a write on an old snapshot would be refused. */
+static void
+share_snapshot(struct csq_db *db, const struct csq_stmt *stmt)
+{
+    if (!stmt->query || !sqlite3_get_autocommit(db->handle)) {
+        csq_snapshot_release(db);
+    } else if (db->queued) {
+        csq_snapshot_hold(db);
+    }
+}
+
+/* Values in order for named placeholders: an error or, later, a warning. */
+static int
+check_names(struct csq_job *job, const struct csq_stmt *stmt, const struct csq_strip *parameters)
+{
+    const struct csq_cell *head = parameters->first->cells;
+
+    if (head->type == CSQ_POISON || csq_head_named(head)) {
+        return SQLITE_OK;
+    }
+    job->first_name = csq_stmt_first_name(stmt);
+    if (job->first_name == 0 || !job->refuse_names) {
+        return SQLITE_OK;
+    }
+    return csq_error_set(&job->error, CSQ_USAGE,
+                         "Binding %d ('%s') is a named parameter, but you supplied a sequence "
+                         "which requires nameless (qmark) placeholders.",
+                         job->first_name,
+                         sqlite3_bind_parameter_name(stmt->handle, job->first_name));
+}
+
+/* Steps what the job's cursor holds, and notes whether it has written to a transaction
+ * that is somebody else's alone. */
+static int
+step_in_transaction(struct csq_db *db, struct csq_job *job)
+{
+    const struct csq_stmt *stmt = job->cursor->stmt;
+    struct csq_mark mark = csq_transaction_mark(db, stmt->handle, stmt->dml);
+    int rc = csq_rows_step(db, job);
+
+    csq_transaction_note_run(db, &mark, rc, job->cursor->stmt != NULL && !stmt->readonly);
+    return rc;
+}
+
+/* Runs the statement that `job->cursor` holds, parameters bound. */
+static int
+run_statement(struct csq_db *db, struct csq_job *job, bool began)
+{
+    struct csq_cursor *cursor = job->cursor;
+    const struct csq_stmt *stmt = cursor->stmt;
+
+    if (stmt->dml) {
+        job->changes = 0;
+    }
+    if (stmt->handle == NULL) {
+        job->exhausted = true;
+        csq_cursor_reset(cursor, &db->cache);
+        return SQLITE_OK;
+    }
+    csq_transaction_guard(db, cursor, stmt, began);
+    if (stmt->query || began || db->lone == 0) {
+        return csq_rows_step(db, job);
+    }
+    return step_in_transaction(db, job);
+}
+
+/* Binds and runs. *began: the job has begun a transaction that is its own alone. */
+static int
+bind_and_run(struct csq_db *db, struct csq_job *job, bool *began)
+{
+    struct csq_cursor *cursor = job->cursor;
+    struct csq_stmt *stmt = cursor->stmt;
+    struct csq_reader reader = {NULL, NULL};
+    bool outside = !stmt->query && sqlite3_get_autocommit(db->handle);
+    int rc = csq_transaction_begin(db, job, stmt, began);
+
+    if (rc == SQLITE_OK) {
+        rc = csq_stmt_bind(stmt, &cursor->parameters, &reader, &job->error);
+    }
+    if (rc == SQLITE_OK) {
+        rc = check_names(job, stmt, &cursor->parameters);
+    }
+    if (rc == SQLITE_OK) {
+        rc = run_statement(db, job, *began);
+    }
+    if (outside && !*began && !sqlite3_get_autocommit(db->handle) &&
+        !csq_transaction_is_shared(db, cursor)) {
+        csq_transaction_note_begin(db, job); /* it was a BEGIN */
+        *began = true;
+    }
+    return rc;
+}
+
+int
+csq_execute(struct csq_db *db, struct csq_job *job)
+{
+    struct csq_cursor *cursor = job->cursor;
+    struct csq_stmt *stmt;
+    bool began;
+    int rc;
+
+    csq_cursor_reset(cursor, &db->cache);
+    if (db->handle == NULL) {
+        return csq_execute_closed(job);
+    }
+    stmt = csq_stmt_get(&db->cache, db->handle, job->sql, job->sql_size, &job->error);
+    if (stmt == NULL) {
+        return job->error.code;
+    }
+    cursor->stmt = stmt;
+    csq_list_append(&db->cursors, &cursor->open);
+    csq_strip_move(&cursor->parameters, &job->down);
+    share_snapshot(db, stmt);
+    job->empty = stmt->handle == NULL;
+    rc = bind_and_run(db, job, &began);
+    if (rc != SQLITE_OK ||
+        (began && atomic_load(&job->cancelled) && !csq_transaction_is_answered(job))) {
+        csq_cursor_reset(cursor, &db->cache);
+        csq_transaction_undo(db, job, began);
+    }
+    job->last_rowid = sqlite3_last_insert_rowid(db->handle);
+    return rc;
+}
+
+/* Executes all rows that lie in `rows`, adding up what they change. */
+static int
+execute_rows(struct csq_db *db, struct csq_job *job, struct csq_stmt *stmt,
+             const struct csq_strip *rows)
+{
+    struct csq_reader reader = {NULL, NULL};
+    int rc = SQLITE_OK;
+
+    for (size_t row = 0; row < rows->rows && rc == SQLITE_OK; row++) {
+        rc = csq_stmt_bind(stmt, rows, &reader, &job->error);
+        if (rc != SQLITE_OK) {
+            break;
+        }
+        do {
+            rc = csq_db_step(db, stmt->handle, &job->error);
+        } while (rc == SQLITE_ROW);
+        if (rc == SQLITE_DONE) {
+            rc = SQLITE_OK;
+            job->changes += stmt->dml ? sqlite3_changes(db->handle) : 0;
+        }
+        sqlite3_reset(stmt->handle);
+        if (rc == SQLITE_OK) {
+            csq_hooks_settle(&db->hooks);
+        }
+        if (csq_db_is_over(db)) {
+            rc = csq_execute_over(job);
+        }
+    }
+    return rc;
+}
+
+/* Takes slice after slice from the flow until the caller has packed the last. */
+static int
+execute_flow(struct csq_db *db, struct csq_job *job, struct csq_stmt *stmt)
+{
+    struct csq_strip rows;
+    int rc = SQLITE_OK;
+
+    csq_strip_init(&rows);
+    if (job->mailbox != NULL && csq_flow_empty(&job->flow)) {
+        csq_mailbox_post(job, false);
+    }
+    while (rc == SQLITE_OK) {
+        if (!csq_flow_wait_more(&job->flow)) {
+            rc = csq_execute_over(job);
+            break;
+        }
+        csq_flow_take(&job->flow, &rows);
+        if (rows.first == NULL) {
+            break;
+        }
+        if (job->mailbox != NULL) {
+            csq_mailbox_post(job, false);
+        }
+        rc = job->first_name == 0 ? check_names(job, stmt, &rows) : SQLITE_OK;
+        if (rc == SQLITE_OK) {
+            rc = execute_rows(db, job, stmt, &rows);
+        }
+        if (stmt->parameters > 0) {
+            sqlite3_clear_bindings(stmt->handle);
+        }
+        csq_strip_clear(&rows);
+    }
+    return rc;
+}
+
+/* Executes all rows, in a transaction that the job has `began`, or as it finds it. */
+static int
+execute_all(struct csq_db *db, struct csq_job *job, struct csq_stmt *stmt, bool began)
+{
+    struct csq_mark mark = csq_transaction_mark(db, stmt->handle, stmt->dml);
+    int rc;
+
+    job->changes = stmt->dml ? 0 : -1;
+    csq_transaction_guard(db, job->cursor, stmt, began);
+    rc = execute_flow(db, job, stmt);
+    if (!began) {
+        csq_transaction_note_run(db, &mark, rc, false);
+    }
+    return rc;
+}
+
+int
+csq_execute_many(struct csq_db *db, struct csq_job *job)
+{
+    struct csq_stmt *stmt;
+    bool began = false;
+    int rc;
+
+    csq_cursor_reset(job->cursor, &db->cache);
+    if (db->handle == NULL) {
+        return csq_execute_closed(job);
+    }
+    stmt = csq_stmt_get(&db->cache, db->handle, job->sql, job->sql_size, &job->error);
+    if (stmt == NULL) {
+        return job->error.code;
+    }
+    if (stmt->readonly) {
+        csq_stmt_put(&db->cache, stmt);
+        return csq_error_set(&job->error, CSQ_USAGE,
+                             "executemany() can only execute DML statements.");
+    }
+    rc = csq_transaction_begin(db, job, stmt, &began);
+    if (rc == SQLITE_OK) {
+        rc = execute_all(db, job, stmt, began);
+    }
+    csq_stmt_put(&db->cache, stmt);
+    csq_transaction_undo(db, job, began);
+    return rc;
+}
+
+/* Steps one statement of a script to its end. */
+static int
+step_out(struct csq_db *db, struct csq_job *job, sqlite3_stmt *handle)
+{
+    const char *sql = sqlite3_sql(handle);
+    struct csq_mark mark = csq_transaction_mark(db, handle, sql != NULL && csq_scan_is_dml(sql));
+    int rc;
+
+    csq_transaction_guard_handle(db, job->cursor, handle);
+    do {
+        rc = csq_db_step(db, handle, &job->error);
+    } while (rc == SQLITE_ROW);
+    rc = rc == SQLITE_DONE ? SQLITE_OK : rc;
+    csq_transaction_note_run(db, &mark, rc, false);
+    return rc;
+}
+
+/* Runs one statement of a script and moves *sql behind it. */
+static int
+run_one(struct csq_db *db, struct csq_job *job, const char **sql)
+{
+    sqlite3_stmt *handle = NULL;
+    int rc = sqlite3_prepare_v2(db->handle, *sql, -1, &handle, sql);
+
+    if (rc != SQLITE_OK) {
+        return csq_error_copy(&job->error, db->handle, rc);
+    }
+    if (handle != NULL) {
+        rc = step_out(db, job, handle);
+    }
+    sqlite3_finalize(handle);
+    if (rc == SQLITE_OK) {
+        csq_hooks_settle(&db->hooks);
+    }
+    return rc;
+}
+
+int
+csq_execute_script(struct csq_db *db, struct csq_job *job)
+{
+    const char *sql = job->sql;
+    int rc = SQLITE_OK;
+    bool outside;
+
+    csq_cursor_reset(job->cursor, &db->cache);
+    if (db->handle == NULL) {
+        return csq_execute_closed(job);
+    }
+    if (job->sql_size > (size_t)sqlite3_limit(db->handle, SQLITE_LIMIT_SQL_LENGTH, -1)) {
+        return csq_error_set(&job->error, SQLITE_TOOBIG, "query string is too large");
+    }
+    if (db->autocommit == CSQ_LEGACY && !sqlite3_get_autocommit(db->handle)) {
+        db->lone = 0;
+        rc = csq_db_run(db, "COMMIT", &job->error);
+    }
+    outside = sqlite3_get_autocommit(db->handle);
+    while (rc == SQLITE_OK && *sql != '\0') {
+        rc = run_one(db, job, &sql);
+        if (rc == SQLITE_OK && csq_db_is_over(db)) {
+            rc = csq_execute_over(job);
+        }
+    }
+    if (outside && !sqlite3_get_autocommit(db->handle) &&
+        !csq_transaction_is_shared(db, job->cursor)) {
+        csq_transaction_note_begin(db, job);
+        csq_transaction_undo(db, job, true);
+    }
+    return rc;
+}
