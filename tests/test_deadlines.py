@@ -323,15 +323,43 @@ async def test_running_read_ends_and_the_connection_answers(db, call):
     await db.execute("drop table if exists t")  # No statement is open on it.
 
 
-@pytest.mark.parametrize("method", ["fetchone", "fetchmany", "fetchall"])
-async def test_fetch_of_a_row_that_takes_for_ever_ends(db, method):
+BEHIND_A_ROW = "select 1 union all select * from (" + ENDLESS_COUNT + ")"
+
+
+async def test_fetch_of_a_row_that_takes_for_ever_ends(db):
     db._iter_chunk_size = 1
-    cursor = await db.execute("select 1 union all select * from (" + ENDLESS_COUNT + ")")
-    assert await cursor.fetchone() == (1,)
-    error = await late(getattr(cursor, method)(deadline=SHORT))
-    assert str(error).startswith(f"Cursor.{method}() exceeded")
+    cursor = await db.execute(BEHIND_A_ROW)
+    error = await late(cursor.fetchall(deadline=SHORT))
+    assert str(error).startswith("Cursor.fetchall() exceeded")
     assert await cursor.fetchone() is None
     assert await answers(db)
+
+
+async def iterate(cursor, deadline):
+    with csqlite.timeout(deadline):
+        return await cursor.__anext__()
+
+
+@pytest.mark.parametrize("then", ["fetchone", "fetchmany", "fetchall", "__anext__"])
+@pytest.mark.parametrize(
+    ("fetch", "rows"),
+    [
+        (lambda cursor: cursor.fetchone(deadline=SHORT), (1,)),
+        (lambda cursor: cursor.fetchmany(deadline=SHORT), [(1,)]),
+        (lambda cursor: iterate(cursor, SHORT), (1,)),
+    ],
+    ids=["fetchone", "fetchmany", "iteration"],
+)
+async def test_row_that_is_here_is_given_though_the_step_behind_it_is_late(db, fetch, rows, then):
+    db._iter_chunk_size = 1
+    cursor = await db.execute(BEHIND_A_ROW)
+    assert await fetch(cursor) == rows
+    assert await answers(db)
+    with pytest.raises(csqlite.DeadlineExceeded, match="finds its cursor ended"):
+        await getattr(cursor, then)()
+    assert await cursor.fetchone() is None
+    await cursor.execute("select 2")
+    assert await cursor.fetchall() == [(2,)]
 
 
 async def test_late_read_gives_up_its_snapshot(path):

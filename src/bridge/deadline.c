@@ -174,7 +174,10 @@ deadline_raise(RequestObject *request, const char *detail)
     PyObject *text = NULL;
     char seconds[32];
 
-    if (what != NULL) {
+    if (what != NULL && request->awaited == 0) {
+        text = PyUnicode_FromFormat("%s() finds its cursor ended: a deadline had come (%s)",
+                                    request->name, more ? detail : "");
+    } else if (what != NULL) {
         PyOS_snprintf(seconds, sizeof seconds, "%.3f",
                       (double)(csq_now() - request->awaited) / 1e9);
         text = PyUnicode_FromFormat("%s() exceeded its deadline after %s s%s%s%s%U",

@@ -12,6 +12,9 @@ csq_cursor_init(struct csq_cursor *cursor)
     cursor->dump = NULL;
     csq_strip_init(&cursor->parameters);
     cursor->busy = false;
+    cursor->standing = false;
+    csq_strip_init(&cursor->line);
+    cursor->late = false;
     cursor->ended = false;
     cursor->abandoned = false;
 }
@@ -28,8 +31,11 @@ csq_cursor_reset(struct csq_cursor *cursor, struct csq_cache *cache)
         cursor->stmt = NULL;
         csq_stmt_put(cache, stmt);
     }
+    cursor->standing = false;
+    cursor->late = false;
     cursor->ended = false;
     csq_strip_clear(&cursor->parameters);
+    csq_strip_clear(&cursor->line);
     csq_dump_free(cursor->dump);
     cursor->dump = NULL;
     csq_link_remove(&cursor->open);

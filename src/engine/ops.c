@@ -21,6 +21,24 @@ op_close(struct csq_db *db, struct csq_job *job)
     return csq_db_close(db, &job->error);
 }
 
+/* Nothing is open in the cursor: its rows are all gone, or it was ended before. */
+static int
+fetch_nothing(struct csq_job *job)
+{
+    struct csq_cursor *cursor = job->cursor;
+
+    job->exhausted = true;
+    if (cursor->late) {
+        cursor->late = false;
+        return csq_error_set(&job->error, CSQ_DEADLINE, "the fetch before it");
+    }
+    if (cursor->ended) {
+        return csq_error_set(&job->error, CSQ_USAGE,
+                             "The cursor was ended by reset() before it was read to its end.");
+    }
+    return SQLITE_OK;
+}
+
 static int
 op_fetch(struct csq_db *db, struct csq_job *job)
 {
@@ -30,11 +48,7 @@ op_fetch(struct csq_db *db, struct csq_job *job)
         return csq_execute_closed(job);
     }
     if (cursor->stmt == NULL && cursor->dump == NULL) {
-        job->exhausted = true;
-        return cursor->ended ? csq_error_set(&job->error, CSQ_USAGE,
-                                             "The cursor was ended by reset() before it was "
-                                             "read to its end.")
-                             : SQLITE_OK;
+        return fetch_nothing(job);
     }
     if (cursor->stmt != NULL) {
         /* What a RETURNING tells of has been reported as done. */

@@ -1,8 +1,12 @@
 /* Prefetching. A job that wants a chunk steps until it has so many rows, or so
  * many bytes, or a millisecond has passed, whichever is first: a slow query
- * gives its first row at once, a quick one spares the next crossing. A job that
+ * gives its first row soon, a quick one spares the next crossing. A job that
  * wants the whole hands over strips while it goes on stepping, and waits when the
- * loop is far behind. */
+ * loop is far behind.
+ *
+ * A row is handed out once the statement has been stepped behind it, as in the sqlite3
+ * module: with the last row it is over, and in nobody's way. So it stands on a row that is
+ * not taken yet (`standing`), or has ended. */
 
 #include "engine/rows.h"
 
@@ -44,28 +48,56 @@ end_late(struct csq_db *db, struct csq_job *job, int rc)
     return rc;
 }
 
-/* One row or line into `job->up`: SQLITE_ROW, SQLITE_DONE or an error's code. */
+/* What a fetch has asked for is here, and the step behind it was stopped by the deadline: the
+ * rows are given, and the next fetch is told (CSQ_DEADLINE). Where the transaction was rolled
+ * back for it, this one is. */
+static int
+spare_rows(struct csq_job *job, int rc)
+{
+    if (job->op == CSQ_FETCH && job->up.rows > 0 && job->cursor->stmt->readonly &&
+        atomic_load(&job->cancelled) == CSQ_EXPIRED &&
+        (rc == SQLITE_INTERRUPT || rc == CSQ_CANCELLED)) {
+        csq_error_clear(&job->error);
+        return CSQ_DEADLINE;
+    }
+    return rc;
+}
+
+/* Steps the statement: SQLITE_ROW when it stands on a row, SQLITE_DONE, or an error's code. */
 static int
 step(struct csq_db *db, struct csq_job *job)
 {
-    struct csq_cursor *cursor = job->cursor;
+    struct csq_stmt *stmt = job->cursor->stmt;
     int rc;
 
-    if (cursor->dump != NULL) {
-        return csq_dump_step(cursor->dump, &job->up, &job->error);
-    }
     do {
-        rc = csq_db_step(db, cursor->stmt->handle, &job->error);
+        rc = csq_db_step(db, stmt->handle, &job->error);
         /* PRAGMA incremental_vacuum gives a row without columns for each page. */
-    } while (rc == SQLITE_ROW && cursor->stmt->columns == NULL);
-    if (rc != SQLITE_ROW && rc != SQLITE_DONE) {
-        return rc;
-    }
-    if (!note_columns(job, cursor->stmt) ||
-        (rc == SQLITE_ROW && !csq_stmt_row(cursor->stmt, &job->up, job->texts))) {
+    } while (rc == SQLITE_ROW && stmt->columns == NULL);
+    if ((rc == SQLITE_ROW || rc == SQLITE_DONE) && !note_columns(job, stmt)) {
         return csq_error_copy(&job->error, NULL, SQLITE_NOMEM);
     }
-    return rc;
+    return db->deadline == 0 ? rc : end_late(db, job, rc);
+}
+
+/* Lets the statement stand on its next row, unless it does. */
+static inline int
+stand(struct csq_db *db, struct csq_job *job)
+{
+    return job->cursor->standing ? SQLITE_ROW : step(db, job);
+}
+
+/* Takes the row on which the statement stands into `job->up`. */
+static inline bool
+take(struct csq_job *job)
+{
+    return csq_stmt_row(job->cursor->stmt, &job->up, job->texts);
+}
+
+static int
+no_memory(struct csq_job *job)
+{
+    return csq_error_copy(&job->error, NULL, SQLITE_NOMEM);
 }
 
 /* Hands over what has been stepped. False: nobody wants it any more. */
@@ -84,35 +116,64 @@ static int
 step_whole(struct csq_db *db, struct csq_job *job)
 {
     size_t rows = 0;
-    int rc;
+    int rc = stand(db, job);
 
-    do {
+    while (rc == SQLITE_ROW && rows < job->rows) {
+        if (!take(job)) {
+            return no_memory(job);
+        }
+        rows++;
+        if (job->streaming && job->up.bytes >= STRIP_BYTES && !hand_over(job)) {
+            return csq_error_set(&job->error, CSQ_CANCELLED, "cancelled");
+        }
         rc = step(db, job);
-        if (db->deadline != 0) {
-            rc = end_late(db, job, rc);
+        if (rc != SQLITE_ROW && rows == job->rows) {
+            rc = spare_rows(job, rc);
         }
-        if (rc == SQLITE_ROW && job->streaming && job->up.bytes >= STRIP_BYTES &&
-            !hand_over(job)) {
-            rc = csq_error_set(&job->error, CSQ_CANCELLED, "cancelled");
-        }
-    } while (rc == SQLITE_ROW && ++rows < job->rows);
+    }
     return rc;
 }
 
+/* Executing steps no more often than there are to be rows: the last one is stood on, so a
+ * chunk of one calls functions as often as the sqlite3 module would. */
 static int
 step_chunk(struct csq_db *db, struct csq_job *job)
 {
+    const size_t rows = job->rows - (job->op == CSQ_EXECUTE ? 1 : 0);
     int64_t end = csq_now() + CHUNK_NANOSECONDS;
-    int rc;
+    int rc = stand(db, job);
 
-    do {
-        rc = step(db, job);
-        if (db->deadline != 0) {
-            rc = end_late(db, job, rc);
+    while (rc == SQLITE_ROW && job->up.rows < rows) {
+        if (!take(job)) {
+            return no_memory(job);
         }
-    } while (rc == SQLITE_ROW && job->up.rows < job->rows && job->up.bytes < CHUNK_BYTES &&
-             csq_now() < end);
-    return rc;
+        rc = step(db, job);
+        if (job->up.bytes >= CHUNK_BYTES || csq_now() >= end) {
+            break;
+        }
+    }
+    return rc == SQLITE_ROW || rc == SQLITE_DONE ? rc : spare_rows(job, rc);
+}
+
+/* A dump cannot stand on a line: the one that is ahead is kept. */
+static int
+step_dump(struct csq_db *db, struct csq_job *job)
+{
+    struct csq_cursor *cursor = job->cursor;
+    int64_t end = csq_now() + CHUNK_NANOSECONDS;
+    int rc = SQLITE_ROW;
+
+    if (cursor->standing) {
+        csq_strip_move(&job->up, &cursor->line);
+    } else {
+        rc = csq_dump_step(cursor->dump, &job->up, &job->error);
+    }
+    while (rc == SQLITE_ROW && job->up.rows < job->rows &&
+           (job->whole || (job->up.bytes < CHUNK_BYTES && csq_now() < end))) {
+        rc = csq_dump_step(cursor->dump, &job->up, &job->error);
+        rc = db->deadline == 0 ? rc : end_late(db, job, rc);
+    }
+    return rc != SQLITE_ROW ? rc : csq_dump_step(cursor->dump, &cursor->line, &job->error);
 }
 
 int
@@ -121,11 +182,16 @@ csq_rows_step(struct csq_db *db, struct csq_job *job)
     struct csq_cursor *cursor = job->cursor;
     int rc;
 
-    rc = job->whole ? step_whole(db, job) : step_chunk(db, job);
+    if (cursor->dump != NULL) {
+        rc = step_dump(db, job);
+    } else {
+        rc = job->whole ? step_whole(db, job) : step_chunk(db, job);
+    }
+    cursor->standing = rc == SQLITE_ROW;
     if (rc == SQLITE_ROW) {
         return SQLITE_OK;
     }
-    job->exhausted = true;
+    job->exhausted = rc != CSQ_DEADLINE;
     if (rc == SQLITE_DONE) {
         if (cursor->stmt != NULL && cursor->stmt->dml) {
             job->changes = sqlite3_changes(db->handle);
@@ -133,5 +199,9 @@ csq_rows_step(struct csq_db *db, struct csq_job *job)
         rc = SQLITE_OK;
     }
     csq_cursor_reset(cursor, &db->cache);
+    if (rc == CSQ_DEADLINE) {
+        cursor->late = true;
+        rc = SQLITE_OK;
+    }
     return rc;
 }

@@ -116,6 +116,41 @@ test_rows(void)
     office_close(&office);
 }
 
+/* The last row ends the statement, wherever it stands in a chunk. */
+static void
+test_last_row(void)
+{
+    struct office office;
+    struct csq_job job;
+
+    office_open(&office, NULL);
+    for (size_t chunk = 1; chunk <= 6; chunk++) {
+        size_t rows;
+
+        office_job(&office, &job, CSQ_EXECUTE, &office.cursor, COUNT_TO(5) "SELECT i FROM n");
+        job.rows = chunk;
+        CHECK(office_do(&office, &job) == SQLITE_OK && job.up.rows < chunk);
+        rows = job.up.rows;
+        while (!job.exhausted) {
+            CHECK(rows < 5 && office.cursor.standing);
+            csq_job_clear(&job);
+            office_job(&office, &job, CSQ_FETCH, &office.cursor, NULL);
+            job.rows = chunk;
+            CHECK(office_do(&office, &job) == SQLITE_OK && job.up.rows >= 1);
+            rows += job.up.rows;
+        }
+        CHECK(rows == 5 && office.cursor.stmt == NULL);
+        csq_job_clear(&job);
+        office_job(&office, &job, CSQ_EXECUTE, &office.cursor, COUNT_TO(5) "SELECT i FROM n");
+        job.rows = chunk;
+        job.whole = true;
+        CHECK(office_do(&office, &job) == SQLITE_OK);
+        CHECK(job.up.rows == (chunk < 5 ? chunk : 5) && job.exhausted == (chunk >= 5));
+        csq_job_clear(&job);
+    }
+    office_close(&office);
+}
+
 /* Bytes and time bound it, too: a query that never ends gives its first rows. */
 static void
 test_endless(void)
@@ -406,6 +441,7 @@ main(int argc, char **argv)
         {"execute", test_execute},
         {"names", test_names},
         {"rows", test_rows},
+        {"last_row", test_last_row},
         {"endless", test_endless},
         {"whole", test_whole},
         {"stream", test_stream},
