@@ -34,6 +34,7 @@ ORDER = {
         ("backup", "serialize"),
         ("job",),
         ("queue", "mailbox", "crew"),
+        ("turn",),
         ("rows", "transaction"),
         ("execute",),
         ("ops",),
@@ -41,7 +42,7 @@ ORDER = {
     ),
     "bridge": (
         ("compat",),
-        ("gate", "loop"),
+        ("context", "gate"),
         ("reactor",),
         ("ready", "waiter"),
         ("request",),

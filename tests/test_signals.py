@@ -167,7 +167,7 @@ def run_refusing(main):
     return [str(error) for error in errors]
 
 
-def test_rest_of_a_result_is_taken_in_though_the_call_for_it_failed():
+def test_rest_of_a_result_needs_no_call_that_could_fail():
     numbers = (
         "with recursive n(i) as (select 1 union all select i + 1 from n limit 100000)"
         " select i, 'text ' || i from n"
@@ -175,18 +175,11 @@ def test_rest_of_a_result_is_taken_in_though_the_call_for_it_failed():
 
     async def main(loop):
         async with csqlite.connect(":memory:") as db:
+            loop.refuse = "Waker"
             for _ in range(5):
-                loop.refuse = "Waker"
-                try:
-                    rows = await db.execute_fetchall(numbers)
-                except LookupError:
-                    continue  # The task itself was waiting there for its answer.
-                assert len(rows) == 100000
-            loop.refuse = None
-            assert len(await db.execute_fetchall(numbers)) == 100000
+                assert len(await db.execute_fetchall(numbers)) == 100000
 
-    errors = run_refusing(main)
-    assert errors == ["refused"] * len(errors)
+    assert run_refusing(main) == []
 
 
 def test_task_whose_cancellation_failed_still_hears_of_its_answer():
@@ -210,8 +203,8 @@ def test_task_whose_cancellation_failed_still_hears_of_its_answer():
 
 
 def test_call_that_asyncios_loop_has_lost_is_made_up_for(tmp_path):
-    # What a large result leaves over goes on by call_soon(). A handler that raises between
-    # popleft() and the call makes the loop forget it.
+    # A handler that raises between popleft() and the call makes the loop forget it. The
+    # descriptor is readable still, so the loop comes again.
     async def main():
         loop = asyncio.get_running_loop()
         async with csqlite.connect(":memory:") as db:
@@ -221,10 +214,10 @@ def test_call_that_asyncios_loop_has_lost_is_made_up_for(tmp_path):
             )
             task = asyncio.ensure_future(rows)
             lost = 0
-            while lost == 0:
+            while lost < 3:
                 await asyncio.sleep(0)
                 for place, handle in enumerate(loop._ready):
-                    if "Waker" in repr(handle) and handle._args:
+                    if "Waker" in repr(handle):
                         loop._ready[place] = asyncio.Handle(int, (), loop)
                         lost += 1
                         break

@@ -9,6 +9,8 @@
 
 #include "bridge/await.h"
 
+#include "bridge/context.h"
+
 typedef struct {
     PyObject_HEAD
     struct bridge *bridge;
@@ -115,13 +117,14 @@ await_call(AwaitObject *self, PyObject *args, PyObject *kwargs)
 
 /* -- from anywhere ------------------------------------------------------------ */
 
-/* Gives loop.call_soon_threadsafe(callable), in `context` unless that is NULL. */
+/* Gives loop.call_soon_threadsafe(callable), in `context`; NULL: in one of no task's. */
 static int
 call_soon(PyObject *loop, PyObject *callable, PyObject *context)
 {
     PyObject *method = PyObject_GetAttrString(loop, "call_soon_threadsafe");
     PyObject *args = PyTuple_Pack(1, callable);
-    PyObject *kwargs = context == NULL ? PyDict_New() : Py_BuildValue("{sO}", "context", context);
+    PyObject *own = context == NULL ? context_of_loop(loop) : Py_NewRef(context);
+    PyObject *kwargs = own == NULL ? NULL : Py_BuildValue("{sO}", "context", own);
     PyObject *handle = NULL;
 
     if (method != NULL && args != NULL && kwargs != NULL) {
@@ -129,6 +132,7 @@ call_soon(PyObject *loop, PyObject *callable, PyObject *context)
     }
     Py_XDECREF(method);
     Py_XDECREF(args);
+    Py_XDECREF(own);
     Py_XDECREF(kwargs);
     Py_XDECREF(handle);
     return handle == NULL ? -1 : 0;

@@ -19,6 +19,7 @@ intern_strings(struct bridge *bridge)
         {&bridge->str_call_soon, "call_soon"},
         {&bridge->str_create_future, "create_future"},
         {&bridge->str_done, "done"},
+        {&bridge->str_get_running_loop, "get_running_loop"},
         {&bridge->str_ready, "_ready"},
         {&bridge->str_set_result, "set_result"},
     };
@@ -40,11 +41,11 @@ import_asyncio(struct bridge *bridge)
     if (asyncio == NULL) {
         return -1;
     }
-    bridge->get_running_loop = PyObject_GetAttrString(asyncio, "get_running_loop");
+    bridge->asyncio_names = Py_XNewRef(PyModule_GetDict(asyncio));
     bridge->CancelledError = PyObject_GetAttrString(asyncio, "CancelledError");
     bridge->InvalidStateError = PyObject_GetAttrString(asyncio, "InvalidStateError");
     Py_DECREF(asyncio);
-    if (bridge->get_running_loop == NULL || bridge->CancelledError == NULL ||
+    if (bridge->asyncio_names == NULL || bridge->CancelledError == NULL ||
         bridge->InvalidStateError == NULL) {
         return -1;
     }
@@ -72,7 +73,7 @@ bridge_traverse(struct bridge *bridge, visitproc visit, void *arg)
     Py_VISIT(bridge->request_type);
     Py_VISIT(bridge->ready_type);
     Py_VISIT(bridge->waiter_type);
-    Py_VISIT(bridge->get_running_loop);
+    Py_VISIT(bridge->asyncio_names);
     Py_VISIT(bridge->CancelledError);
     Py_VISIT(bridge->InvalidStateError);
     Py_VISIT(bridge->await_type);
@@ -92,7 +93,7 @@ bridge_clear(struct bridge *bridge)
     Py_CLEAR(bridge->request_type);
     Py_CLEAR(bridge->ready_type);
     Py_CLEAR(bridge->waiter_type);
-    Py_CLEAR(bridge->get_running_loop);
+    Py_CLEAR(bridge->asyncio_names);
     Py_CLEAR(bridge->CancelledError);
     Py_CLEAR(bridge->InvalidStateError);
     Py_CLEAR(bridge->context_names);
@@ -106,6 +107,7 @@ bridge_clear(struct bridge *bridge)
     Py_CLEAR(bridge->str_call_soon);
     Py_CLEAR(bridge->str_create_future);
     Py_CLEAR(bridge->str_done);
+    Py_CLEAR(bridge->str_get_running_loop);
     Py_CLEAR(bridge->str_ready);
     Py_CLEAR(bridge->str_set_result);
 }

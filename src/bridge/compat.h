@@ -36,6 +36,14 @@ compat_forbid_new(PyTypeObject *type)
     type->tp_new = NULL;
 }
 
+/* Lends the context that runs in this thread, not a copy as PyContext_CopyCurrent() gives; NULL:
+ * none has been needed yet. CPython has no function for that. */
+static inline PyObject *
+compat_current_context(void)
+{
+    return PyThreadState_Get()->context;
+}
+
 /* The current exception as an instance, taken out of the thread state; NULL: none. */
 static inline PyObject *
 compat_take_exception(void)

@@ -11,6 +11,7 @@
 #include <math.h>
 
 #include "bridge/await.h"
+#include "bridge/context.h"
 #include "engine/clock.h"
 
 static const int64_t LIFETIME = INT64_MAX / 4;            /* in nanoseconds */
@@ -219,7 +220,7 @@ call_later(ReactorObject *reactor, double seconds, PyObject *callable)
 {
     PyObject *method = PyObject_GetAttrString(reactor->loop, "call_later");
     PyObject *args = Py_BuildValue("(dO)", seconds, callable);
-    PyObject *context = PyContext_New();
+    PyObject *context = context_of_loop(reactor->loop);
     PyObject *kwargs = context == NULL ? NULL : Py_BuildValue("{sO}", "context", context);
     PyObject *handle = NULL;
 
@@ -318,55 +319,41 @@ set_next(ReactorObject *reactor)
     return earliest == 0 ? 0 : set_timer(reactor, earliest);
 }
 
-/* Moves what is due to `due`. */
-static void
-collect_due(ReactorObject *reactor, struct csq_list *due)
+/* Takes out one that is due; NULL: none is. */
+static RequestObject *
+shift_due(ReactorObject *reactor, int64_t now)
 {
-    struct csq_link *link = reactor->timed.head.next;
-    int64_t now = csq_now();
+    struct csq_link *link;
 
-    while (link != &reactor->timed.head) {
+    for (link = reactor->timed.head.next; link != &reactor->timed.head; link = link->next) {
         RequestObject *request = csq_item(link, RequestObject, timed);
 
-        link = link->next;
         if (request->deadline <= now) {
             csq_link_remove(&request->timed);
-            csq_list_append(due, &request->timed);
+            return request;
         }
     }
+    return NULL;
 }
 
-static PyObject *
+/* A task that is woken may end others of these, which then leave the list; and it may run the
+ * loop itself, which is why the timer is set for what is left before that. */
+static int
 ring(ReactorObject *reactor)
 {
-    struct csq_list due;
-    struct csq_link *link;
+    int64_t now = csq_now();
+    RequestObject *request;
     int rc = 0;
 
     Py_CLEAR(reactor->timer);
-    csq_list_init(&due);
-    collect_due(reactor, &due);
-    /* A task that is woken may end others of these, which then leave the list. */
-    while (rc == 0 && (link = csq_list_shift(&due)) != NULL) {
-        RequestObject *request = csq_item(link, RequestObject, timed);
-
+    while (rc == 0 && (request = shift_due(reactor, now)) != NULL) {
         Py_INCREF(request);
-        rc = expire(request);
-    }
-    csq_list_move(&reactor->timed, &due);
-    if (rc < 0) {
-        PyObject *exception = compat_take_exception();
-
-        if (set_next(reactor) < 0) {
+        if (reactor->timer == NULL && set_next(reactor) < 0) {
             PyErr_WriteUnraisable((PyObject *)reactor);
         }
-        compat_give_exception(exception);
-        return NULL;
+        rc = expire(request);
     }
-    if (set_next(reactor) < 0) {
-        return NULL;
-    }
-    Py_RETURN_NONE;
+    return rc == 0 ? set_next(reactor) : rc;
 }
 
 /* -- the type ----------------------------------------------------------------- */
@@ -375,12 +362,15 @@ static PyObject *
 alarm_call(AlarmObject *self, PyObject *args, PyObject *kwargs)
 {
     ReactorObject *reactor = (ReactorObject *)Py_NewRef((PyObject *)self->reactor);
-    PyObject *answer = ring(reactor);
+    int rc = ring(reactor);
 
     (void)args;
     (void)kwargs;
     Py_DECREF(reactor);
-    return answer;
+    if (rc < 0) {
+        return NULL;
+    }
+    Py_RETURN_NONE;
 }
 
 static int

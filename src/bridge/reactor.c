@@ -1,43 +1,21 @@
-/* The loop's side of the mailbox.
- *
- * A turn of the reactor is bounded by time, not by rows: first all that is new,
- * each in a short slice, so that a large result never delays a small one; then
- * the large ones in turn, until the turn's budget is used up. What is left goes
- * on in the next iteration of the loop.
- *
- * A worker that is awake answers a small query within a few microseconds: sooner
- * than the loop could go to its selector, come back and wake the task. When the loop
- * has nothing else to do, nobody loses by waiting for that; and after a while it
- * goes all the same, for the sake of what the selector would bring. Where the loop
- * takes long to come when it is woken, because a Python thread or a task keeps it,
- * each time counts for more: all budgets grow with that.
- *
- * The loop owns a Waker, and the Waker the reactor. When the loop is closed it
+/* The loop owns a Waker, and the Waker the reactor. When the loop is closed it
  * drops its readers, so the Waker dies: that is how a reactor learns that nobody
  * listens any more, without a hook into any kind of loop. Jobs that come back
- * after that are dropped by reactor_sweep(). */
+ * after that are dropped by reactor_sweep().
+ *
+ * A loop calls its readers in the context in which they were added, and keeps that context
+ * as long as the reader: so it is an empty one. It is left while the reactor turns. Each
+ * request takes in its news in the context in which it was awaited, each task is woken in its
+ * own; and a loop that is run within a task's step, which some programs do, can call the
+ * waker again, which it could not while the waker's context is entered. */
 
 #include "bridge/reactor.h"
 
 #include "bridge/await.h"
-#include "bridge/loop.h"
+#include "bridge/context.h"
 #include "bridge/ready.h"
 #include "bridge/request.h"
 #include "bridge/waiter.h"
-#include "engine/clock.h"
-
-enum {
-    SLICE_NANOSECONDS = 100 * 1000, /* for one request with news */
-    TURN_NANOSECONDS = 150 * 1000,  /* for all of them, before the loop goes on */
-    TURN_MOST = 1000 * 1000,
-    WAIT_NANOSECONDS = 20 * 1000, /* for an answer, instead of going to the selector */
-    WAIT_MOST = 200 * 1000,
-    AWAKE_NANOSECONDS = 250 * 1000, /* for all such waiting at a stretch */
-    AWAKE_MOST = 5 * 1000 * 1000,
-    SLOW_NANOSECONDS = 1000 * 1000, /* from here on a loop is slow to come */
-    LATENCY_MOST = 20 * 1000 * 1000, /* what is longer says no more */
-    MISSES_MAX = 3,
-};
 
 typedef struct {
     PyObject_HEAD
@@ -50,244 +28,92 @@ reactor_future(ReactorObject *reactor)
     return PyObject_CallNoArgs(reactor->create_future);
 }
 
-/* -- taking mail -------------------------------------------------------------- */
+/* -- taking in ---------------------------------------------------------------- */
 
-static void
-collect(ReactorObject *reactor)
+static struct csq_link *
+find_news(struct csq_job *job)
 {
-    struct csq_job *job;
-
-    while ((job = csq_mailbox_take(&reactor->mailbox)) != NULL) {
-        RequestObject *request = csq_item(job, RequestObject, job);
-
-        /* News for one that still stands in a list joins the older news. */
-        if (csq_link_alone(&request->news)) {
-            csq_list_append(&reactor->fresh, &request->news);
-        }
-    }
+    return &csq_item(job, RequestObject, job)->news;
 }
 
-/* Lets the first of `list` have a slice and gives it; what is left over goes to
- * `large`. */
-static RequestObject *
-advance_first(ReactorObject *reactor, struct csq_list *list, int64_t now)
+/* In the context in which the request was awaited, that is as a rule that of the task which
+ * then goes on. Without memory to enter it the news are left for later. */
+static enum csq_turn_answer
+take_in(struct csq_link *news, int64_t slice_end, bool tell)
 {
-    RequestObject *request = csq_item(csq_list_shift(list), RequestObject, news);
+    RequestObject *request = csq_item(news, RequestObject, news);
+    enum csq_turn_answer rc = CSQ_TURN_DONE;
+    PyObject *entered;
 
-    Py_INCREF(request);
-    if (request_advance(request, now + SLICE_NANOSECONDS) == REQUEST_AGAIN &&
-        csq_link_alone(&request->news)) {
-        csq_list_append(&reactor->large, &request->news);
-    }
-    return request;
-}
-
-/* Lets the loop come back for what is left. Where call_soon() fails, for want of memory or
- * because a signal handler has raised something, it comes because the descriptor is
- * readable. 0, or -1 with what the handler raised; an exception that is set stays. */
-static int
-resume_soon(ReactorObject *reactor)
-{
-    PyObject *exception;
-    PyObject *handle;
-
-    if (reactor->resumption != NULL || reactor->waker == NULL) {
-        return 0;
-    }
-    exception = compat_take_exception();
-    handle = PyObject_CallMethodObjArgs(reactor->loop, reactor->bridge->str_call_soon,
-                                        reactor->waker, Py_True, NULL);
-    if (handle == NULL) {
-        csq_mailbox_ring(&reactor->mailbox);
-        if (exception == NULL && !PyErr_ExceptionMatches(PyExc_MemoryError)) {
-            return -1;
-        }
+    if (context_enter(request->home, &entered) < 0) {
         PyErr_Clear();
-    } else {
-        reactor->resumption = handle; /* only to be known again: the loop owns it */
-        Py_DECREF(handle);
+        return CSQ_TURN_MORE;
     }
-    if (exception != NULL) {
-        compat_give_exception(exception);
+    Py_INCREF(request);
+    if (request_advance(request, slice_end) == REQUEST_AGAIN) {
+        rc = CSQ_TURN_MORE;
+        Py_DECREF(request);
+    } else if (!tell) {
+        Py_DECREF(request);
+    } else if (request_wake(request) < 0) {
+        rc = CSQ_TURN_RAISED;
     }
-    return 0;
+    context_leave(entered);
+    return rc;
 }
 
-int
-reactor_deliver(ReactorObject *reactor, struct csq_link *news)
+static long
+count_others(struct csq_turn *turn)
 {
-    if (csq_link_alone(news)) {
-        csq_list_append(&reactor->fresh, news);
-    }
-    return resume_soon(reactor);
-}
+    ReactorObject *reactor = csq_item(turn, ReactorObject, turn);
+    Py_ssize_t others = reactor->ready == NULL ? -1 : PyObject_Size(reactor->ready);
 
-/* Takes in what there is, new news before old, until `end`. 0, or -1 with what the
- * step of a task raised. */
-static int
-advance_all(ReactorObject *reactor, int64_t now, int64_t end)
-{
-    struct csq_list *const lists[] = {&reactor->fresh, &reactor->large};
-
-    for (int i = 0; i < 2; i++) {
-        while (!csq_list_empty(lists[i]) && now < end) {
-            if (request_wake(advance_first(reactor, lists[i], now)) < 0) {
-                return -1;
-            }
-            now = csq_now();
-        }
-    }
-    return 0;
-}
-
-/* -- waiting without the loop ------------------------------------------------- */
-
-/* A budget of time that is `part` of what it takes the loop to come. */
-static int64_t
-budget(const ReactorObject *reactor, int64_t least, int part, int64_t most)
-{
-    int64_t nanoseconds = reactor->latency / part;
-
-    return nanoseconds < least ? least : nanoseconds > most ? most : nanoseconds;
-}
-
-/* Whether the loop may be kept from going on. When it would go to its selector now,
- * that is nobody's loss. When others are to run, it is theirs; but where the loop is
- * slow to come back, a little of their time saves a task all of that. */
-static bool
-may_wait(ReactorObject *reactor)
-{
-    int64_t awake = AWAKE_NANOSECONDS;
-    Py_ssize_t others;
-
-    if (reactor->ready == NULL || reactor->resumption != NULL || reactor->gated > 0 ||
-        !csq_list_empty(&reactor->fresh) || !csq_list_empty(&reactor->large)) {
-        return false;
-    }
-    others = PyObject_Size(reactor->ready);
     if (others < 0) {
         PyErr_Clear();
-    } else if (others == 0) {
-        awake = budget(reactor, AWAKE_NANOSECONDS, 1, AWAKE_MOST);
     }
-    if (csq_now() - reactor->turned > awake ||
-        (others != 0 && reactor->latency < SLOW_NANOSECONDS)) {
-        return false;
-    }
-    if (reactor->skips > 0) {
-        reactor->skips--;
-        return false;
-    }
-    return true;
+    return (long)others;
 }
 
-/* After csq_mailbox_attend(). Whether something has come; it is collected. */
-static bool
-wait(ReactorObject *reactor)
+static const struct csq_turn_calls turn_calls = {
+    .news = find_news,
+    .take_in = take_in,
+    .others = count_others,
+};
+
+void
+reactor_deliver(ReactorObject *reactor, struct csq_link *news)
 {
-    if (csq_mailbox_wait(&reactor->mailbox, budget(reactor, WAIT_NANOSECONDS, 2, WAIT_MOST))) {
-        reactor->misses = 0;
-        collect(reactor);
-        return true;
-    }
-    if (reactor->latency < SLOW_NANOSECONDS) {
-        reactor->misses += reactor->misses < MISSES_MAX;
-        reactor->skips = (1u << reactor->misses) - 1;
-    }
-    return false;
+    csq_turn_deliver(&reactor->turn, news);
 }
 
 bool
-reactor_attend(ReactorObject *reactor)
+reactor_wait(ReactorObject *reactor, struct csq_link *news)
 {
-    if (!csq_list_empty(&reactor->under_way) || !may_wait(reactor)) {
-        return false;
-    }
-    return csq_mailbox_attend(&reactor->mailbox);
-}
+    bool come = csq_turn_wait(&reactor->turn, news);
 
-int
-reactor_wait(ReactorObject *reactor)
-{
-    int rc = 0;
-
-    if (!wait(reactor)) {
-        return 0;
-    }
-    while (!csq_list_empty(&reactor->fresh)) {
-        Py_DECREF(advance_first(reactor, &reactor->fresh, csq_now()));
-    }
-    if (!csq_list_empty(&reactor->large)) {
-        rc = resume_soon(reactor);
-    }
-    if (rc == 0 && reactor->bridge->silent > 0) {
-        reactor_sweep(reactor->bridge);
-    }
-    return rc < 0 ? -1 : 1;
-}
-
-/* -- a turn ------------------------------------------------------------------- */
-
-/* Takes in what there is, and what comes while the loop has nothing else to do. 0, or
- * -1 with what the step of a task raised. */
-static int
-advance(ReactorObject *reactor)
-{
-    int64_t turn = budget(reactor, TURN_NANOSECONDS, 2, TURN_MOST);
-    int64_t now = reactor->turned;
-    /* What comes while it waits does not make the turn as long again. */
-    int64_t end = now + (turn > AWAKE_NANOSECONDS ? turn : AWAKE_NANOSECONDS);
-
-    do {
-        if (advance_all(reactor, now, now + turn < end ? now + turn : end) < 0) {
-            return -1;
-        }
-        if (csq_list_empty(&reactor->under_way) || !may_wait(reactor)) {
-            return 0;
-        }
-        if (!csq_mailbox_attend(&reactor->mailbox)) {
-            collect(reactor);
-        } else if (!wait(reactor)) {
-            return 0;
-        }
-        now = csq_now();
-    } while (true);
-}
-
-/* What the loop calls when the descriptor is readable, and for what was left. */
-static PyObject *
-turn(ReactorObject *reactor)
-{
-    PyObject *exception = NULL;
-
-    reactor->turned = csq_now();
-    collect(reactor);
-    if (advance(reactor) < 0) {
-        exception = compat_take_exception();
-    }
-    if ((!csq_list_empty(&reactor->fresh) || !csq_list_empty(&reactor->large)) &&
-        resume_soon(reactor) < 0) {
-        Py_XSETREF(exception, compat_take_exception());
-    }
     if (reactor->bridge->silent > 0) {
         reactor_sweep(reactor->bridge);
     }
-    if (exception != NULL) {
-        compat_give_exception(exception);
-        return NULL;
-    }
-    Py_RETURN_NONE;
+    return come;
 }
 
-/* The descriptor was readable: how long ago was it written to? One long pause counts
- * little, several in a row soon do. */
-static void
-note_latency(ReactorObject *reactor)
+/* What the loop calls when the descriptor is readable. 0, or -1 with what the step of a task
+ * raised. */
+static int
+turn(ReactorObject *reactor)
 {
-    int64_t rung_at = atomic_load_explicit(&reactor->mailbox.rung_at, memory_order_relaxed);
-    int64_t latency = csq_now() - rung_at;
+    PyObject *outside = context_step_out();
+    PyObject *exception = csq_turn_run(&reactor->turn) ? NULL : compat_take_exception();
 
-    reactor->latency += (Py_MIN(latency, LATENCY_MOST) - reactor->latency) / 4;
+    if (reactor->bridge->silent > 0) {
+        reactor_sweep(reactor->bridge);
+    }
+    context_step_in(outside);
+    if (exception != NULL) {
+        compat_give_exception(exception);
+        return -1;
+    }
+    return 0;
 }
 
 /* -- loops that are gone ------------------------------------------------------ */
@@ -296,6 +122,7 @@ note_latency(ReactorObject *reactor)
 static void
 silence(ReactorObject *reactor)
 {
+    const struct csq_list *under_way = &reactor->turn.under_way;
     struct csq_link *link;
 
     reactor->waker = NULL;
@@ -305,8 +132,7 @@ silence(ReactorObject *reactor)
     }
     reactor->silent = true;
     reactor->bridge->silent++;
-    for (link = reactor->under_way.head.next; link != &reactor->under_way.head;
-         link = link->next) {
+    for (link = under_way->head.next; link != &under_way->head; link = link->next) {
         RequestObject *request = csq_item(link, RequestObject, under_way);
 
         if (request->job.streaming) {
@@ -324,9 +150,7 @@ drop_mail(ReactorObject *reactor)
 {
     struct csq_link *link;
 
-    collect(reactor);
-    csq_list_move(&reactor->fresh, &reactor->large);
-    while ((link = csq_list_shift(&reactor->fresh)) != NULL) {
+    while ((link = csq_turn_drop(&reactor->turn)) != NULL) {
         request_forsake(csq_item(link, RequestObject, news));
     }
 }
@@ -340,9 +164,7 @@ find_mail(struct bridge *bridge)
     for (link = bridge->reactors.head.next; link != &bridge->reactors.head; link = link->next) {
         ReactorObject *reactor = csq_item(link, ReactorObject, all);
 
-        if (reactor->silent &&
-            !(csq_mailbox_empty(&reactor->mailbox) && csq_list_empty(&reactor->fresh) &&
-              csq_list_empty(&reactor->large))) {
+        if (reactor->silent && !csq_turn_idle(&reactor->turn)) {
             Py_INCREF(reactor);
             return reactor;
         }
@@ -370,7 +192,7 @@ reactor_after_fork(struct bridge *bridge)
     while ((link = csq_list_shift(&bridge->reactors)) != NULL) {
         ReactorObject *reactor = csq_item(link, ReactorObject, all);
 
-        csq_mailbox_forsake(&reactor->mailbox);
+        csq_mailbox_forsake(&reactor->turn.mailbox);
         reactor->forked = true;
         reactor->silent = false;
     }
@@ -390,12 +212,9 @@ reactor_new(struct bridge *bridge, PyObject *loop)
     }
     reactor->bridge = bridge;
     reactor->loop = Py_NewRef(loop);
-    csq_list_init(&reactor->under_way);
-    csq_list_init(&reactor->fresh);
-    csq_list_init(&reactor->large);
     csq_list_init(&reactor->timed);
     csq_list_append(&bridge->reactors, &reactor->all);
-    if (csq_mailbox_init(&reactor->mailbox) < 0) {
+    if (csq_turn_init(&reactor->turn, &turn_calls) < 0) {
         PyErr_SetFromErrno(PyExc_OSError);
         goto fail;
     }
@@ -412,6 +231,23 @@ fail:
     return NULL;
 }
 
+/* Lets the loop call `waker` when the descriptor is readable, in a context of no task's. */
+static int
+add_reader(ReactorObject *reactor, PyObject *descriptor, PyObject *waker)
+{
+    PyObject *context = context_of_loop(reactor->loop);
+    PyObject *added = NULL;
+
+    if (context != NULL && PyContext_Enter(context) == 0) {
+        added = PyObject_CallMethodObjArgs(reactor->loop, reactor->bridge->str_add_reader,
+                                           descriptor, waker, NULL);
+        PyContext_Exit(context);
+    }
+    Py_XDECREF(context);
+    Py_XDECREF(added);
+    return added == NULL ? -1 : 0;
+}
+
 /* Lets the loop watch the mailbox. */
 static int
 watch(ReactorObject *reactor)
@@ -419,33 +255,47 @@ watch(ReactorObject *reactor)
     PyTypeObject *type = reactor->bridge->waker_type;
     WakerObject *waker = (WakerObject *)type->tp_alloc(type, 0);
     PyObject *descriptor = NULL;
-    PyObject *added = NULL;
     int rc = -1;
 
     if (waker == NULL) {
-        goto done;
+        return -1;
     }
     waker->reactor = (ReactorObject *)Py_NewRef((PyObject *)reactor);
     reactor->waker = (PyObject *)waker;
-    descriptor = PyLong_FromLong(reactor->mailbox.wake_read);
-    if (descriptor == NULL) {
-        goto done;
+    descriptor = PyLong_FromLong(reactor->turn.mailbox.wake_read);
+    if (descriptor != NULL) {
+        rc = add_reader(reactor, descriptor, (PyObject *)waker);
     }
-    added = PyObject_CallMethodObjArgs(reactor->loop, reactor->bridge->str_add_reader, descriptor,
-                                       (PyObject *)waker, NULL);
-    rc = added == NULL ? -1 : 0;
-
-done:
-    Py_XDECREF(added);
     Py_XDECREF(descriptor);
-    Py_XDECREF(waker);
+    Py_DECREF(waker);
     return rc;
+}
+
+/* Gives the running loop, or NULL with RuntimeError. Who answers that is looked up each time,
+ * as programs do: trio_asyncio puts something else there. */
+static PyObject *
+running_loop(struct bridge *bridge)
+{
+    PyObject *function =
+        PyDict_GetItemWithError(bridge->asyncio_names, bridge->str_get_running_loop);
+    PyObject *loop;
+
+    if (function == NULL) {
+        if (!PyErr_Occurred()) {
+            PyErr_SetString(PyExc_RuntimeError, "no running event loop");
+        }
+        return NULL;
+    }
+    Py_INCREF(function);
+    loop = PyObject_CallNoArgs(function);
+    Py_DECREF(function);
+    return loop;
 }
 
 ReactorObject *
 reactor_get(struct bridge *bridge)
 {
-    PyObject *loop = PyObject_CallNoArgs(bridge->get_running_loop);
+    PyObject *loop = running_loop(bridge);
     ReactorObject *reactor = NULL;
     struct csq_link *link;
 
@@ -504,44 +354,31 @@ reactor_dealloc(ReactorObject *self)
         self->bridge->silent--;
     }
     reactor_clear(self);
-    csq_mailbox_destroy(&self->mailbox);
+    csq_turn_destroy(&self->turn);
     type->tp_free(self);
     Py_DECREF(type);
 }
 
-/* With an argument it is the call that resume_soon() asked for; without, the
- * descriptor is readable. Both can come in one iteration of the loop, which has
- * time for one turn: the other only lets the mail in. */
 static PyObject *
 waker_call(WakerObject *self, PyObject *args, PyObject *kwargs)
 {
     ReactorObject *reactor = self->reactor;
-    PyObject *answer;
+    int rc;
 
+    (void)args;
     (void)kwargs;
     /* The descriptor is the parent's as well: to read from it would be to steal. */
     if (reactor->forked) {
         Py_RETURN_NONE;
     }
-    if (PyTuple_GET_SIZE(args) > 0) {
-        reactor->resumption = NULL;
-    } else {
-        note_latency(reactor);
-        /* What a signal handler raises can make asyncio's loop lose a call. */
-        if (reactor->resumption != NULL && reactor->ready != NULL &&
-            !loop_has(reactor->ready, reactor->resumption)) {
-            reactor->resumption = NULL;
-        }
-        if (reactor->resumption != NULL) {
-            collect(reactor);
-            Py_RETURN_NONE;
-        }
-    }
     /* A task that is woken may let the loop forget this waker. */
     Py_INCREF(reactor);
-    answer = turn(reactor);
+    rc = turn(reactor);
     Py_DECREF(reactor);
-    return answer;
+    if (rc < 0) {
+        return NULL;
+    }
+    Py_RETURN_NONE;
 }
 
 static int

@@ -1,5 +1,5 @@
-/* One per event loop: watches the mailbox, lets requests take in what came of
- * their jobs within a budget of time, wakes the tasks that wait for them.
+/* One per event loop: lets the loop watch the mailbox of its turns (engine/turn.h), in which
+ * requests take in what came of their jobs, and wakes the tasks that wait for them.
  *
  * Loop thread, GIL held, unless marked otherwise. The loop holds the reactor
  * through the reader it has added; requests on their way hold it too. */
@@ -9,7 +9,7 @@
 
 #include "bridge/compat.h"
 #include "engine/list.h"
-#include "engine/mailbox.h"
+#include "engine/turn.h"
 
 /* What the bridge needs of a module's state: one per interpreter. */
 struct bridge {
@@ -21,7 +21,7 @@ struct bridge {
     PyTypeObject *request_type;
     PyTypeObject *ready_type;
     PyTypeObject *waiter_type;
-    PyObject *get_running_loop;
+    PyObject *asyncio_names; /* the dict of the module: others replace what stands there */
     PyObject *CancelledError;
     PyObject *InvalidStateError;
     PyObject *context_names; /* ("context",) */
@@ -36,6 +36,7 @@ struct bridge {
     PyObject *str_call_soon;
     PyObject *str_create_future;
     PyObject *str_done;
+    PyObject *str_get_running_loop;
     PyObject *str_ready; /* "_ready" */
     PyObject *str_set_result;
 };
@@ -47,23 +48,13 @@ typedef struct {
     PyObject *loop;
     PyObject *create_future;     /* the loop's bound method */
     PyObject *waker;             /* borrowed: the loop owns it; NULL: the loop is closed */
-    struct csq_mailbox mailbox;
-    struct csq_list under_way;   /* requests whose job is not done, by under_way */
-    struct csq_list fresh;       /* requests with news, by news */
-    struct csq_list large;       /* requests with more news than one slice, by news */
-    struct csq_list timed;       /* requests under way with a deadline, by timed */
-    PyObject *timer;             /* the loop's, for the earliest of them; or NULL */
-    int64_t timer_at;            /* what it is set for */
-    const void *resumption;      /* which call_soon() is under way for what is left, or NULL */
-    bool silent;                 /* the loop is closed */
-    bool forked;                 /* this process is a child: the workers are not in it */
-    int gated;                   /* requests under way whose job may need the GIL */
-    /* What the budgets of time and reactor_attend() go by. */
-    PyObject *ready;             /* the loop's queue of callbacks, or NULL: not known */
-    int64_t turned;              /* when the loop was last known to turn */
-    int64_t latency;             /* how long it takes the loop to come when it is woken */
-    unsigned misses;             /* how often waiting was in vain, at a stretch */
-    unsigned skips;              /* how often not to wait, for that */
+    struct csq_turn turn; /* under_way: requests, by under_way; news: the same, by news */
+    struct csq_list timed; /* requests under way with a deadline, by timed */
+    PyObject *timer; /* the loop's, for the earliest of them; or NULL */
+    int64_t timer_at; /* what it is set for */
+    bool silent; /* the loop is closed */
+    bool forked; /* this process is a child: the workers are not in it */
+    PyObject *ready; /* the loop's queue of callbacks, or NULL: not known */
 } ReactorObject;
 
 /* Makes the types. 0, or -1 with an exception. */
@@ -76,19 +67,12 @@ ReactorObject *reactor_get(struct bridge *bridge);
 /* Gives a new future of the loop. */
 PyObject *reactor_future(ReactorObject *reactor);
 
-/* Lets the request with the link `news` be taken in soon, as if by mail, whatever happens.
- * 0, or -1 with an exception: a signal handler has raised it. One that is set stays. */
-int reactor_deliver(ReactorObject *reactor, struct csq_link *news);
+/* Any thread, GIL held. Lets the request with the link `news` be taken in soon, as if by mail. */
+void reactor_deliver(ReactorObject *reactor, struct csq_link *news);
 
-/* Before a job is pushed: whether its answer may be waited for right here, in the
- * task's own step, because the loop has nothing else to do. Then the caller pushes
- * the job and calls reactor_wait(). */
-bool reactor_attend(ReactorObject *reactor);
-
-/* After reactor_attend(): waits for an answer, for less time than it takes to let the
- * task sleep and wake it again, and lets the request take it in. 1: there is one, 0: there
- * is none, -1 with an exception: a signal handler has raised it. */
-int reactor_wait(ReactorObject *reactor);
+/* After csq_turn_attend(): waits for an answer to the request with the link `news`, and lets
+ * the request take it in. Whether there is one. */
+bool reactor_wait(ReactorObject *reactor, struct csq_link *news);
 
 /* In a forked child: the parent's reactors are forgotten. */
 void reactor_after_fork(struct bridge *bridge);

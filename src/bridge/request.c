@@ -73,6 +73,7 @@ is_ready(struct csq_job *job)
 static int
 push(RequestObject *request)
 {
+    request->home = Py_XNewRef(compat_current_context());
     request->gated = is_gated(request);
     /* What is called on the worker may register the first callback. */
     if (request->gated) {
@@ -83,21 +84,21 @@ push(RequestObject *request)
         request->job.ready = is_ready;
     }
     request->job.context = request;
-    request->job.mailbox = &request->reactor->mailbox;
-    request->reactor->gated += request->gated;
+    request->job.mailbox = &request->reactor->turn.mailbox;
+    request->reactor->turn.gated += request->gated;
     request->pushed = true;
     request->stage = REQUEST_PENDING;
-    csq_list_append(&request->reactor->under_way, &request->under_way);
+    csq_list_append(&request->reactor->turn.under_way, &request->under_way);
     if (request->counter != NULL) {
         ++*request->counter;
     }
     Py_INCREF(request);
-    if (csq_worker_push(request->worker, &request->job)) {
-        return 0;
+    if (!csq_worker_push(request->worker, &request->job)) {
+        csq_error_set(&request->job.error, CSQ_CLOSED, "Cannot operate on a closed database.");
+        request->job.done = true;
+        reactor_deliver(request->reactor, &request->news);
     }
-    csq_error_set(&request->job.error, CSQ_CLOSED, "Cannot operate on a closed database.");
-    request->job.done = true;
-    return reactor_deliver(request->reactor, &request->news);
+    return 0;
 }
 
 /* It cannot be waited for: what packing began is undone. The exception stays. */
@@ -137,7 +138,7 @@ static inline void
 request_arrive(RequestObject *request)
 {
     request->pushed = false;
-    request->reactor->gated -= request->gated;
+    request->reactor->turn.gated -= request->gated;
     if (request->counter != NULL) {
         --*request->counter;
     }
@@ -145,6 +146,8 @@ request_arrive(RequestObject *request)
     if (request->deadline != 0) {
         csq_link_remove(&request->timed);
     }
+    Py_CLEAR(request->home);
+    Py_CLEAR(request->variables);
     Py_DECREF(request);
 }
 
@@ -241,7 +244,7 @@ request_wake(RequestObject *request)
         }
     }
     /* Nobody could be told, because there was no memory for it: that is tried again. */
-    (void)reactor_deliver(reactor, &request->news); /* an exception is set already */
+    reactor_deliver(reactor, &request->news);
     Py_DECREF(request);
     return -1;
 }
@@ -305,8 +308,6 @@ start(RequestObject *request, PyObject **result)
 {
     enum request_answer answer;
     bool attended;
-    int waited = 0;
-    int rc;
 
     *result = NULL;
     /* A request whose packing fails is over: it never reached the worker. */
@@ -326,23 +327,19 @@ start(RequestObject *request, PyObject **result)
         give_up(request);
         return PYGEN_ERROR;
     }
-    attended = !is_gated(request) && reactor_attend(request->reactor);
-    rc = push(request);
-    if (attended) {
-        /* After a failure the loop has been rung for, and takes in what has come. */
-        waited = rc < 0 ? csq_mailbox_wait(&request->reactor->mailbox, 0)
-                        : reactor_wait(request->reactor);
-    }
-    if (rc < 0) {
+    attended = !is_gated(request) && csq_turn_attend(&request->reactor->turn);
+    if (push(request) < 0) {
+        if (attended) {
+            csq_turn_disregard(&request->reactor->turn);
+        }
         give_up(request);
         return PYGEN_ERROR;
     }
-    if (waited > 0 && request->stage == REQUEST_SETTLED) {
+    if (attended && reactor_wait(request->reactor, &request->news) &&
+        request->stage == REQUEST_SETTLED) {
         return request_finish(request, result);
     }
-    if (waited >= 0) {
-        request->waiter = waiter_new(request->bridge, request->reactor->loop);
-    }
+    request->waiter = waiter_new(request->bridge, request->reactor->loop);
     if (request->waiter == NULL) {
         leave_worker(request);
         return PYGEN_ERROR;
@@ -555,6 +552,7 @@ request_traverse(RequestObject *self, visitproc visit, void *arg)
     Py_VISIT(self->exception);
     Py_VISIT(self->held);
     Py_VISIT(self->raised);
+    Py_VISIT(self->home);
     Py_VISIT(self->variables);
     Py_VISIT(self->awaiting);
     Py_VISIT(self->context);
@@ -581,6 +579,7 @@ request_clear(RequestObject *self)
     Py_CLEAR(self->exception);
     Py_CLEAR(self->held);
     Py_CLEAR(self->raised);
+    Py_CLEAR(self->home);
     Py_CLEAR(self->variables);
     Py_CLEAR(self->awaiting);
     Py_CLEAR(self->context);

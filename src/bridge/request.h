@@ -89,7 +89,8 @@ struct RequestObject {
     PyObject *exception;
     PyObject *held; /* an exception met while packing, raised if nothing else fails */
     PyObject *raised; /* the first exception of a callback that SQLite was told of, or NULL */
-    PyObject *variables; /* the awaiting task's context, for callbacks; or NULL */
+    PyObject *home; /* the context in which it was awaited; NULL: an empty one, or it is done */
+    PyObject *variables; /* a copy of it, for callbacks; or NULL */
     PyObject *awaiting; /* the coroutine that the worker waits for (await.h), or NULL */
     RequestObject *outer; /* lent: in whose callback this one runs inline; or NULL */
     PyObject *context; /* what `async with` was entered with */
@@ -97,12 +98,12 @@ struct RequestObject {
     PyObject *future; /* of request_start(): an asyncio future; or NULL */
     PyObject *answer; /* what the future is settled with; NULL: None */
     ReactorObject *reactor;
-    struct csq_link under_way; /* in reactor->under_way */
+    struct csq_link under_way; /* in reactor->turn.under_way */
     int64_t limit; /* what the call may take, in nanoseconds, plus 1; 0: as long as it takes */
     int64_t deadline; /* when it has to end; 0: whenever it does */
     int64_t awaited; /* since when; kept only with a deadline */
     struct csq_link timed; /* in reactor->timed; made only with a deadline */
-    struct csq_link news; /* in reactor->fresh or ->large */
+    struct csq_link news; /* in reactor->turn, while there are some */
 };
 
 /* Gives a request for `op`. `owner` and `target` (or NULL) get new references. */

@@ -10,12 +10,14 @@
 
 #include "bridge/waiter.h"
 
+#include "bridge/context.h"
+
 struct WaiterObject {
     PyObject_HEAD
     struct bridge *bridge;
     PyObject *loop;
     PyObject *callback; /* the first one; NULL: none, or it was told */
-    PyObject *context;  /* what to run it in; NULL: none was given */
+    PyObject *context;  /* what to run it in; NULL: there is no callback */
     PyObject *others;   /* further callbacks, a list of (callback, context); or NULL */
     PyObject *message;  /* of the cancellation; or NULL */
     bool blocking;      /* a task is to wait for it */
@@ -67,8 +69,7 @@ call_others_soon(WaiterObject *self)
 {
     while (self->others != NULL && PyList_GET_SIZE(self->others) > 0) {
         PyObject *pair = Py_NewRef(PyList_GET_ITEM(self->others, 0));
-        PyObject *context = PyTuple_GET_ITEM(pair, 1);
-        int rc = call_soon(self, PyTuple_GET_ITEM(pair, 0), context == Py_None ? NULL : context);
+        int rc = call_soon(self, PyTuple_GET_ITEM(pair, 0), PyTuple_GET_ITEM(pair, 1));
 
         Py_DECREF(pair);
         if (rc < 0 || PyList_SetSlice(self->others, 0, 1, NULL) < 0) {
@@ -105,7 +106,7 @@ pack_arguments(WaiterObject *self, PyObject **args)
     return 0;
 }
 
-/* Calls the first callback in its context, which is entered already. */
+/* Calls the first callback in its context, which is the current one. */
 static int
 step(WaiterObject *self, PyObject *args, PyObject *held)
 {
@@ -119,9 +120,6 @@ step(WaiterObject *self, PyObject *args, PyObject *held)
     Py_DECREF(held);
     answer = args == NULL ? PyObject_CallOneArg(callback, (PyObject *)self)
                           : PyObject_Call(callback, args, NULL);
-    if (PyContext_Exit(context) < 0) {
-        Py_CLEAR(answer);
-    }
     Py_XDECREF(args);
     Py_DECREF(callback);
     Py_DECREF(context);
@@ -130,6 +128,28 @@ step(WaiterObject *self, PyObject *args, PyObject *held)
     }
     Py_DECREF(answer);
     return WAITER_TOLD;
+}
+
+/* The same, when another context may be the current one. WAITER_UNTOLD: the callback's cannot
+ * be entered, because it is entered already. */
+static int
+step_in_context(WaiterObject *self, PyObject *args, PyObject *held)
+{
+    PyObject *context = self->context;
+    int rc;
+
+    if (context == compat_current_context()) {
+        return step(self, args, held);
+    }
+    if (PyContext_Enter(context) < 0) {
+        PyErr_Clear();
+        Py_XDECREF(args);
+        return WAITER_UNTOLD;
+    }
+    Py_INCREF(context);
+    rc = step(self, args, held);
+    context_leave(context);
+    return rc;
 }
 
 int
@@ -141,15 +161,16 @@ waiter_wake(WaiterObject *waiter, PyObject *held)
         if (call_others_soon(waiter) < 0) {
             return WAITER_UNTOLD;
         }
-        if (waiter->callback != NULL && waiter->context != NULL) {
+        if (waiter->callback != NULL) {
+            int rc;
+
             if (pack_arguments(waiter, &args) < 0) {
                 return WAITER_UNTOLD;
             }
-            if (PyContext_Enter(waiter->context) == 0) {
-                return step(waiter, args, held);
+            rc = step_in_context(waiter, args, held);
+            if (rc != WAITER_UNTOLD) {
+                return rc;
             }
-            PyErr_Clear();
-            Py_XDECREF(args);
         }
         /* A context that is entered already can only be waited for. */
         if (call_all_soon(waiter) < 0) {
@@ -162,6 +183,30 @@ waiter_wake(WaiterObject *waiter, PyObject *held)
 }
 
 /* -- what a task calls -------------------------------------------------------- */
+
+/* Takes the context. */
+static int
+keep_callback(WaiterObject *self, PyObject *callback, PyObject *context)
+{
+    PyObject *pair;
+    int rc = -1;
+
+    if (self->callback == NULL) {
+        self->callback = Py_NewRef(callback);
+        self->context = context;
+        return 0;
+    }
+    pair = PyTuple_Pack(2, callback, context);
+    if (self->others == NULL) {
+        self->others = PyList_New(0);
+    }
+    if (pair != NULL && self->others != NULL) {
+        rc = PyList_Append(self->others, pair);
+    }
+    Py_XDECREF(pair);
+    Py_DECREF(context);
+    return rc;
+}
 
 PyDoc_STRVAR(add_done_callback_doc, "add_done_callback($self, fn, /, *, context=None)\n--\n\n"
                                     "Let fn(self) be called when it is done.");
@@ -180,26 +225,12 @@ waiter_add_done_callback(WaiterObject *self, PyObject *const *args, Py_ssize_t n
         return NULL;
     }
     if (self->done) {
-        if (call_soon(self, args[0], context) < 0) {
-            return NULL;
-        }
-    } else if (self->callback == NULL) {
-        self->callback = Py_NewRef(args[0]);
-        self->context = Py_XNewRef(context);
-    } else {
-        PyObject *pair = PyTuple_Pack(2, args[0], context == NULL ? Py_None : context);
-        int rc = -1;
-
-        if (self->others == NULL) {
-            self->others = PyList_New(0);
-        }
-        if (pair != NULL && self->others != NULL) {
-            rc = PyList_Append(self->others, pair);
-        }
-        Py_XDECREF(pair);
-        if (rc < 0) {
-            return NULL;
-        }
+        return call_soon(self, args[0], context) < 0 ? NULL : Py_NewRef(Py_None);
+    }
+    /* As a future does, which never asks for the context in which it is settled. */
+    context = context == NULL ? PyContext_CopyCurrent() : Py_NewRef(context);
+    if (context == NULL || keep_callback(self, args[0], context) < 0) {
+        return NULL;
     }
     Py_RETURN_NONE;
 }

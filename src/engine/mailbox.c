@@ -123,7 +123,7 @@ wake(struct csq_mailbox *mailbox)
 
 /* Reads what was written. Gives how many writes that were. */
 static uint64_t
-quiet(struct csq_mailbox *mailbox)
+read_writes(struct csq_mailbox *mailbox)
 {
     uint64_t news[16];
     uint64_t writes = 0;
@@ -138,12 +138,33 @@ quiet(struct csq_mailbox *mailbox)
     return writes;
 }
 
+/* Lock held. Whether the descriptor is to be written to: not while an earlier write lies
+ * there, or is about to. Each true is followed by finish_ring(). */
+static bool
+note_ring(struct csq_mailbox *mailbox)
+{
+    if (mailbox->rings > 0) {
+        return false;
+    }
+    mailbox->rings++;
+    atomic_fetch_add_explicit(&mailbox->waking, 1, memory_order_relaxed);
+    return true;
+}
+
+/* Lock not held. */
+static void
+finish_ring(struct csq_mailbox *mailbox)
+{
+    wake(mailbox);
+    atomic_fetch_sub_explicit(&mailbox->waking, 1, memory_order_release);
+}
+
 void
 csq_mailbox_post(struct csq_job *job, bool finished)
 {
     struct csq_mailbox *mailbox = job->mailbox;
-
     bool first = false;
+    bool rings = false;
 
     pthread_mutex_lock(&mailbox->lock);
     job->finished = finished;
@@ -153,51 +174,69 @@ csq_mailbox_post(struct csq_job *job, bool finished)
         csq_list_append(&mailbox->jobs, &job->link);
         atomic_store_explicit(&mailbox->answered, true, memory_order_release);
     }
-    first = first && !mailbox->attended;
-    if (first) {
-        mailbox->rings++;
+    if (first && !mailbox->attended) {
         atomic_store_explicit(&mailbox->rung_at, csq_now(), memory_order_relaxed);
-        atomic_fetch_add_explicit(&mailbox->waking, 1, memory_order_relaxed);
+        rings = note_ring(mailbox);
     }
     pthread_mutex_unlock(&mailbox->lock);
     /* From here on the loop may take the job, and with the last job goes the mailbox;
      * but not while somebody is waking it. */
-    if (first) {
-        wake(mailbox);
-        atomic_fetch_sub_explicit(&mailbox->waking, 1, memory_order_release);
+    if (rings) {
+        finish_ring(mailbox);
     }
 }
 
 void
 csq_mailbox_ring(struct csq_mailbox *mailbox)
 {
+    bool rings;
+
     pthread_mutex_lock(&mailbox->lock);
-    mailbox->rings++;
-    atomic_store_explicit(&mailbox->rung_at, csq_now(), memory_order_relaxed);
+    rings = note_ring(mailbox);
+    if (rings) {
+        atomic_store_explicit(&mailbox->rung_at, csq_now(), memory_order_relaxed);
+    }
     pthread_mutex_unlock(&mailbox->lock);
-    wake(mailbox);
+    if (rings) {
+        finish_ring(mailbox);
+    }
 }
 
 struct csq_job *
-csq_mailbox_take(struct csq_mailbox *mailbox)
+csq_mailbox_take(struct csq_mailbox *mailbox, bool *more)
 {
     struct csq_job *job = NULL;
     struct csq_link *link;
 
     pthread_mutex_lock(&mailbox->lock);
+    mailbox->attended = false;
     link = csq_list_shift(&mailbox->jobs);
-    if (link == NULL && mailbox->rings > 0) {
-        uint64_t writes = quiet(mailbox);
-
-        mailbox->rings -= writes < mailbox->rings ? writes : mailbox->rings;
-    }
     if (link != NULL) {
         job = csq_item(link, struct csq_job, link);
         job->posted = false;
         job->done = job->finished;
     }
+    if (more != NULL) {
+        *more = !csq_list_empty(&mailbox->jobs);
+    }
     pthread_mutex_unlock(&mailbox->lock);
     return job;
+}
+
+bool
+csq_mailbox_quiet(struct csq_mailbox *mailbox)
+{
+    bool empty;
+
+    pthread_mutex_lock(&mailbox->lock);
+    empty = csq_list_empty(&mailbox->jobs);
+    if (empty && mailbox->rings > 0) {
+        uint64_t writes = read_writes(mailbox);
+
+        mailbox->rings -= writes < mailbox->rings ? writes : mailbox->rings;
+    }
+    pthread_mutex_unlock(&mailbox->lock);
+    return empty;
 }
 
 bool
@@ -219,7 +258,10 @@ csq_mailbox_wait(struct csq_mailbox *mailbox, int64_t nanoseconds)
     int64_t end = csq_now() + nanoseconds;
     bool found;
 
-    while (!atomic_load_explicit(&mailbox->answered, memory_order_acquire) && csq_now() < end) {
+    while (csq_now() < end) {
+        if (atomic_load_explicit(&mailbox->answered, memory_order_acquire)) {
+            return true;
+        }
         sched_yield();
     }
     pthread_mutex_lock(&mailbox->lock);

@@ -79,13 +79,15 @@ office_push(struct office *office, struct csq_job *job)
 struct csq_job *
 office_next(struct office *office)
 {
-    struct csq_job *job = csq_mailbox_take(&office->mailbox);
+    struct csq_job *job = csq_mailbox_take(&office->mailbox, NULL);
 
     while (job == NULL) {
         struct pollfd wake = {.fd = office->mailbox.wake_read, .events = POLLIN};
 
-        poll(&wake, 1, -1);
-        job = csq_mailbox_take(&office->mailbox);
+        if (csq_mailbox_quiet(&office->mailbox)) {
+            poll(&wake, 1, -1);
+        }
+        job = csq_mailbox_take(&office->mailbox, NULL);
     }
     return job;
 }

@@ -56,15 +56,15 @@ test_burst(void)
     CHECK(rings(&mailbox) == 1);
     for (int i = 0; i < 10; i++) {
         CHECK(!csq_mailbox_empty(&mailbox));
-        CHECK(csq_mailbox_take(&mailbox) == &jobs[i]);
+        CHECK(csq_mailbox_take(&mailbox, NULL) == &jobs[i]);
         CHECK(jobs[i].done);
     }
     CHECK(csq_mailbox_empty(&mailbox));
-    CHECK(csq_mailbox_take(&mailbox) == NULL);
+    CHECK(csq_mailbox_take(&mailbox, NULL) == NULL);
     csq_mailbox_destroy(&mailbox);
 }
 
-/* The descriptor is quiet once nothing has been found, and not before. */
+/* The descriptor is quiet when it is told to be and nothing lies there, and not before. */
 static void
 test_quiet(void)
 {
@@ -75,14 +75,16 @@ test_quiet(void)
     make_job(&job, &mailbox);
     for (int i = 0; i < 3; i++) {
         csq_mailbox_post(&job, false);
-        CHECK(csq_mailbox_take(&mailbox) == &job);
+        CHECK(csq_mailbox_take(&mailbox, NULL) == &job);
         CHECK(is_ringing(&mailbox));
     }
-    CHECK(csq_mailbox_take(&mailbox) == NULL);
+    CHECK(csq_mailbox_take(&mailbox, NULL) == NULL);
+    CHECK(is_ringing(&mailbox));
+    CHECK(csq_mailbox_quiet(&mailbox));
     CHECK(!is_ringing(&mailbox));
     csq_mailbox_post(&job, true);
     CHECK(is_ringing(&mailbox));
-    CHECK(csq_mailbox_take(&mailbox) == &job);
+    CHECK(csq_mailbox_take(&mailbox, NULL) == &job);
     csq_mailbox_destroy(&mailbox);
 }
 
@@ -96,12 +98,12 @@ test_news(void)
     make_job(&job, &mailbox);
     csq_mailbox_post(&job, false);
     csq_mailbox_post(&job, false); /* lies there already */
-    CHECK(csq_mailbox_take(&mailbox) == &job && !job.done);
-    CHECK(csq_mailbox_take(&mailbox) == NULL);
+    CHECK(csq_mailbox_take(&mailbox, NULL) == &job && !job.done);
+    CHECK(csq_mailbox_take(&mailbox, NULL) == NULL);
     csq_mailbox_post(&job, false);
     csq_mailbox_post(&job, true); /* news that nobody has taken become the last */
-    CHECK(csq_mailbox_take(&mailbox) == &job && job.done);
-    CHECK(csq_mailbox_take(&mailbox) == NULL);
+    CHECK(csq_mailbox_take(&mailbox, NULL) == &job && job.done);
+    CHECK(csq_mailbox_take(&mailbox, NULL) == NULL);
     csq_mailbox_destroy(&mailbox);
 }
 
@@ -118,8 +120,10 @@ test_full(void)
     }
     make_job(&job, &mailbox);
     csq_mailbox_post(&job, true);
-    CHECK(csq_mailbox_take(&mailbox) == &job);
-    CHECK(csq_mailbox_take(&mailbox) == NULL);
+    CHECK(csq_mailbox_take(&mailbox, NULL) == &job);
+    CHECK(csq_mailbox_take(&mailbox, NULL) == NULL);
+    CHECK(is_ringing(&mailbox));
+    CHECK(csq_mailbox_quiet(&mailbox));
     CHECK(!is_ringing(&mailbox));
     csq_mailbox_destroy(&mailbox);
 }
@@ -140,16 +144,18 @@ test_attended(void)
     CHECK(!is_ringing(&mailbox));
     CHECK(csq_mailbox_wait(&mailbox, INT64_MAX / 2));
     CHECK(!csq_mailbox_attend(&mailbox)); /* something lies there */
-    CHECK(csq_mailbox_take(&mailbox) == &jobs[0]);
+    CHECK(csq_mailbox_take(&mailbox, NULL) == &jobs[0]);
 
     CHECK(csq_mailbox_attend(&mailbox));
     CHECK(!csq_mailbox_wait(&mailbox, 1000));
     csq_mailbox_post(&jobs[1], true);
     CHECK(is_ringing(&mailbox));
     csq_mailbox_post(&jobs[2], true);
-    CHECK(csq_mailbox_take(&mailbox) == &jobs[1]);
-    CHECK(csq_mailbox_take(&mailbox) == &jobs[2]);
-    CHECK(csq_mailbox_take(&mailbox) == NULL);
+    CHECK(csq_mailbox_take(&mailbox, NULL) == &jobs[1]);
+    CHECK(csq_mailbox_take(&mailbox, NULL) == &jobs[2]);
+    CHECK(csq_mailbox_take(&mailbox, NULL) == NULL);
+    CHECK(is_ringing(&mailbox));
+    CHECK(csq_mailbox_quiet(&mailbox));
     CHECK(!is_ringing(&mailbox));
     csq_mailbox_destroy(&mailbox);
 }
@@ -203,22 +209,47 @@ test_threads(void)
             !csq_mailbox_wait(&street->mailbox, finished % 2 * 20000)) {
             poll(&wake, 1, -1);
         }
-        while ((job = csq_mailbox_take(&street->mailbox)) != NULL) {
-            times++;
-            finished += job->done;
-        }
+        do {
+            while ((job = csq_mailbox_take(&street->mailbox, NULL)) != NULL) {
+                times++;
+                finished += job->done;
+            }
+        } while (!csq_mailbox_quiet(&street->mailbox));
     }
     CHECK(finished == THREADS * EACH);
     CHECK(times <= (NEWS + 1L) * THREADS * EACH);
     for (int i = 0; i < THREADS; i++) {
         pthread_join(threads[i], NULL);
     }
-    CHECK(csq_mailbox_take(&street->mailbox) == NULL);
+    CHECK(csq_mailbox_take(&street->mailbox, NULL) == NULL);
+    CHECK(csq_mailbox_quiet(&street->mailbox));
     CHECK(!is_ringing(&street->mailbox));
     CHECK(atomic_load(&street->mailbox.waking) == 0);
     csq_mailbox_destroy(&street->mailbox);
     pthread_barrier_destroy(&street->start);
     free(street);
+}
+
+/* The last of several posts is announced, whether the one before was taken or not. */
+static void
+test_not_quiet_with_mail(void)
+{
+    struct csq_mailbox mailbox;
+    struct csq_job jobs[2];
+    bool more;
+
+    CHECK(csq_mailbox_init(&mailbox) == 0);
+    make_job(&jobs[0], &mailbox);
+    make_job(&jobs[1], &mailbox);
+    csq_mailbox_post(&jobs[0], true);
+    CHECK(csq_mailbox_take(&mailbox, &more) == &jobs[0] && !more);
+    csq_mailbox_post(&jobs[1], true); /* nobody has quieted it: this writes nothing */
+    CHECK(!csq_mailbox_quiet(&mailbox) && is_ringing(&mailbox));
+    csq_mailbox_post(&jobs[0], true);
+    CHECK(csq_mailbox_take(&mailbox, &more) == &jobs[1] && more);
+    CHECK(csq_mailbox_take(&mailbox, &more) == &jobs[0] && !more);
+    CHECK(rings(&mailbox) == 1);
+    csq_mailbox_destroy(&mailbox);
 }
 
 /* Rung without mail, it is quiet again once somebody has looked. */
@@ -231,7 +262,9 @@ test_ring(void)
     csq_mailbox_ring(&mailbox);
     csq_mailbox_ring(&mailbox);
     CHECK(is_ringing(&mailbox));
-    CHECK(csq_mailbox_take(&mailbox) == NULL);
+    CHECK(csq_mailbox_take(&mailbox, NULL) == NULL);
+    CHECK(is_ringing(&mailbox));
+    CHECK(csq_mailbox_quiet(&mailbox));
     CHECK(!is_ringing(&mailbox));
     csq_mailbox_destroy(&mailbox);
 }
@@ -240,9 +273,10 @@ int
 main(int argc, char **argv)
 {
     static const struct harness_test tests[] = {
-        {"burst", test_burst}, {"quiet", test_quiet},       {"news", test_news},
-        {"full", test_full},   {"attended", test_attended}, {"threads", test_threads},
-        {"ring", test_ring},
+        {"burst", test_burst},       {"quiet", test_quiet},
+        {"news", test_news},         {"full", test_full},
+        {"attended", test_attended}, {"threads", test_threads},
+        {"ring", test_ring},         {"not_quiet_with_mail", test_not_quiet_with_mail},
     };
 
     return harness_main(argc, argv, tests, sizeof tests / sizeof *tests);
