@@ -44,11 +44,12 @@ ORDER = {
         ("compat",),
         ("context", "gate"),
         ("reactor",),
+        ("line",),
         ("ready", "waiter"),
         ("request",),
         ("await",),
         ("deadline",),
-        ("direct", "bridge"),
+        ("coroutine", "direct", "bridge"),
     ),
 }
 
@@ -120,7 +121,16 @@ PYTHON_ORDER = {
         ("__main__",),
     ),
     "tests": (
-        ("csources", "damage", "doses", "imports", "killed_writer", "locks", "memory_kinds"),
+        (
+            "csources",
+            "cursor_model",
+            "damage",
+            "doses",
+            "imports",
+            "killed_writer",
+            "locks",
+            "memory_kinds",
+        ),
         ("nomemory", "parallel", "shells", "twins", "two_sqlites", "unraisable"),
         ("cleanliness", "damaged_reader", "leaking", "nomemory_steps", "processes"),
         ("clients", "conftest", "differential", "parity"),

@@ -50,14 +50,14 @@ blob_use(RequestObject *request)
     if (check(self) < 0 || connection_use(request, CONNECTION_DEFERRED) < 0) {
         return -1;
     }
-    request->counter = &self->under_way;
+    request->line = &self->line;
     return 0;
 }
 
 static bool
 is_idle(const BlobObject *self)
 {
-    return self->under_way == 0;
+    return line_is_idle(&self->line);
 }
 
 /* Raises what the task was refused for. 0: it was not. */
@@ -402,7 +402,7 @@ open_pack(RequestObject *request)
     if (connection_use(request, CONNECTION_DIRECT) < 0) {
         return REQUEST_FAILED;
     }
-    request->counter = &self->under_way;
+    request->line = &self->line;
     self->opened = true;
     return REQUEST_WAIT;
 }
@@ -431,6 +431,7 @@ blob_new(ConnectionObject *connection)
         return NULL;
     }
     self->connection = (ConnectionObject *)Py_NewRef((PyObject *)connection);
+    line_init(&self->line);
     self->rest = csq_malloc(sizeof *self->rest);
     if (self->rest == NULL) {
         Py_DECREF(self);

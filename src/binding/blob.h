@@ -16,7 +16,7 @@ typedef struct {
     PyObject_HEAD
     ConnectionObject *connection;
     struct blob_rest *rest;
-    int under_way; /* jobs with the worker */
+    struct line line; /* its requests, in order */
     bool opened;   /* the worker may have it open */
     bool closed;
     PyObject *weakrefs;

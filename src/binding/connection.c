@@ -399,6 +399,7 @@ connection_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     if (self != NULL) {
         self->state = state;
         csq_link_init(&self->all);
+        line_init(&self->calls);
         self->stage = CONNECTION_NEW;
         self->row_factory = Py_NewRef(Py_None);
         self->text_factory = Py_NewRef((PyObject *)&PyUnicode_Type);

@@ -26,6 +26,7 @@ typedef struct {
     bool forked;               /* this process is a child: the worker is not in it */
     struct csq_worker *worker; /* NULL until it is awaited */
     struct gate *gate;         /* NULL until it is awaited */
+    struct line calls;         /* what is called on the worker, and may use any cursor there */
     PyObject *connector;       /* what opens it */
     PyObject *foreign;         /* the DB-API connection of a foreign connector, or NULL */
     PyObject *row_factory;

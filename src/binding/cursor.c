@@ -89,9 +89,23 @@ cursor_new(ConnectionObject *connection)
 
     if (self != NULL) {
         self->state = connection->state;
+        line_init(&self->line);
         set_up(self, connection);
     }
     return self;
+}
+
+/* What is asked in place comes behind the jobs that are done, and, on the worker, before
+ * all others. Anywhere else nobody can tell. 0, or -1 with ProgrammingError. */
+static int
+use_in_place(CursorObject *self)
+{
+    if (line_take_in(&self->line) && (csq_list_empty(&self->line.requests) ||
+                                      csq_worker_is_current(self->connection->worker))) {
+        return 0;
+    }
+    PyErr_SetString(self->state->ProgrammingError, "Recursive use of cursors not allowed.");
+    return -1;
 }
 
 int
@@ -102,7 +116,10 @@ cursor_use(RequestObject *request, enum connection_access access)
     if (connection_use(request, access) < 0) {
         return -1;
     }
-    if (self->closed) {
+    if (request->inline_run && use_in_place(self) < 0) {
+        return -1;
+    }
+    if (self->closed && !(request->inline_run && self->closing)) {
         PyErr_SetString(self->state->ProgrammingError, "Cannot operate on a closed cursor.");
         return -1;
     }
@@ -110,7 +127,7 @@ cursor_use(RequestObject *request, enum connection_access access)
         return -1;
     }
     request->job.cursor = &self->rest->cursor;
-    request->counter = &self->under_way;
+    request->line = &self->line;
     return 0;
 }
 
@@ -119,19 +136,6 @@ cursor_send(RequestObject *request)
 {
     ((CursorObject *)request->target)->exhausted = false;
     return REQUEST_WAIT;
-}
-
-enum request_answer
-cursor_wait(CursorObject *self, RequestObject *request)
-{
-    if (!self->locked && (self->decoder == NULL || self->decoder == request)) {
-        return REQUEST_READY;
-    }
-    if (!request->inline_run) {
-        return REQUEST_AGAIN;
-    }
-    PyErr_SetString(self->state->ProgrammingError, "Recursive use of cursors not allowed.");
-    return REQUEST_FAILED;
 }
 
 /* Rows that are here and not asked for are dropped; what describes them stays. */
@@ -177,6 +181,7 @@ cursor_take_result(CursorObject *self, RequestObject *request)
     struct csq_job *job = &request->job;
 
     cursor_forget(self);
+    self->result = atomic_load_explicit(&job->result, memory_order_relaxed);
     self->columns = csq_columns_get(job->columns);
     self->converters = rows_converters(self);
     return self->converters == NULL && PyErr_Occurred() ? -1 : 0;
@@ -188,7 +193,7 @@ static enum request_answer
 close_pack(RequestObject *request)
 {
     CursorObject *self = (CursorObject *)request->target;
-    bool idle = self->under_way == 0 && (self->exhausted || self->rest == NULL);
+    bool idle = cursor_is_idle(self) && (self->exhausted || self->rest == NULL);
 
     if (connection_use(request, CONNECTION_DEFERRED) < 0) {
         return REQUEST_FAILED;
@@ -198,10 +203,11 @@ close_pack(RequestObject *request)
             return REQUEST_FAILED;
         }
         self->closed = true;
+        self->closing = true;
         return cursor_send(request);
     }
     self->closed = true;
-    if (!self->locked) {
+    if (self->line.held == 0) {
         cursor_drop_rows(self);
     }
     request->result = Py_NewRef(Py_None);
@@ -212,12 +218,8 @@ static enum request_answer
 close_unpack(RequestObject *request, int64_t deadline)
 {
     CursorObject *self = (CursorObject *)request->target;
-    enum request_answer answer = cursor_wait(self, request);
-
     (void)deadline;
-    if (answer != REQUEST_READY) {
-        return answer;
-    }
+    self->closing = false;
     cursor_drop_rows(self);
     self->exhausted = true;
     if (errors_check(self->state, request) < 0) {
@@ -337,6 +339,7 @@ cursor_type_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     self = (CursorObject *)type->tp_alloc(type, 0);
     if (self != NULL) {
         self->state = state;
+        line_init(&self->line);
         self->exhausted = true;
         csq_error_init(&self->error);
     }
@@ -349,6 +352,7 @@ adopt(CursorObject *self, CursorObject *from)
 {
     self->rest = from->rest;
     from->rest = NULL;
+    self->result = from->result;
     self->closed = from->closed;
     self->columns = from->columns;
     from->columns = NULL;
@@ -385,7 +389,7 @@ take_raw(CursorObject *self, PyObject *raw)
     }
     if (!PyObject_TypeCheck(owner, self->state->cursor_type) ||
         ((CursorObject *)owner)->connection != self->connection ||
-        ((CursorObject *)owner)->under_way > 0 || ((CursorObject *)owner)->locked) {
+        !line_is_idle(&((CursorObject *)owner)->line)) {
         PyErr_SetString(PyExc_TypeError, "expected an idle raw cursor of the same connection");
         Py_DECREF(owner);
         return -1;

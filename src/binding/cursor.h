@@ -8,6 +8,9 @@
 #include "binding/connection.h"
 #include "engine/cursor.h"
 
+/* The number of no result set. */
+enum { CURSOR_NOTHING = -1 };
+
 /* The half of a cursor that the worker uses. It outlives the object by the job
  * that resets it. */
 struct cursor_rest {
@@ -21,13 +24,13 @@ typedef struct {
     ConnectionObject *connection; /* NULL: __init__ was not called */
     PyObject *foreign;            /* the cursor of a foreign DB-API connection, or NULL */
     struct cursor_rest *rest;     /* NULL until it first executes */
-    int under_way;                /* jobs with the worker */
+    struct line line;             /* its requests, in order */
     bool closed;
-    bool locked;            /* a row is being made, which may run any Python code */
-    bool plain;             /* texts are str, whatever the connection makes of them */
-    RequestObject *decoder; /* lent: what takes in a large result, slice by slice; or NULL */
+    bool closing; /* … but the worker has not come to it */
+    bool plain; /* texts are str, whatever the connection makes of them */
 
     /* The result set. */
+    int64_t result; /* its number: csq_job.result of what has begun it */
     struct csq_columns *columns; /* NULL: none */
     struct csq_strip strip;      /* rows that are here and not yet asked for */
     struct csq_reader reader;
@@ -53,6 +56,14 @@ typedef struct {
 /* Gives a cursor of `connection`, with its row factory and chunk size. */
 CursorObject *cursor_new(ConnectionObject *connection);
 
+/* Whether its rows are where they seem to be: no request of it is under way, nor a call on
+ * the worker, which may use it there. */
+static inline bool
+cursor_is_idle(const CursorObject *self)
+{
+    return line_is_idle(&self->line) && self->connection->calls.under_way == 0;
+}
+
 /* Gives it the row factory and the chunk size that its connection has now. */
 void cursor_inherit(CursorObject *self);
 
@@ -70,10 +81,6 @@ size_t cursor_next_chunk(CursorObject *self);
  * open in the cursor. Only the unpack hook knows better. REQUEST_WAIT. */
 enum request_answer cursor_send(RequestObject *request);
 
-/* In an unpack hook: whether somebody else is in the middle of this cursor's
- * rows. REQUEST_READY: nobody is; else the answer the hook must give. */
-enum request_answer cursor_wait(CursorObject *self, RequestObject *request);
-
 /* Keeps the error that the job of `request` met behind its rows, or that there is none. */
 void cursor_keep_error(CursorObject *self, RequestObject *request);
 
@@ -81,13 +88,13 @@ void cursor_keep_error(CursorObject *self, RequestObject *request);
 void cursor_drop_rows(CursorObject *self);
 
 /* An abandon hook: nobody took what came of it, so the cursor has no rows any more, unless
- * it was not cancelled but refused. */
+ * it was not cancelled but refused, and the cursor is as it was. */
 void cursor_abandon(RequestObject *request);
 
 /* Forgets the result set; what the worker has of it is another matter. */
 void cursor_forget(CursorObject *self);
 
-/* Takes in the result set that the job of `request` has begun: what stands in it
+/* Takes in the result set that the job of `request` has begun, if any: what stands in it
  * besides rows. 0, or -1 with an exception. */
 int cursor_take_result(CursorObject *self, RequestObject *request);
 

@@ -177,12 +177,8 @@ execute_unpack(RequestObject *request, int64_t deadline)
 {
     CursorObject *self = (CursorObject *)request->target;
     struct csq_job *job = &request->job;
-    enum request_answer answer = cursor_wait(self, request);
 
     (void)deadline;
-    if (answer != REQUEST_READY) {
-        return answer;
-    }
     self->exhausted = job->exhausted || job->error.code != SQLITE_OK;
     if (job->up.rows == 0 && execute_check(request) < 0) {
         return fail(self);
@@ -258,20 +254,30 @@ cursor_execute(CursorObject *self, PyObject *const *args, Py_ssize_t nargs, PyOb
                            values[0], values[1], values[2]);
 }
 
-/* For the connection's methods, whose cursor is their own: it is as if it were made
- * when the request is awaited. aiosqlite complains of a connection that is not open
- * before a cursor could. */
-int
-execute_use(RequestObject *request)
+/* Nobody else has the cursor, so there is no order to be kept. */
+static enum request_answer
+pack_own(RequestObject *request, enum request_answer (*pack)(RequestObject *request))
 {
+    enum request_answer answer;
+
     cursor_inherit((CursorObject *)request->target);
-    return connection_use(request, CONNECTION_DIRECT);
+    answer = pack(request);
+    request->line = NULL;
+    return answer;
+}
+
+/* aiosqlite complains of a connection that is not open before a cursor could. */
+enum request_answer
+execute_on_own(RequestObject *request, enum request_answer (*pack)(RequestObject *request))
+{
+    return connection_use(request, CONNECTION_DIRECT) < 0 ? REQUEST_FAILED
+                                                          : pack_own(request, pack);
 }
 
 static enum request_answer
 connection_execute_pack(RequestObject *request)
 {
-    return execute_use(request) < 0 ? REQUEST_FAILED : execute_pack(request);
+    return execute_on_own(request, execute_pack);
 }
 
 PyObject *
@@ -298,14 +304,19 @@ connection_execute(ConnectionObject *self, PyObject *const *args, Py_ssize_t nar
 /* -- execute_insert ----------------------------------------------------------- */
 
 static enum request_answer
-insert_pack(RequestObject *request)
+pack_insert(RequestObject *request)
 {
-    cursor_inherit((CursorObject *)request->target);
     if (cursor_use(request, CONNECTION_DEFERRED) < 0 || pack_one(request) < 0) {
         return REQUEST_FAILED;
     }
     request->job.rows = 1;
     return cursor_send(request);
+}
+
+static enum request_answer
+insert_pack(RequestObject *request)
+{
+    return pack_own(request, pack_insert);
 }
 
 static enum request_answer
@@ -349,9 +360,8 @@ connection_execute_insert(ConnectionObject *self, PyObject *const *args, Py_ssiz
 /* -- execute_fetchall --------------------------------------------------------- */
 
 static enum request_answer
-fetchall_pack(RequestObject *request)
+pack_fetchall(RequestObject *request)
 {
-    cursor_inherit((CursorObject *)request->target);
     if (cursor_use(request, CONNECTION_DEFERRED) < 0 || pack_one(request) < 0) {
         return REQUEST_FAILED;
     }
@@ -367,7 +377,12 @@ fetchall_pack(RequestObject *request)
     return cursor_send(request);
 }
 
-/* The cursor is this request's own, so nobody else asks for its rows. */
+static enum request_answer
+fetchall_pack(RequestObject *request)
+{
+    return pack_own(request, pack_fetchall);
+}
+
 static enum request_answer
 fetchall_unpack(RequestObject *request, int64_t deadline)
 {
@@ -454,12 +469,8 @@ static enum request_answer
 script_unpack(RequestObject *request, int64_t deadline)
 {
     CursorObject *self = (CursorObject *)request->target;
-    enum request_answer answer = cursor_wait(self, request);
 
     (void)deadline;
-    if (answer != REQUEST_READY) {
-        return answer;
-    }
     cursor_forget(self);
     self->exhausted = true;
     return errors_check(self->state, request) < 0 ? REQUEST_FAILED : execute_give_cursor(request);
@@ -472,8 +483,10 @@ cursor_executescript(CursorObject *self, PyObject *const *args, Py_ssize_t nargs
                      PyObject *kwnames)
 {
     static const struct args_spec spec = {"executescript", 2, 1, 1, executescript_names};
-    static const struct request_hooks hooks = {
-        .name = "Cursor.executescript", .pack = script_pack, .unpack = script_unpack};
+    static const struct request_hooks hooks = {.name = "Cursor.executescript",
+                                               .pack = script_pack,
+                                               .unpack = script_unpack,
+                                               .abandon = cursor_abandon};
     PyObject *values[2];
 
     if (self->foreign != NULL) {
@@ -489,7 +502,7 @@ cursor_executescript(CursorObject *self, PyObject *const *args, Py_ssize_t nargs
 static enum request_answer
 connection_script_pack(RequestObject *request)
 {
-    return execute_use(request) < 0 ? REQUEST_FAILED : script_pack(request);
+    return execute_on_own(request, script_pack);
 }
 
 PyObject *

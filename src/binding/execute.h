@@ -10,9 +10,10 @@
 PyObject *execute_request(CursorObject *cursor, const struct request_hooks *hooks, enum csq_op op,
                           PyObject *first, PyObject *second, PyObject *deadline);
 
-/* In a pack hook of a connection's method, whose cursor is the request's own: as if
- * the cursor were made now. 0, or -1 with an exception. */
-int execute_use(RequestObject *request);
+/* The pack hook of a connection's method, whose cursor is the request's own: `pack`, as if
+ * the cursor were made now. */
+enum request_answer execute_on_own(RequestObject *request,
+                                   enum request_answer (*pack)(RequestObject *request));
 
 /* In a pack hook: lends the job the SQL in arguments[0] and what the connection says
  * about how to run it. `method` is for the message. 0, or -1 with an exception. */

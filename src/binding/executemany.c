@@ -47,13 +47,16 @@ pack_slice(RequestObject *request, struct csq_strip *slice, int64_t deadline, bo
     return 0;
 }
 
-/* Packs the next slice and lets the worker have it. */
+/* Packs the next slice and lets the worker have it, unless it has all. */
 static int
 feed(RequestObject *request, int64_t deadline)
 {
     struct csq_strip slice;
     bool more;
 
+    if (request->arguments[2] == NULL) {
+        return 0;
+    }
     csq_strip_init(&slice);
     convert_begin(((CursorObject *)request->target)->state);
     if (pack_slice(request, &slice, deadline, &more) < 0) {
@@ -98,18 +101,8 @@ many_unpack(RequestObject *request, int64_t deadline)
 {
     CursorObject *self = (CursorObject *)request->target;
     struct csq_job *job = &request->job;
-    enum request_answer answer;
 
-    if (!job->done) {
-        if (request->arguments[2] != NULL && feed(request, deadline) < 0) {
-            return REQUEST_FAILED;
-        }
-        return REQUEST_WAIT;
-    }
-    answer = cursor_wait(self, request);
-    if (answer != REQUEST_READY) {
-        return answer;
-    }
+    (void)deadline;
     cursor_forget(self);
     self->exhausted = true;
     if (execute_check(request) < 0 || execute_warn(request) < 0) {
@@ -126,8 +119,11 @@ PyObject *
 cursor_executemany(CursorObject *self, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
 {
     static const struct args_spec spec = {"executemany", 3, 2, 2, executemany_names};
-    static const struct request_hooks hooks = {
-        .name = "Cursor.executemany", .pack = many_pack, .unpack = many_unpack};
+    static const struct request_hooks hooks = {.name = "Cursor.executemany",
+                                               .pack = many_pack,
+                                               .feed = feed,
+                                               .unpack = many_unpack,
+                                               .abandon = cursor_abandon};
     PyObject *values[3];
 
     if (self->foreign != NULL) {
@@ -143,7 +139,7 @@ cursor_executemany(CursorObject *self, PyObject *const *args, Py_ssize_t nargs, 
 static enum request_answer
 connection_many_pack(RequestObject *request)
 {
-    return execute_use(request) < 0 ? REQUEST_FAILED : many_pack(request);
+    return execute_on_own(request, many_pack);
 }
 
 PyObject *
@@ -153,6 +149,7 @@ connection_executemany(ConnectionObject *self, PyObject *const *args, Py_ssize_t
     static const struct args_spec spec = {"executemany", 3, 2, 2, executemany_names};
     static const struct request_hooks hooks = {.name = "Connection.executemany",
                                                .pack = connection_many_pack,
+                                               .feed = feed,
                                                .unpack = many_unpack,
                                                .leave = execute_leave};
     PyObject *values[3];

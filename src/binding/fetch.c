@@ -74,13 +74,43 @@ take_one(CursorObject *self)
     return rows_take(self, &self->strip, &self->reader);
 }
 
+/* Whether what the job has read belongs to what the cursor knows. Who has begun that result
+ * set may have given it up, or failed to take it in: its rows are nobody's. */
+static bool
+is_of_result(const CursorObject *self, struct csq_job *job)
+{
+    return atomic_load_explicit(&job->result, memory_order_relaxed) == self->result;
+}
+
+/* Whether the cursor's rows are where they seem to be. `request`: whose pack hook asks, or NULL;
+ * for one that runs in place, cursor_use() has seen to it. */
+static bool
+is_idle(const CursorObject *self, const RequestObject *request)
+{
+    return (request != NULL && request->inline_run) || cursor_is_idle(self);
+}
+
 /* Whether rows can be taken here and now, without asking the worker. */
 static bool
-is_served_here(const CursorObject *self, size_t rows)
+is_served_here(const CursorObject *self, const RequestObject *request, size_t rows)
 {
     return self->connection->stage == CONNECTION_OPEN && !self->connection->forked &&
-           self->under_way == 0 && !self->locked && self->decoder == NULL &&
-           (self->strip.rows >= rows || self->exhausted);
+           is_idle(self, request) && (self->strip.rows >= rows || self->exhausted);
+}
+
+/* Notes whether the worker has more of what the job has read. */
+static void
+note_end(CursorObject *self, RequestObject *request)
+{
+    struct csq_job *job = &request->job;
+
+    if (!is_of_result(self, job)) {
+        csq_strip_clear(&job->up);
+    }
+    self->exhausted = job->exhausted;
+    if (job->exhausted && job->changes >= 0) {
+        self->changes = job->changes;
+    }
 }
 
 /* Moves what a fetch of a chunk has brought to the cursor. 0, or -1 with its
@@ -90,10 +120,7 @@ take_chunk(CursorObject *self, RequestObject *request)
 {
     struct csq_job *job = &request->job;
 
-    self->exhausted = job->exhausted;
-    if (job->exhausted && job->changes >= 0) {
-        self->changes = job->changes;
-    }
+    note_end(self, request);
     if (job->error.code != SQLITE_OK && job->up.rows == 0) {
         self->exhausted = true;
         return errors_check(self->state, request);
@@ -127,7 +154,7 @@ row_pack(RequestObject *request)
     if (cursor_use(request, CONNECTION_DEFERRED) < 0) {
         return REQUEST_FAILED;
     }
-    if (is_served_here(self, 1)) {
+    if (is_served_here(self, request, 1)) {
         return give_row(self, request);
     }
     request->job.rows = cursor_next_chunk(self);
@@ -139,12 +166,8 @@ static enum request_answer
 row_unpack(RequestObject *request, int64_t deadline)
 {
     CursorObject *self = (CursorObject *)request->target;
-    enum request_answer answer = cursor_wait(self, request);
 
     (void)deadline;
-    if (answer != REQUEST_READY) {
-        return answer;
-    }
     return take_chunk(self, request) < 0 ? REQUEST_FAILED : give_row(self, request);
 }
 
@@ -207,7 +230,8 @@ next_row(CursorObject *self)
         PyErr_SetString(self->state->ProgrammingError, "Base Cursor.__init__ not called.");
         return NULL;
     }
-    if (self->closed || !is_served_here(self, 1) || deadline_is_past(&self->state->bridge)) {
+    if (self->closed || !is_served_here(self, NULL, 1) ||
+        deadline_is_past(&self->state->bridge)) {
         request = connection_request(self->connection, &hooks, CSQ_FETCH, (PyObject *)self);
         if (request != NULL) {
             request->number = 1;
@@ -243,27 +267,18 @@ wanted(const RequestObject *request)
     return request->number < 0 ? PY_SSIZE_T_MAX : request->number;
 }
 
-static void
-end_decoding(RequestObject *request)
-{
-    CursorObject *self = (CursorObject *)request->target;
-
-    if (self->decoder == request) {
-        self->decoder = NULL;
-    }
-}
-
 /* The worker has reset the cursor, or is about to; but a job that was refused, or is
- * too late to begin, has touched nothing. */
+ * too late to begin, has touched nothing: what was there goes on. */
 void
 cursor_abandon(RequestObject *request)
 {
     CursorObject *self = (CursorObject *)request->target;
 
-    end_decoding(request);
-    if (atomic_load(&request->job.cancelled) == CSQ_GIVEN_UP && !self->locked &&
-        self->decoder == NULL) {
+    /* One that had its turn already may have others behind it, whose rows these are by now. */
+    if (atomic_load(&request->job.cancelled) == CSQ_GIVEN_UP &&
+        (request->given_up || is_of_result(self, &request->job))) {
         cursor_drop_rows(self);
+        self->result = CURSOR_NOTHING; /* nor does anybody get what comes behind them */
     }
 }
 
@@ -271,7 +286,7 @@ cursor_abandon(RequestObject *request)
 static void
 give_back(CursorObject *self, RequestObject *request)
 {
-    end_decoding(request);
+    request->decoding = false;
     self->strip = request->strip;
     self->reader = request->reader;
     csq_strip_init(&request->strip);
@@ -300,8 +315,6 @@ fill(CursorObject *self, RequestObject *request, bool complete, int64_t deadline
         /* While the worker still steps, what it has yet to give could not follow them. */
         if (complete) {
             give_back(self, request);
-        } else {
-            end_decoding(request);
         }
         return REQUEST_FAILED;
     }
@@ -315,7 +328,7 @@ fill(CursorObject *self, RequestObject *request, bool complete, int64_t deadline
 static void
 begin_decoding(CursorObject *self, RequestObject *request)
 {
-    self->decoder = request;
+    request->decoding = true;
     request->strip = self->strip;
     request->reader = self->reader;
     csq_strip_init(&self->strip);
@@ -334,7 +347,8 @@ many_pack(RequestObject *request)
     if (request->rows == NULL) {
         return REQUEST_FAILED;
     }
-    if (is_served_here(self, (size_t)wanted(request)) && self->strip.rows <= SMALL_FETCH) {
+    if (is_served_here(self, request, (size_t)wanted(request)) &&
+        self->strip.rows <= SMALL_FETCH) {
         if (self->exhausted && self->strip.rows <= (size_t)wanted(request) &&
             raise_pending(self) < 0) {
             return REQUEST_FAILED;
@@ -345,7 +359,7 @@ many_pack(RequestObject *request)
     request->job.whole = true;
     request->job.texts = self->connection->detect_types != 0;
     request->job.rows = (size_t)wanted(request);
-    if (self->under_way == 0 && request->job.rows != (size_t)PY_SSIZE_T_MAX) {
+    if (is_idle(self, request) && request->job.rows != (size_t)PY_SSIZE_T_MAX) {
         request->job.rows -= self->strip.rows < request->job.rows ? self->strip.rows : 0;
     }
     if (!request->inline_run) {
@@ -354,16 +368,18 @@ many_pack(RequestObject *request)
     return cursor_send(request);
 }
 
-/* The first news: from now on the rows are this request's. */
-static enum request_answer
-many_begin(CursorObject *self, RequestObject *request)
+/* Takes what the worker has handed over so far, as note_end() does. */
+static void
+take_flow(CursorObject *self, RequestObject *request)
 {
-    enum request_answer answer = cursor_wait(self, request);
+    struct csq_strip strip;
 
-    if (answer == REQUEST_READY && self->decoder == NULL) {
-        begin_decoding(self, request);
+    csq_strip_init(&strip);
+    csq_flow_take(&request->job.flow, &strip);
+    if (!is_of_result(self, &request->job)) {
+        csq_strip_clear(&strip);
     }
-    return answer;
+    csq_strip_move(&request->strip, &strip);
 }
 
 static enum request_answer
@@ -371,22 +387,17 @@ many_unpack(RequestObject *request, int64_t deadline)
 {
     CursorObject *self = (CursorObject *)request->target;
     struct csq_job *job = &request->job;
-    enum request_answer answer = many_begin(self, request);
 
-    if (answer != REQUEST_READY) {
-        return answer;
+    if (!request->decoding) {
+        begin_decoding(self, request);
     }
     if (job->streaming) {
-        csq_flow_take(&job->flow, &request->strip);
+        take_flow(self, request);
     }
     if (job->done) {
+        note_end(self, request);
         csq_strip_move(&request->strip, &job->up);
-        self->exhausted = job->exhausted;
-        if (job->exhausted && job->changes >= 0) {
-            self->changes = job->changes;
-        }
         if (errors_check(self->state, request) < 0 || raise_pending(self) < 0) {
-            end_decoding(request);
             return REQUEST_FAILED;
         }
     }

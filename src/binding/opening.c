@@ -37,6 +37,7 @@ call_pack(RequestObject *request)
         return REQUEST_FAILED;
     }
     request->job.with.host.run = run_callable;
+    request->line = &((ConnectionObject *)request->owner)->calls;
     return REQUEST_WAIT;
 }
 

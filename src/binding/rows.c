@@ -194,7 +194,7 @@ find_row_cursor(CursorObject *cursor)
 }
 
 static PyObject *
-take_row(CursorObject *cursor, struct csq_strip *strip, struct csq_reader *reader)
+make_row(CursorObject *cursor, struct csq_strip *strip, struct csq_reader *reader)
 {
     struct csq_reader before = *reader;
     PyObject *values = take_values(cursor, strip, reader);
@@ -224,14 +224,28 @@ take_row(CursorObject *cursor, struct csq_strip *strip, struct csq_reader *reade
     return row;
 }
 
+static PyObject *
+take_row(CursorObject *cursor, struct csq_strip *strip, struct csq_reader *reader)
+{
+    PyObject *row = make_row(cursor, strip, reader);
+
+    /* What user code raises is no sign that the rows, or an await, have come to their end. */
+    if (row == NULL && PyErr_ExceptionMatches(PyExc_StopIteration)) {
+        compat_replace_exception("a row raised StopIteration");
+    } else if (row == NULL && PyErr_ExceptionMatches(PyExc_StopAsyncIteration)) {
+        compat_replace_exception("a row raised StopAsyncIteration");
+    }
+    return row;
+}
+
 PyObject *
 rows_take(CursorObject *cursor, struct csq_strip *strip, struct csq_reader *reader)
 {
     PyObject *row;
 
-    cursor->locked = true;
+    line_hold(&cursor->line);
     row = take_row(cursor, strip, reader);
-    cursor->locked = false;
+    line_release(&cursor->line);
     return row;
 }
 
@@ -240,25 +254,23 @@ rows_fill(CursorObject *cursor, struct csq_strip *strip, struct csq_reader *read
           PyObject *list, Py_ssize_t limit, int64_t deadline)
 {
     int rows = 0;
+    int rc = 0;
 
-    while (strip->rows > 0 && PyList_GET_SIZE(list) < limit) {
-        PyObject *row = rows_take(cursor, strip, reader);
-        int rc;
+    line_hold(&cursor->line);
+    while (rc == 0 && strip->rows > 0 && PyList_GET_SIZE(list) < limit) {
+        PyObject *row = take_row(cursor, strip, reader);
 
-        if (row == NULL) {
-            return -1;
-        }
-        rc = PyList_Append(list, row);
-        Py_DECREF(row);
-        if (rc < 0) {
-            return -1;
-        }
+        rc = row == NULL ? -1 : PyList_Append(list, row);
+        Py_XDECREF(row);
         if (++rows % ROWS_BETWEEN_LOOKS == 0 && csq_now() >= deadline) {
             break;
         }
     }
-    csq_strip_trim(strip, reader);
-    return 0;
+    line_release(&cursor->line);
+    if (rc == 0) {
+        csq_strip_trim(strip, reader);
+    }
+    return rc;
 }
 
 /* -- the description ---------------------------------------------------------- */

@@ -100,7 +100,7 @@ look_pack(RequestObject *request)
     }
     request->job.with.host.run = run_look;
     /* Not the job's cursor, which a job that is given up resets. */
-    request->counter = &self->under_way;
+    request->line = &self->line;
     return REQUEST_WAIT;
 }
 

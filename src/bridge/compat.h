@@ -81,4 +81,18 @@ compat_give_exception(PyObject *exception)
 #endif
 }
 
+/* Raises a RuntimeError, whose cause is the current exception, in its place. */
+static inline void
+compat_replace_exception(const char *message)
+{
+    PyObject *cause = compat_take_exception();
+    PyObject *error;
+
+    PyErr_SetString(PyExc_RuntimeError, message);
+    error = compat_take_exception();
+    PyException_SetContext(error, Py_NewRef(cause));
+    PyException_SetCause(error, cause);
+    compat_give_exception(error);
+}
+
 #endif

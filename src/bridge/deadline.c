@@ -273,9 +273,7 @@ settle(RequestObject *request, const char *detail)
     deadline_raise(request, detail);
     request_fail(request);
     request->stage = REQUEST_SETTLED;
-    if (request->hooks->abandon != NULL) {
-        request->hooks->abandon(request);
-    }
+    request_abandon(request);
     return request_wake(request);
 }
 

@@ -69,7 +69,7 @@ direct_try(RequestObject *request)
     enum request_answer answer;
 
     request->inline_run = true;
-    answer = request->hooks->pack(request);
+    answer = request_pack(request);
     if (answer == REQUEST_WAIT) {
         if (!run_here(request, false)) {
             request->inline_run = false;
@@ -101,13 +101,39 @@ run_and_unpack(RequestObject *request)
         }
     }
     if (request_is_refused(request)) {
-        request->bridge->raise((PyObject *)request);
-        return REQUEST_FAILED;
+        return request_refuse(request);
     }
     request->job.done = true;
     do {
         answer = request->hooks->unpack(request, INT64_MAX);
     } while (answer == REQUEST_AGAIN);
+    return answer;
+}
+
+/* The same as the first of its line. Packing has seen to it that nobody is before it, unless
+ * what it called has let another thread come; who comes from now on waits behind it. */
+static enum request_answer
+run_in_line(RequestObject *request)
+{
+    enum request_answer answer;
+
+    if (request->line == NULL) {
+        return run_and_unpack(request);
+    }
+    if (!line_cut_in(request)) {
+        PyErr_SetString(request->bridge->ProgrammingError,
+                        "Recursive use of cursors not allowed.");
+        return REQUEST_FAILED;
+    }
+    request->stage = REQUEST_PENDING;
+    request->running = true;
+    request->line->under_way++;
+    answer = run_and_unpack(request);
+    request->stage = REQUEST_DONE;
+    request->job.done = true;
+    request->running = false;
+    request->line->under_way--;
+    line_go_on(request->line);
     return answer;
 }
 
@@ -123,9 +149,9 @@ direct_run(RequestObject *request)
         Py_DECREF(request);
         return NULL;
     }
-    answer = request->hooks->pack(request);
+    answer = request_pack(request);
     if (answer == REQUEST_WAIT) {
-        answer = run_and_unpack(request);
+        answer = run_in_line(request);
     }
     if (answer == REQUEST_READY) {
         request_finish(request, &result);

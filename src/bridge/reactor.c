@@ -80,10 +80,21 @@ static const struct csq_turn_calls turn_calls = {
     .others = count_others,
 };
 
+/* In a forked child the descriptor is the parent's as well. */
 void
 reactor_deliver(ReactorObject *reactor, struct csq_link *news)
 {
-    csq_turn_deliver(&reactor->turn, news);
+    if (!reactor->forked) {
+        csq_turn_deliver(&reactor->turn, news);
+    }
+}
+
+void
+reactor_collect(ReactorObject *reactor)
+{
+    if (!reactor->forked) {
+        csq_turn_collect(&reactor->turn);
+    }
 }
 
 bool

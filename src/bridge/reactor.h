@@ -70,6 +70,10 @@ PyObject *reactor_future(ReactorObject *reactor);
 /* Any thread, GIL held. Lets the request with the link `news` be taken in soon, as if by mail. */
 void reactor_deliver(ReactorObject *reactor, struct csq_link *news);
 
+/* Any thread, GIL held. Takes the mail in the loop's place: what has come is noted in the
+ * jobs (`done`), and the loop will find it all the same. */
+void reactor_collect(ReactorObject *reactor);
+
 /* After csq_turn_attend(): waits for an answer to the request with the link `news`, and lets
  * the request take it in. Whether there is one. */
 bool reactor_wait(ReactorObject *reactor, struct csq_link *news);

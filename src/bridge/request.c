@@ -1,6 +1,4 @@
-/* Requests. A request is its own coroutine: send() is called by the task's step,
- * and between the two sends the task waits for what is to it a future of its loop,
- * so cancellation, timeouts and task groups work as with any coroutine.
+/* Requests on their way to the worker and back.
  *
  * While its job is with the worker, the request holds one reference to itself;
  * request_arrive() is the only place that drops it. Owner, cursor and reactor are
@@ -27,6 +25,7 @@ request_new(struct bridge *bridge, const struct request_hooks *hooks, enum csq_o
     csq_job_init_zeroed(&request->job, op);
     csq_link_init(&request->under_way);
     csq_link_init(&request->news);
+    csq_link_init(&request->place);
     request->bridge = bridge;
     request->name = hooks->name;
     request->hooks = hooks;
@@ -47,17 +46,15 @@ request_fail(RequestObject *request)
 
 /* -- on its way --------------------------------------------------------------- */
 
-/* Finds the running loop's reactor. 0, or -1 with an exception. */
-static int
-find_reactor(RequestObject *request)
+int
+request_find_reactor(RequestObject *request)
 {
     request->reactor = reactor_get(request->bridge);
     return request->reactor == NULL ? -1 : 0;
 }
 
-/* Whether the job may need the GIL. */
-static bool
-is_gated(const RequestObject *request)
+bool
+request_is_gated(const RequestObject *request)
 {
     return request->gate->used || request->job.op == CSQ_CALL;
 }
@@ -69,12 +66,22 @@ is_ready(struct csq_job *job)
     return gate_ready(csq_item(job, RequestObject, job)->gate);
 }
 
-/* Hands the job to the worker. 0, or -1 with an exception. */
-static int
-push(RequestObject *request)
+enum request_answer
+request_pack(RequestObject *request)
+{
+    enum request_answer answer;
+
+    request->running = true;
+    answer = request->hooks->pack(request);
+    request->running = false;
+    return answer;
+}
+
+int
+request_push(RequestObject *request)
 {
     request->home = Py_XNewRef(compat_current_context());
-    request->gated = is_gated(request);
+    request->gated = request_is_gated(request);
     /* What is called on the worker may register the first callback. */
     if (request->gated) {
         request->variables = PyContext_CopyCurrent();
@@ -89,8 +96,9 @@ push(RequestObject *request)
     request->pushed = true;
     request->stage = REQUEST_PENDING;
     csq_list_append(&request->reactor->turn.under_way, &request->under_way);
-    if (request->counter != NULL) {
-        ++*request->counter;
+    if (request->line != NULL) {
+        request->line->under_way++;
+        line_enter(request);
     }
     Py_INCREF(request);
     if (!csq_worker_push(request->worker, &request->job)) {
@@ -101,9 +109,19 @@ push(RequestObject *request)
     return 0;
 }
 
-/* It cannot be waited for: what packing began is undone. The exception stays. */
-static void
-give_up(RequestObject *request)
+void
+request_abandon(RequestObject *request)
+{
+    if (!csq_link_alone(&request->place)) {
+        request->given_up = true;
+        line_go_on(request->line);
+    } else if (request->hooks->abandon != NULL) {
+        request->hooks->abandon(request);
+    }
+}
+
+void
+request_give_up(RequestObject *request)
 {
     PyObject *exception = compat_take_exception();
 
@@ -111,9 +129,7 @@ give_up(RequestObject *request)
     if (request->deadline != 0) {
         csq_link_remove(&request->timed);
     }
-    if (request->hooks->abandon != NULL) {
-        request->hooks->abandon(request);
-    }
+    request_abandon(request);
     if (exception != NULL) {
         compat_give_exception(exception);
     }
@@ -133,14 +149,13 @@ cancel(RequestObject *request)
     }
 }
 
-/* The job is done: what was held for the worker's sake is let go. */
-static inline void
+void
 request_arrive(RequestObject *request)
 {
     request->pushed = false;
     request->reactor->turn.gated -= request->gated;
-    if (request->counter != NULL) {
-        --*request->counter;
+    if (request->line != NULL) {
+        request->line->under_way--;
     }
     csq_link_remove(&request->under_way);
     if (request->deadline != 0) {
@@ -151,12 +166,40 @@ request_arrive(RequestObject *request)
     Py_DECREF(request);
 }
 
-/* Raises why the job was not run. */
-static enum request_answer
-refuse(RequestObject *request)
+enum request_answer
+request_refuse(RequestObject *request)
 {
+    if (request->hooks->abandon != NULL) {
+        request->hooks->abandon(request);
+    }
     request->bridge->raise((PyObject *)request);
     return REQUEST_FAILED;
+}
+
+/* Takes in what has come, if it is the request's turn. */
+static enum request_answer
+take_in(RequestObject *request, int64_t deadline)
+{
+    const struct request_hooks *hooks = request->hooks;
+    enum request_answer answer;
+    bool feeds = !request->job.done && hooks->feed != NULL;
+
+    /* It may be running: what it calls may let its loop turn. */
+    if (request->running || (!feeds && !line_is_up(request))) {
+        request->delayed = true;
+        return REQUEST_LATER;
+    }
+    if (request->job.done && request_is_refused(request)) {
+        return request_refuse(request);
+    }
+    request->running = true;
+    if (feeds) {
+        answer = hooks->feed(request, deadline) < 0 ? REQUEST_FAILED : REQUEST_WAIT;
+    } else {
+        answer = hooks->unpack(request, deadline);
+    }
+    request->running = false;
+    return answer;
 }
 
 enum request_answer
@@ -166,19 +209,23 @@ request_advance(RequestObject *request, int64_t deadline)
     bool done = request->job.done;
 
     if (request->stage == REQUEST_PENDING) {
-        answer = done && request_is_refused(request) ? refuse(request)
-                                                     : request->hooks->unpack(request, deadline);
+        answer = take_in(request, deadline);
         if (answer == REQUEST_FAILED) {
             request_fail(request);
             if (!done) {
                 cancel(request);
             }
-            request->stage = REQUEST_SETTLED;
-        } else if (answer == REQUEST_READY) {
+        }
+        /* What it called may have ended it meanwhile. */
+        if (request->stage == REQUEST_PENDING &&
+            (answer == REQUEST_FAILED || answer == REQUEST_READY)) {
             request->stage = REQUEST_SETTLED;
         }
     }
-    if (done && answer != REQUEST_AGAIN && request->pushed) {
+    if (request->stage != REQUEST_PENDING && request->line != NULL) {
+        line_go_on(request->line);
+    }
+    if (done && answer != REQUEST_AGAIN && answer != REQUEST_LATER && request->pushed) {
         request_arrive(request);
     }
     return answer;
@@ -187,16 +234,16 @@ request_advance(RequestObject *request, int64_t deadline)
 void
 request_forsake(RequestObject *request)
 {
+    Py_INCREF(request);
     if (request->stage == REQUEST_PENDING) {
         request->stage = REQUEST_DONE;
         csq_worker_abandon(request->worker, &request->job);
-        if (request->hooks->abandon != NULL) {
-            request->hooks->abandon(request);
-        }
+        request_abandon(request);
     }
     if (request->job.done && request->pushed) {
         request_arrive(request);
     }
+    Py_DECREF(request);
 }
 
 /* Settles the future of request_start(), unless it was cancelled. */
@@ -225,7 +272,10 @@ request_wake(RequestObject *request)
     WaiterObject *waiter = request->waiter;
     int rc;
 
-    if (request->stage != REQUEST_SETTLED) {
+    /* Who closes a request that a task awaits lets that task hear of it, as of a coroutine
+     * that is closed: where it goes on. */
+    if (request->stage != REQUEST_SETTLED &&
+        (request->stage != REQUEST_DONE || request->waiter == NULL)) {
         Py_DECREF(request);
         return 0;
     }
@@ -248,49 +298,8 @@ request_wake(RequestObject *request)
     Py_DECREF(request);
     return -1;
 }
-
-/* -- the coroutine ------------------------------------------------------------ */
-
-/* Raises `exception`, which it takes. A StopIteration would look like a result, so
- * as with any coroutine it becomes a RuntimeError. */
-static void
-raise_from(PyObject *exception)
-{
-    PyObject *error;
-
-    if (!PyObject_TypeCheck(exception, (PyTypeObject *)PyExc_StopIteration)) {
-        compat_give_exception(exception);
-        return;
-    }
-    PyErr_SetString(PyExc_RuntimeError, "coroutine raised StopIteration");
-    error = compat_take_exception();
-    PyException_SetCause(error, exception);
-    compat_give_exception(error);
-}
-
-PySendResult
-request_finish(RequestObject *request, PyObject **result)
-{
-    PyObject *exception = request->exception;
-
-    request->stage = REQUEST_DONE;
-    if (exception != NULL) {
-        request->exception = NULL;
-        *result = NULL;
-        raise_from(exception);
-        return PYGEN_ERROR;
-    }
-    if (request->entered) {
-        request->context = Py_NewRef(request->result);
-    }
-    *result = request->result;
-    request->result = NULL;
-    return PYGEN_RETURN;
-}
-
-/* The awaiting task goes away: so does what the worker does for it. */
-static void
-leave_worker(RequestObject *request)
+void
+request_leave(RequestObject *request)
 {
     bool pending = request->stage == REQUEST_PENDING || request->stage == REQUEST_SETTLED;
 
@@ -298,200 +307,9 @@ leave_worker(RequestObject *request)
     if (pending) {
         cancel(request);
     }
-    if (pending && request->hooks->abandon != NULL) {
-        request->hooks->abandon(request);
+    if (pending) {
+        request_abandon(request);
     }
-}
-
-static PySendResult
-start(RequestObject *request, PyObject **result)
-{
-    enum request_answer answer;
-    bool attended;
-
-    *result = NULL;
-    /* A request whose packing fails is over: it never reached the worker. */
-    request->stage = REQUEST_DONE;
-    if (request->bridge->deadlines && deadline_begin(request) < 0) {
-        return PYGEN_ERROR;
-    }
-    answer = request->hooks->pack(request);
-    if (answer == REQUEST_READY) {
-        return request_finish(request, result);
-    }
-    if (answer == REQUEST_FAILED) {
-        return PYGEN_ERROR;
-    }
-    if (await_check(request) < 0 || find_reactor(request) < 0 ||
-        (request->deadline != 0 && deadline_watch(request) < 0)) {
-        give_up(request);
-        return PYGEN_ERROR;
-    }
-    attended = !is_gated(request) && csq_turn_attend(&request->reactor->turn);
-    if (push(request) < 0) {
-        if (attended) {
-            csq_turn_disregard(&request->reactor->turn);
-        }
-        give_up(request);
-        return PYGEN_ERROR;
-    }
-    if (attended && reactor_wait(request->reactor, &request->news) &&
-        request->stage == REQUEST_SETTLED) {
-        return request_finish(request, result);
-    }
-    request->waiter = waiter_new(request->bridge, request->reactor->loop);
-    if (request->waiter == NULL) {
-        leave_worker(request);
-        return PYGEN_ERROR;
-    }
-    *result = waiter_yield(request->waiter);
-    return PYGEN_NEXT;
-}
-
-static PySendResult
-request_send(RequestObject *self, PyObject *value, PyObject **result)
-{
-    (void)value;
-    *result = NULL;
-    switch (self->stage) {
-    case REQUEST_NEW:
-        return start(self, result);
-    case REQUEST_SETTLED:
-        return request_finish(self, result);
-    case REQUEST_PENDING:
-        PyErr_SetString(PyExc_RuntimeError, "await wasn't used with future");
-        return PYGEN_ERROR;
-    default:
-        PyErr_SetString(PyExc_RuntimeError, "cannot reuse already awaited coroutine");
-        return PYGEN_ERROR;
-    }
-}
-
-/* As send() of a generator: a return becomes StopIteration. */
-static PyObject *
-give_next(PySendResult answer, PyObject *result)
-{
-    if (answer == PYGEN_RETURN) {
-        /* An instance: a tuple as result would be taken for its arguments. */
-        PyObject *stop = PyObject_CallOneArg(PyExc_StopIteration, result);
-
-        if (stop != NULL) {
-            PyErr_SetObject(PyExc_StopIteration, stop);
-            Py_DECREF(stop);
-        }
-        Py_CLEAR(result);
-    }
-    return result;
-}
-
-static PyObject *
-request_send_method(RequestObject *self, PyObject *value)
-{
-    PyObject *result;
-    PySendResult answer = request_send(self, value, &result);
-
-    return give_next(answer, result);
-}
-
-static PyObject *
-request_iternext(RequestObject *self)
-{
-    return request_send_method(self, Py_None);
-}
-
-/* Raises what throw(type, value, traceback) was given. */
-static void
-raise_thrown(PyObject *type, PyObject *value, PyObject *traceback)
-{
-    if (PyExceptionInstance_Check(type)) {
-        PyErr_SetObject((PyObject *)Py_TYPE(type), type);
-    } else if (PyExceptionClass_Check(type)) {
-        PyErr_SetObject(type, value == NULL ? Py_None : value);
-    } else {
-        PyErr_Format(PyExc_TypeError,
-                     "exceptions must be classes or instances deriving from BaseException, "
-                     "not %.100s",
-                     Py_TYPE(type)->tp_name);
-        return;
-    }
-    if (traceback != NULL && traceback != Py_None) {
-        PyObject *exception = compat_take_exception();
-
-        if (exception != NULL) {
-            PyException_SetTraceback(exception, traceback);
-            compat_give_exception(exception);
-        }
-    }
-}
-
-PyDoc_STRVAR(throw_doc, "throw($self, type, value=None, traceback=None, /)\n--\n\n"
-                        "Raise an exception where the request is awaited; its query is stopped.");
-
-static PyObject *
-request_throw(RequestObject *self, PyObject *args)
-{
-    PyObject *type;
-    PyObject *value = NULL;
-    PyObject *traceback = NULL;
-
-    if (!PyArg_ParseTuple(args, "O|OO:throw", &type, &value, &traceback)) {
-        return NULL;
-    }
-    if (self->stage == REQUEST_DONE) {
-        PyErr_SetString(PyExc_RuntimeError, "cannot reuse already awaited coroutine");
-        return NULL;
-    }
-    leave_worker(self);
-    raise_thrown(type, value, traceback);
-    return NULL;
-}
-
-PyDoc_STRVAR(close_doc, "close($self, /)\n--\n\n"
-                        "Give the request up; a query on its way is stopped.");
-
-static PyObject *
-request_close(RequestObject *self, PyObject *unused)
-{
-    (void)unused;
-    leave_worker(self);
-    Py_RETURN_NONE;
-}
-
-static PyObject *
-request_await(RequestObject *self)
-{
-    return Py_NewRef((PyObject *)self);
-}
-
-/* -- the context manager ------------------------------------------------------ */
-
-PyDoc_STRVAR(aenter_doc, "__aenter__($self, /)\n--\n\nAwait the request; gives its result.");
-
-static PyObject *
-request_aenter(RequestObject *self, PyObject *unused)
-{
-    (void)unused;
-    self->entered = true;
-    return Py_NewRef((PyObject *)self);
-}
-
-PyDoc_STRVAR(aexit_doc, "__aexit__($self, exc_type, exc, tb, /)\n--\n\n"
-                        "Close the result when it is a cursor.");
-
-static PyObject *
-request_aexit(RequestObject *self, PyObject *args)
-{
-    (void)args;
-    if (self->context != NULL && self->hooks->leave != NULL) {
-        PyObject *context = self->context;
-        PyObject *leaving;
-
-        self->context = NULL;
-        leaving = self->hooks->leave(context);
-        Py_DECREF(context);
-        return leaving;
-    }
-    return ready_new(self->bridge, Py_NewRef(Py_None));
 }
 
 /* -- without a task ----------------------------------------------------------- */
@@ -503,191 +321,17 @@ request_start(RequestObject *request)
 
     request->stage = REQUEST_DONE;
     request->unawaited = true;
-    answer = request->hooks->pack(request);
+    answer = request_pack(request);
     if (answer == REQUEST_FAILED) {
         return NULL;
     }
-    if (find_reactor(request) == 0) {
+    if (request_find_reactor(request) == 0) {
         request->future = reactor_future(request->reactor);
     }
-    if (request->future == NULL || (answer == REQUEST_WAIT && push(request) < 0) ||
+    if (request->future == NULL || (answer == REQUEST_WAIT && request_push(request) < 0) ||
         (answer == REQUEST_READY && settle_future(request) < 0)) {
-        give_up(request);
+        request_give_up(request);
         return NULL;
     }
     return Py_NewRef(request->future);
-}
-
-/* -- the type ----------------------------------------------------------------- */
-
-static void
-request_finalize(RequestObject *self)
-{
-    PyObject *exception = compat_take_exception();
-
-    if (self->stage == REQUEST_NEW && self->owner != NULL &&
-        PyErr_WarnFormat(PyExc_RuntimeWarning, 1, "coroutine '%s' was never awaited",
-                         self->name) < 0) {
-        PyErr_WriteUnraisable((PyObject *)self);
-    }
-    if (exception != NULL) {
-        compat_give_exception(exception);
-    }
-}
-
-static int
-request_traverse(RequestObject *self, visitproc visit, void *arg)
-{
-    COMPAT_VISIT_TYPE(self);
-    Py_VISIT(self->owner);
-    Py_VISIT(self->target);
-    for (int i = 0; i < 3; i++) {
-        Py_VISIT(self->arguments[i]);
-    }
-    for (int i = 0; i < self->objects; i++) {
-        Py_VISIT(self->payload.objects[i]);
-    }
-    Py_VISIT(self->rows);
-    Py_VISIT(self->result);
-    Py_VISIT(self->exception);
-    Py_VISIT(self->held);
-    Py_VISIT(self->raised);
-    Py_VISIT(self->home);
-    Py_VISIT(self->variables);
-    Py_VISIT(self->awaiting);
-    Py_VISIT(self->context);
-    Py_VISIT(self->waiter);
-    Py_VISIT(self->future);
-    Py_VISIT(self->answer);
-    Py_VISIT(self->reactor);
-    return 0;
-}
-
-static int
-request_clear(RequestObject *self)
-{
-    Py_CLEAR(self->owner);
-    Py_CLEAR(self->target);
-    for (int i = 0; i < 3; i++) {
-        Py_CLEAR(self->arguments[i]);
-    }
-    for (int i = 0; i < self->objects; i++) {
-        Py_CLEAR(self->payload.objects[i]);
-    }
-    Py_CLEAR(self->rows);
-    Py_CLEAR(self->result);
-    Py_CLEAR(self->exception);
-    Py_CLEAR(self->held);
-    Py_CLEAR(self->raised);
-    Py_CLEAR(self->home);
-    Py_CLEAR(self->variables);
-    Py_CLEAR(self->awaiting);
-    Py_CLEAR(self->context);
-    Py_CLEAR(self->waiter);
-    Py_CLEAR(self->future);
-    Py_CLEAR(self->answer);
-    Py_CLEAR(self->reactor);
-    return 0;
-}
-
-static void
-request_dealloc(RequestObject *self)
-{
-    PyTypeObject *type = Py_TYPE(self);
-
-    if (PyObject_CallFinalizerFromDealloc((PyObject *)self) < 0) {
-        return;
-    }
-    PyObject_GC_UnTrack(self);
-    csq_link_remove(&self->news);
-    csq_job_clear(&self->job);
-    csq_strip_clear(&self->strip);
-    request_clear(self);
-    type->tp_free(self);
-    Py_DECREF(type);
-}
-
-static PyObject *
-request_get_name(RequestObject *self, void *closure)
-{
-    const char *dot = strrchr(self->name, '.');
-
-    (void)closure;
-    return PyUnicode_FromString(dot == NULL ? self->name : dot + 1);
-}
-
-static PyObject *
-request_get_qualname(RequestObject *self, void *closure)
-{
-    (void)closure;
-    return PyUnicode_FromString(self->name);
-}
-
-static PyObject *
-request_repr(RequestObject *self)
-{
-    static const char *const stages[] = {"not awaited", "pending", "settled", "done"};
-
-    return PyUnicode_FromFormat("<csqlite request %s, %s>", self->name, stages[self->stage]);
-}
-
-PyDoc_STRVAR(send_doc, "send($self, value, /)\n--\n\nGo on, as a coroutine does.");
-
-static PyMethodDef request_methods[] = {
-    {"send", (PyCFunction)request_send_method, METH_O, send_doc},
-    {"throw", (PyCFunction)request_throw, METH_VARARGS, throw_doc},
-    {"close", (PyCFunction)request_close, METH_NOARGS, close_doc},
-    {"__aenter__", (PyCFunction)request_aenter, METH_NOARGS, aenter_doc},
-    {"__aexit__", (PyCFunction)request_aexit, METH_VARARGS, aexit_doc},
-    {"__class_getitem__", Py_GenericAlias, METH_O | METH_CLASS, "See PEP 585."},
-    {NULL, NULL, 0, NULL},
-};
-
-static PyGetSetDef request_getset[] = {
-    {"__name__", (getter)request_get_name, NULL, "The method that made it.", NULL},
-    {"__qualname__", (getter)request_get_qualname, NULL, "The method that made it.", NULL},
-    {NULL, NULL, NULL, NULL, NULL},
-};
-
-PyDoc_STRVAR(request_doc,
-             "What every method that must wait returns: await it, once.\n\n"
-             "Nothing runs before it is awaited. Where the result is a cursor, "
-             "`async with` awaits\nit and closes the cursor at the end. It is an "
-             "asyncio coroutine (`asyncio.iscoroutine`),\nso tasks can be made of it. "
-             "Cancelling the task stops the query.");
-
-static PyType_Slot request_slots[] = {
-    {Py_tp_doc, (void *)request_doc},
-    {Py_tp_repr, request_repr},
-    {Py_tp_traverse, request_traverse},
-    {Py_tp_clear, request_clear},
-    {Py_tp_dealloc, request_dealloc},
-    {Py_tp_finalize, request_finalize},
-    {Py_tp_iter, PyObject_SelfIter},
-    {Py_tp_iternext, request_iternext},
-    {Py_tp_methods, request_methods},
-    {Py_tp_getset, request_getset},
-    {Py_am_await, request_await},
-#if PY_VERSION_HEX >= 0x030A0000
-    {Py_am_send, request_send},
-#endif
-    {0, NULL},
-};
-
-static PyType_Spec request_spec = {
-    .name = "csqlite._csqlite.Request",
-    .basicsize = sizeof(RequestObject),
-    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC,
-    .slots = request_slots,
-};
-
-int
-request_init(struct bridge *bridge, PyObject *module)
-{
-    bridge->request_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &request_spec, NULL);
-    if (bridge->request_type == NULL) {
-        return -1;
-    }
-    compat_forbid_new(bridge->request_type);
-    return PyModule_AddObject(module, "Request", Py_NewRef((PyObject *)bridge->request_type));
 }

@@ -10,13 +10,12 @@
 
 #include "bridge/compat.h"
 #include "bridge/gate.h"
+#include "bridge/line.h"
 #include "bridge/reactor.h"
 #include "bridge/waiter.h"
 #include "engine/job.h"
 #include "engine/ops.h"
 #include "engine/worker.h"
-
-typedef struct RequestObject RequestObject;
 
 /* What a hook answers; below 0 an exception is set. */
 enum request_answer {
@@ -24,6 +23,7 @@ enum request_answer {
     REQUEST_READY, /* `result` is there */
     REQUEST_WAIT,  /* more will come from the worker */
     REQUEST_AGAIN, /* more is there than fitted before the deadline */
+    REQUEST_LATER, /* it is not its turn (line.h); never answered by a hook */
 };
 
 struct request_hooks {
@@ -33,10 +33,15 @@ struct request_hooks {
      * ends without one. */
     enum request_answer (*pack)(RequestObject *request);
 
-    /* Takes in what the worker has posted, until `deadline`. */
+    /* Takes in what the worker has posted, until `deadline`, when it is its turn. */
     enum request_answer (*unpack)(RequestObject *request, int64_t deadline);
 
-    /* The awaiting task was cancelled. NULL: nothing to clean up. */
+    /* Gives the worker more of what it asks for while the job runs, whoever's turn it is to
+     * take in answers. 0, or -1 with an exception. NULL: it asks for nothing. */
+    int (*feed)(RequestObject *request, int64_t deadline);
+
+    /* The awaiting task was cancelled, or the job was refused; in its turn. NULL: nothing to
+     * clean up. */
     void (*abandon)(RequestObject *request);
 
     /* Gives what `async with` awaits at its end, when `result` is what it was
@@ -73,7 +78,12 @@ struct RequestObject {
     bool inline_run;           /* runs in the calling thread, no loop takes part */
     bool unawaited;            /* nobody awaits it, but perhaps the future it gave */
     bool entered;              /* by `async with` */
-    int *counter;              /* lent by target: how many jobs it has under way; or NULL */
+    bool running;              /* a hook of it runs, which may run any Python code */
+    bool elsewhere;            /* … in another thread than its loop's (line.h) */
+    bool delayed;              /* it has news, and it was not its turn */
+    bool given_up;             /* nobody waits for it any more, and its turn is to come */
+    struct line *line;         /* lent by target; NULL: the order does not matter */
+    struct csq_link place;     /* in the line */
     struct csq_worker *worker; /* lent by owner */
     struct gate *gate;         /* lent by owner */
     PyObject *owner;           /* the connection */
@@ -84,6 +94,7 @@ struct RequestObject {
     int objects;               /* how many references the payload begins with */
     struct csq_strip strip;    /* rows that are being decoded */
     struct csq_reader reader;  /* where decoding stands in it */
+    bool decoding;             /* they are the target's rows, taken from it */
     PyObject *rows;            /* the list that is being filled */
     PyObject *result;
     PyObject *exception;
@@ -151,6 +162,36 @@ request_is_refused(const RequestObject *request)
     return request->job.refused && request->job.cursor != NULL;
 }
 
+/* What the first send() is made of. Finds the running loop's reactor: 0, or -1 with an
+ * exception. */
+int request_find_reactor(RequestObject *request);
+
+/* Whether the job may need the GIL. */
+bool request_is_gated(const RequestObject *request);
+
+/* Hands the job to the worker. 0, or -1 with an exception. */
+int request_push(RequestObject *request);
+
+/* It cannot be waited for: what packing began is undone. The exception stays. */
+void request_give_up(RequestObject *request);
+
+/* The awaiting task goes away: so does what the worker does for it. */
+void request_leave(RequestObject *request);
+
+/* Nobody waits for its answer any more: what it leaves behind is cleaned up when it is its
+ * turn. Its stage says so already. */
+void request_abandon(RequestObject *request);
+
+/* The job is done, and what it brought is taken in or not wanted: what was held for the
+ * worker's sake is let go, the request itself with it. */
+void request_arrive(RequestObject *request);
+
+/* Packs; a hook of the request runs meanwhile. */
+enum request_answer request_pack(RequestObject *request);
+
+/* The job was not run: raises why. REQUEST_FAILED. */
+enum request_answer request_refuse(RequestObject *request);
+
 /* For the reactor: takes in news until `deadline`. */
 enum request_answer request_advance(RequestObject *request, int64_t deadline);
 
@@ -162,7 +203,7 @@ int request_wake(RequestObject *request);
 /* For the reactor: the loop is closed, so nobody will hear of it. */
 void request_forsake(RequestObject *request);
 
-/* Registers the type. 0, or -1 with an exception. */
+/* Registers the type (coroutine.c). 0, or -1 with an exception. */
 int request_init(struct bridge *bridge, PyObject *module);
 
 #endif

@@ -11,6 +11,7 @@ csq_cursor_init(struct csq_cursor *cursor)
     cursor->stmt = NULL;
     cursor->dump = NULL;
     csq_strip_init(&cursor->parameters);
+    cursor->result = 0;
     cursor->busy = false;
     cursor->standing = false;
     csq_strip_init(&cursor->line);

@@ -7,6 +7,8 @@
 #ifndef CSQ_CURSOR_H
 #define CSQ_CURSOR_H
 
+#include <stdint.h>
+
 #include "engine/cells.h"
 #include "engine/dump.h"
 #include "engine/list.h"
@@ -17,11 +19,12 @@ struct csq_cursor {
     struct csq_stmt *stmt;       /* NULL: none */
     struct csq_dump *dump;       /* NULL: none */
     struct csq_strip parameters; /* bound to stmt */
-    bool busy;                   /* a job of it runs, or it is being reset */
-    bool standing;               /* on a row that is still to be taken, or with one in `line` */
-    struct csq_strip line;       /* the next line of the dump */
-    bool late;                   /* a deadline has stopped it behind the rows that were given */
-    bool ended;                  /* by csq_db_reset(), with rows still to come */
+    int64_t result; /* how many result sets jobs have begun: the number of the last */
+    bool busy; /* a job of it runs, or it is being reset */
+    bool standing; /* on a row that is still to be taken, or with one in `line` */
+    struct csq_strip line; /* the next line of the dump */
+    bool late; /* a deadline has stopped it behind the rows that were given */
+    bool ended; /* by csq_db_reset(), with rows still to come */
     bool abandoned; /* a CSQ_UNDO may be queued that names it: for whoever frees it,
                                     only they and csq_worker_abandon() use it */
 };

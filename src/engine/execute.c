@@ -123,7 +123,7 @@ csq_execute(struct csq_db *db, struct csq_job *job)
     bool began;
     int rc;
 
-    csq_cursor_reset(cursor, &db->cache);
+    csq_rows_begin(db, job);
     if (db->handle == NULL) {
         return csq_execute_closed(job);
     }
@@ -235,7 +235,7 @@ csq_execute_many(struct csq_db *db, struct csq_job *job)
     bool began = false;
     int rc;
 
-    csq_cursor_reset(job->cursor, &db->cache);
+    csq_rows_begin(db, job);
     if (db->handle == NULL) {
         return csq_execute_closed(job);
     }
@@ -301,7 +301,7 @@ csq_execute_script(struct csq_db *db, struct csq_job *job)
     int rc = SQLITE_OK;
     bool outside;
 
-    csq_cursor_reset(job->cursor, &db->cache);
+    csq_rows_begin(db, job);
     if (db->handle == NULL) {
         return csq_execute_closed(job);
     }

@@ -21,6 +21,7 @@ csq_job_init_zeroed(struct csq_job *job, enum csq_op op)
     job->op = op;
     atomic_init(&job->cancelled, CSQ_WANTED);
     atomic_init(&job->began, 0);
+    atomic_init(&job->result, 0);
     csq_error_init(&job->error);
     job->changes = -1;
 }

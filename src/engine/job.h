@@ -2,7 +2,7 @@
  *
  * A job has one owner at every instant: who submits it, then the queue, then
  * the worker, then the mailbox, then who submitted it again. `cancelled`, `begun`,
- * `began` and `flow` alone may be touched by both sides while it is under way. It carries
+ * `began`, `result` and `flow` alone may be touched by both sides while it is under way. It carries
  * all it needs both ways; nobody goes back to ask. */
 
 #ifndef CSQ_JOB_H
@@ -50,6 +50,7 @@ struct csq_job {
     atomic_int cancelled; /* enum csq_over: why it is to end soon */
     int64_t deadline;     /* when it is to end, by csq_now(); 0: whenever it does */
     atomic_llong began;   /* the transaction that it has begun, csq_db.lone; 0: none */
+    atomic_llong result;  /* the result set that it has begun or read from, csq_cursor.result */
 
     /* Where to: a mailbox, or `release` by the worker when nobody is to be told. */
     struct csq_mailbox *mailbox;
@@ -87,6 +88,7 @@ struct csq_job {
         enum csq_autocommit autocommit;
         struct {
             struct csq_cursor *cursor; /* lent */
+            int64_t result;
             int64_t began;
         } undo; /* what a job that was cancelled has left behind */
         struct {

@@ -59,6 +59,16 @@ csq_list_append(struct csq_list *list, struct csq_link *link)
     list->head.prev = link;
 }
 
+/* Makes `link` the first one. It must stand in no list. */
+static inline void
+csq_list_prepend(struct csq_list *list, struct csq_link *link)
+{
+    link->next = list->head.next;
+    link->prev = &list->head;
+    list->head.next->prev = link;
+    list->head.next = link;
+}
+
 /* Takes `link` out of whatever list it stands in; harmless if it stands in none. */
 static inline void
 csq_link_remove(struct csq_link *link)

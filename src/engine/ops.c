@@ -47,6 +47,7 @@ op_fetch(struct csq_db *db, struct csq_job *job)
     if (db->handle == NULL) {
         return csq_execute_closed(job);
     }
+    atomic_store(&job->result, cursor->result);
     if (cursor->stmt == NULL && cursor->dump == NULL) {
         return fetch_nothing(job);
     }
@@ -61,7 +62,7 @@ op_fetch(struct csq_db *db, struct csq_job *job)
 static int
 op_reset(struct csq_db *db, struct csq_job *job)
 {
-    csq_cursor_reset(job->cursor, &db->cache);
+    csq_rows_begin(db, job);
     return db->handle == NULL ? csq_execute_closed(job) : SQLITE_OK;
 }
 
@@ -88,7 +89,7 @@ op_autocommit(struct csq_db *db, struct csq_job *job)
 static int
 op_dump(struct csq_db *db, struct csq_job *job)
 {
-    csq_cursor_reset(job->cursor, &db->cache);
+    csq_rows_begin(db, job);
     if (db->handle == NULL) {
         return csq_execute_closed(job);
     }
@@ -134,7 +135,7 @@ op_call(struct csq_db *db, struct csq_job *job)
 }
 
 /* Ends what a job has left behind whose answer nobody took. It may have done nothing of
- * the kind, and the database may be closed. */
+ * the kind, a later one may have begun another result set, and the database may be closed. */
 static int
 op_undo(struct csq_db *db, struct csq_job *job)
 {
@@ -144,7 +145,9 @@ op_undo(struct csq_db *db, struct csq_job *job)
     if (db->handle == NULL) {
         return SQLITE_OK;
     }
-    csq_cursor_reset(cursor, &db->cache);
+    if (cursor->result == job->with.undo.result) {
+        csq_cursor_reset(cursor, &db->cache);
+    }
     if (began == 0 || began != db->lone || sqlite3_get_autocommit(db->handle)) {
         return SQLITE_OK;
     }
@@ -205,6 +208,9 @@ csq_op_skip(struct csq_db *db, struct csq_job *job)
         csq_error_set(&job->error, CSQ_DEADLINE, "it was not begun");
     } else {
         csq_execute_over(job);
+        if (job->cursor != NULL) {
+            csq_cursor_reset(job->cursor, &db->cache); /* as if it had been stopped */
+        }
     }
     if (!db->queued) {
         csq_snapshot_release(db);

@@ -176,6 +176,13 @@ step_dump(struct csq_db *db, struct csq_job *job)
     return rc != SQLITE_ROW ? rc : csq_dump_step(cursor->dump, &cursor->line, &job->error);
 }
 
+void
+csq_rows_begin(struct csq_db *db, struct csq_job *job)
+{
+    csq_cursor_reset(job->cursor, &db->cache);
+    atomic_store(&job->result, ++job->cursor->result);
+}
+
 int
 csq_rows_step(struct csq_db *db, struct csq_job *job)
 {

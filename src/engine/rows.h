@@ -8,6 +8,9 @@
 #include "engine/db.h"
 #include "engine/job.h"
 
+/* What is open in `job->cursor` ends, and another result set, of the next number, begins. */
+void csq_rows_begin(struct csq_db *db, struct csq_job *job);
+
 /* Steps what is open in `job->cursor`, up to the job's bounds, into `job->up`,
  * and what does not fit into its flow. Sets `exhausted` and, for DML, `changes`;
  * resets the cursor when it is exhausted. Returns SQLITE_OK or the code in the

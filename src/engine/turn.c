@@ -94,6 +94,15 @@ csq_turn_deliver(struct csq_turn *turn, struct csq_link *news)
     csq_mailbox_ring(&turn->mailbox);
 }
 
+void
+csq_turn_collect(struct csq_turn *turn)
+{
+    collect(turn);
+    if (has_news(turn)) {
+        csq_mailbox_ring(&turn->mailbox);
+    }
+}
+
 /* Takes in what there is, new news before old, until `end`. False: something was raised. */
 static bool
 take_in_all(struct csq_turn *turn, int64_t now, int64_t end)

@@ -61,6 +61,10 @@ void csq_turn_destroy(struct csq_turn *turn);
 /* Lets news be taken in by the loop's next turn, as if by mail. */
 void csq_turn_deliver(struct csq_turn *turn, struct csq_link *news);
 
+/* Takes the mail, so that what has come is noted in its jobs; the loop's next turn takes it
+ * in. */
+void csq_turn_collect(struct csq_turn *turn);
+
 /* The descriptor is readable: takes in what there is, new news before old, within the
  * turn's budget, and what comes while the loop has nothing else to do. False when one of
  * the calls has raised; what is left is taken in next time. */

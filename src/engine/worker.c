@@ -236,8 +236,8 @@ release_undo(struct csq_job *undo)
 }
 
 /* Whether it is still running, or done, cannot be known here: so what it may leave behind
- * is looked for in any case. `cancelled` is set before `began` is read, and the worker
- * does the opposite, so one of them sees what the other has done. */
+ * is looked for in any case. `cancelled` is set before `began` and `result` are read, and the
+ * worker does the opposite, so one of them sees what the other has done. */
 void
 csq_worker_abandon(struct csq_worker *worker, struct csq_job *job)
 {
@@ -254,6 +254,7 @@ csq_worker_abandon(struct csq_worker *worker, struct csq_job *job)
     csq_job_init(undo, CSQ_UNDO);
     undo->release = release_undo;
     undo->with.undo.cursor = job->cursor;
+    undo->with.undo.result = atomic_load(&job->result);
     undo->with.undo.began = atomic_load(&job->began);
     if (csq_worker_push(worker, undo)) {
         job->cursor->abandoned = true;
