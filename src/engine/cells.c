@@ -44,7 +44,7 @@ chunk_free(struct csq_chunk *chunk)
 }
 
 void
-csq_strip_clear(struct csq_strip *strip)
+csq_strip_free(struct csq_strip *strip)
 {
     struct csq_chunk *chunk = strip->first;
 

@@ -67,8 +67,17 @@ struct csq_reader {
 /* Any thread. Makes it empty. */
 void csq_strip_init(struct csq_strip *strip);
 
+/* The same for a strip that has chunks; csq_strip_clear() is for all. */
+void csq_strip_free(struct csq_strip *strip);
+
 /* Any thread. Frees all cells; the strip is empty again. */
-void csq_strip_clear(struct csq_strip *strip);
+static inline void
+csq_strip_clear(struct csq_strip *strip)
+{
+    if (strip->first != NULL) {
+        csq_strip_free(strip);
+    }
+}
 
 /* Any thread. Moves all of `from` behind what `to` holds; `from` is empty then. */
 void csq_strip_move(struct csq_strip *to, struct csq_strip *from);
