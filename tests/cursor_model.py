@@ -66,8 +66,10 @@ def apply(state, operation, argument):
         return CLOSED, state
     if operation in ("execute", "raw execute"):
         return "executed", State(argument)
-    if operation in ("executemany", "executescript"):
+    if operation == "executemany":
         return "executed", State()
+    if operation == "executescript":
+        return "executed", state  # It leaves the cursor's result set alone.
     if operation in ("fetchone", "raw fetchone"):
         rows, after = fetch(state, 1)
         return (rows[0] if rows else None), after

@@ -526,7 +526,7 @@ PyDoc_STRVAR(call_doc,
              "result.");
 PyDoc_STRVAR(enqueue_doc, "_enqueue($self, callable, /)\n--\n\n"
                           "Let the worker call `callable` in its turn; nobody is told.");
-PyDoc_STRVAR(dump_doc, "_dump($self, filter, /)\n--\n\n"
+PyDoc_STRVAR(dump_doc, "_dump($self, condition, /)\n--\n\n"
                        "Give a cursor over the lines of a dump, each a row of one text.");
 PyDoc_STRVAR(backup_doc, "_backup($self, target, name, /)\n--\n\n"
                          "Give a Backup into another csqlite connection.");

@@ -10,6 +10,7 @@
 
 #include "binding/args.h"
 #include "binding/errors.h"
+#include "binding/iterate.h"
 #include "binding/rows.h"
 #include "binding/watchdog.h"
 #include "bridge/ready.h"
@@ -138,6 +139,13 @@ cursor_send(RequestObject *request)
     return REQUEST_WAIT;
 }
 
+enum request_answer
+cursor_send_anew(RequestObject *request)
+{
+    iterate_ask(request);
+    return cursor_send(request);
+}
+
 /* Rows that are here and not asked for are dropped; what describes them stays. */
 void
 cursor_drop_rows(CursorObject *self)
@@ -204,10 +212,13 @@ close_pack(RequestObject *request)
         }
         self->closed = true;
         self->closing = true;
-        return cursor_send(request);
+        return cursor_send_anew(request);
     }
     self->closed = true;
     if (self->line.held == 0) {
+        if (iterate_keep(self, NULL) < 0) {
+            return REQUEST_FAILED;
+        }
         cursor_drop_rows(self);
     }
     request->result = Py_NewRef(Py_None);
@@ -220,6 +231,9 @@ close_unpack(RequestObject *request, int64_t deadline)
     CursorObject *self = (CursorObject *)request->target;
     (void)deadline;
     self->closing = false;
+    if (iterate_keep(self, &request->job) < 0) {
+        return REQUEST_FAILED;
+    }
     cursor_drop_rows(self);
     self->exhausted = true;
     if (errors_check(self->state, request) < 0) {
@@ -293,14 +307,14 @@ cursor_fetch_chunked(CursorObject *self, PyObject *unused)
     return args_forward("fetch_chunked", (PyObject *)self, NULL, 0, NULL);
 }
 
-/* A cursor is its own iterator, unless a subclass may have a say in fetching. */
+/* A subclass may have a say in fetching. */
 static PyObject *
 cursor_aiter(CursorObject *self)
 {
     if (self->foreign != NULL || Py_TYPE(self) != self->state->cursor_type) {
         return PyObject_CallMethod((PyObject *)self, "_fetch_chunked", NULL);
     }
-    return Py_NewRef((PyObject *)self);
+    return iterate_new(self);
 }
 
 PyDoc_STRVAR(call_doc, "_execute($self, fn, /, *args, **kwargs)\n--\n\n"

@@ -25,6 +25,7 @@ typedef struct {
     PyObject *foreign;            /* the cursor of a foreign DB-API connection, or NULL */
     struct cursor_rest *rest;     /* NULL until it first executes */
     struct line line;             /* its requests, in order */
+    struct iterator *loop;        /* borrowed: what iterates over it (iterate.h), or NULL */
     bool closed;
     bool closing; /* … but the worker has not come to it */
     bool plain; /* texts are str, whatever the connection makes of them */
@@ -80,6 +81,9 @@ size_t cursor_next_chunk(CursorObject *self);
 /* At the end of a pack hook: the job goes to the worker, which may leave something
  * open in the cursor. Only the unpack hook knows better. REQUEST_WAIT. */
 enum request_answer cursor_send(RequestObject *request);
+
+/* The same for a job that ends the cursor's result set. */
+enum request_answer cursor_send_anew(RequestObject *request);
 
 /* Keeps the error that the job of `request` met behind its rows, or that there is none. */
 void cursor_keep_error(CursorObject *self, RequestObject *request);

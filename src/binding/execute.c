@@ -8,6 +8,7 @@
 #include "binding/convert.h"
 #include "binding/cursor.h"
 #include "binding/errors.h"
+#include "binding/iterate.h"
 #include "binding/rows.h"
 #include "binding/watchdog.h"
 #include "bridge/deadline.h"
@@ -72,7 +73,7 @@ execute_reset(RequestObject *request)
     }
     request->held = compat_take_exception();
     request->job.op = CSQ_RESET;
-    return cursor_send(request);
+    return cursor_send_anew(request);
 }
 
 /* What a job without rows has failed with, or what has made it a reset. */
@@ -167,7 +168,7 @@ execute_pack(RequestObject *request)
         return REQUEST_FAILED;
     }
     request->job.rows = cursor_first_chunk(self);
-    return cursor_send(request);
+    return cursor_send_anew(request);
 }
 
 /* Takes in the first chunk. Rows that came before an error are still rows: the
@@ -180,6 +181,9 @@ execute_unpack(RequestObject *request, int64_t deadline)
 
     (void)deadline;
     self->exhausted = job->exhausted || job->error.code != SQLITE_OK;
+    if (iterate_keep(self, job) < 0) {
+        return fail(self);
+    }
     if (job->up.rows == 0 && execute_check(request) < 0) {
         return fail(self);
     }
@@ -310,7 +314,7 @@ pack_insert(RequestObject *request)
         return REQUEST_FAILED;
     }
     request->job.rows = 1;
-    return cursor_send(request);
+    return cursor_send_anew(request);
 }
 
 static enum request_answer
@@ -374,7 +378,7 @@ pack_fetchall(RequestObject *request)
     if (!request->inline_run) {
         csq_job_stream(&request->job);
     }
-    return cursor_send(request);
+    return cursor_send_anew(request);
 }
 
 static enum request_answer
@@ -465,14 +469,13 @@ script_pack(RequestObject *request)
     return cursor_send(request);
 }
 
+/* As in the sqlite3 module, what the cursor was reading goes on. */
 static enum request_answer
 script_unpack(RequestObject *request, int64_t deadline)
 {
     CursorObject *self = (CursorObject *)request->target;
 
     (void)deadline;
-    cursor_forget(self);
-    self->exhausted = true;
     return errors_check(self->state, request) < 0 ? REQUEST_FAILED : execute_give_cursor(request);
 }
 
@@ -542,7 +545,7 @@ dump_pack(RequestObject *request)
         }
     }
     request->job.rows = cursor_first_chunk(self);
-    return cursor_send(request);
+    return cursor_send_anew(request);
 }
 
 PyObject *

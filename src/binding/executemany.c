@@ -6,6 +6,7 @@
 
 #include "binding/args.h"
 #include "binding/convert.h"
+#include "binding/iterate.h"
 #include "engine/clock.h"
 
 enum {
@@ -91,9 +92,9 @@ many_pack(RequestObject *request)
     csq_job_stream(&request->job);
     /* An iterator is not touched before the statement is known to be good. */
     if (request->arguments[2] == request->arguments[1] && !request->inline_run) {
-        return cursor_send(request);
+        return cursor_send_anew(request);
     }
-    return feed(request, deadline) < 0 ? REQUEST_FAILED : cursor_send(request);
+    return feed(request, deadline) < 0 ? REQUEST_FAILED : cursor_send_anew(request);
 }
 
 static enum request_answer
@@ -103,6 +104,9 @@ many_unpack(RequestObject *request, int64_t deadline)
     struct csq_job *job = &request->job;
 
     (void)deadline;
+    if (iterate_keep(self, job) < 0) {
+        return REQUEST_FAILED;
+    }
     cursor_forget(self);
     self->exhausted = true;
     if (execute_check(request) < 0 || execute_warn(request) < 0) {

@@ -17,6 +17,7 @@
 #include "binding/cursor.h"
 #include "binding/errors.h"
 #include "binding/handle.h"
+#include "binding/iterate.h"
 #include "binding/jsonb.h"
 #include "binding/library.h"
 #include "binding/numbers.h"
@@ -348,9 +349,10 @@ module_exec(PyObject *module)
         return -1;
     }
     if (connection_init_type(state, module) < 0 || cursor_init_type(state, module) < 0 ||
-        backup_init_type(state, module) < 0 || blob_init_type(state, module) < 0 ||
-        handle_init_type(state, module) < 0 || changes_init_type(state, module) < 0 ||
-        library_init(module) < 0 || add_constants(module) < 0) {
+        iterate_init_type(state, module) < 0 || backup_init_type(state, module) < 0 ||
+        blob_init_type(state, module) < 0 || handle_init_type(state, module) < 0 ||
+        changes_init_type(state, module) < 0 || library_init(module) < 0 ||
+        add_constants(module) < 0) {
         return -1;
     }
     if (carray_init_type(state, module) < 0 || change_init_types(state, module) < 0 ||
@@ -372,6 +374,7 @@ module_traverse(PyObject *module, visitproc visit, void *arg)
 
     Py_VISIT(state->connection_type);
     Py_VISIT(state->cursor_type);
+    Py_VISIT(state->iterator_type);
     Py_VISIT(state->backup_type);
     Py_VISIT(state->blob_type);
     Py_VISIT(state->carray_type);
@@ -394,6 +397,7 @@ module_clear(PyObject *module)
 
     Py_CLEAR(state->connection_type);
     Py_CLEAR(state->cursor_type);
+    Py_CLEAR(state->iterator_type);
     Py_CLEAR(state->backup_type);
     Py_CLEAR(state->blob_type);
     Py_CLEAR(state->carray_type);

@@ -16,6 +16,7 @@ struct module_state {
     struct csq_list connections; /* those whose worker was started, by ConnectionObject.all */
     PyTypeObject *connection_type;
     PyTypeObject *cursor_type;
+    PyTypeObject *iterator_type; /* of cursors */
     PyTypeObject *backup_type;
     PyTypeObject *blob_type;
     PyTypeObject *carray_type;

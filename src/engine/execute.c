@@ -301,7 +301,7 @@ csq_execute_script(struct csq_db *db, struct csq_job *job)
     int rc = SQLITE_OK;
     bool outside;
 
-    csq_rows_begin(db, job);
+    atomic_store(&job->result, job->cursor->result); /* as in the sqlite3 module, it goes on */
     if (db->handle == NULL) {
         return csq_execute_closed(job);
     }

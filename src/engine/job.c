@@ -38,6 +38,7 @@ csq_job_clear(struct csq_job *job)
 {
     csq_strip_clear(&job->down);
     csq_strip_clear(&job->up);
+    csq_strip_clear(&job->kept);
     csq_columns_put(job->columns);
     job->columns = NULL;
     csq_error_clear(&job->error);

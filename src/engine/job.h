@@ -72,6 +72,7 @@ struct csq_job {
     const char *begin; /* what to run before DML outside a transaction; NULL: nothing */
     struct csq_strip down; /* parameters of CSQ_EXECUTE */
     size_t rows; /* step at most so many rows; SIZE_MAX: all */
+    size_t keep; /* before it ends its cursor's result set, step at most so many rows of it */
     bool whole; /* … however long it takes; else no more than a chunk */
     bool refuse_names; /* values in order for named placeholders are an error */
     bool texts; /* typed columns also as the bytes that converters take */
@@ -102,6 +103,7 @@ struct csq_job {
     struct csq_error error;
     struct csq_columns *columns; /* gives; NULL: no result set */
     struct csq_strip up; /* rows (with `flow`: the last ones) */
+    struct csq_strip kept; /* the rows of `keep` */
     bool exhausted; /* there are no more rows */
     bool empty; /* CSQ_EXECUTE: the SQL has no statement in it */
     int first_name; /* values in order were bound, and this is the number of the

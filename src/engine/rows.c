@@ -176,9 +176,34 @@ step_dump(struct csq_db *db, struct csq_job *job)
     return rc != SQLITE_ROW ? rc : csq_dump_step(cursor->dump, &cursor->line, &job->error);
 }
 
+/* A loop over the cursor is still to see these rows. What ends them early, an error too, is
+ * nobody's affair any more. Apart, because it is seldom asked for. */
+__attribute__((noinline)) static void
+keep_rows(struct csq_db *db, struct csq_job *job)
+{
+    const bool reading = db->reading;
+    const bool stoppable = db->stoppable;
+    int rc;
+
+    db->reading = db->stoppable = job->cursor->stmt->readonly;
+    rc = stand(db, job);
+    while (rc == SQLITE_ROW && job->up.rows < job->keep && take(job)) {
+        rc = step(db, job);
+    }
+    csq_strip_move(&job->kept, &job->up);
+    csq_columns_put(job->columns);
+    job->columns = NULL;
+    csq_error_clear(&job->error);
+    db->reading = reading;
+    db->stoppable = stoppable;
+}
+
 void
 csq_rows_begin(struct csq_db *db, struct csq_job *job)
 {
+    if (job->keep > 0 && job->cursor->stmt != NULL) {
+        keep_rows(db, job);
+    }
     csq_cursor_reset(job->cursor, &db->cache);
     atomic_store(&job->result, ++job->cursor->result);
 }
