@@ -7,6 +7,7 @@ from ..__version__ import __version__
 from . import (  # noqa: F401  They register their commands.
     command_files,
     command_import,
+    command_recover,
     command_schema,
     command_settings,
 )
