@@ -3,10 +3,12 @@
 import asyncio
 import contextlib
 import gc
+import itertools
 import os
 import sqlite3
 import sys
 import threading
+import time
 import warnings
 import weakref
 
@@ -642,6 +644,124 @@ def test_task_of_a_loop_that_is_stopped_and_goes_on():
         loop.run_until_complete(db.close())
     finally:
         loop.close()
+
+
+# -- loops that do not run, and others that do ------------------------------------------
+
+# What a loop that is stopped leaves the worker waiting for, and what its task then hears.
+WAITING = {
+    "rows": (lambda db: db.execute_fetchall(NUMBERS.format(400000) + ", t"), None),
+    "parameters": (
+        lambda db: db.executemany("insert into t values (?)", ((n,) for n in itertools.count())),
+        sqlite3.OperationalError,
+    ),
+    "a coroutine": (lambda db: db.execute("select forever()"), sqlite3.OperationalError),
+}
+
+
+async def open_waiting():
+    db = await csqlite.connect(":memory:")
+    await db.executescript("create table t (a); insert into t values (zeroblob(50));")
+    await db.create_function("forever", 0, forever)
+    return db
+
+
+async def forever():
+    await asyncio.sleep(3600)
+
+
+def in_thread(coroutine):
+    """Run a coroutine in a loop of its own in another thread."""
+    found = []
+    thread = threading.Thread(target=lambda: found.append(asyncio.run(coroutine)))
+    thread.start()
+    thread.join()
+    return found[0]
+
+
+@pytest.mark.parametrize("queued", [False, True])
+@pytest.mark.parametrize("what", WAITING)
+def test_loop_that_is_stopped_does_not_keep_the_connection(what, queued):
+    make, error = WAITING[what]
+    loop, db = in_loop(open_waiting)
+    asked = threading.Event()
+    found = []
+
+    async def ask():
+        request = asyncio.ensure_future(db.execute_fetchall("select 1"))
+        await asyncio.sleep(0)
+        asked.set()
+        found.append(await asyncio.wait_for(request, SECONDS))
+
+    other = threading.Thread(target=asyncio.run, args=(ask(),))
+
+    async def start():
+        task = asyncio.ensure_future(make(db))
+        await asyncio.sleep(0.02)
+        if queued:  # The other loop has asked already when this one stops.
+            other.start()
+            await asyncio.to_thread(asked.wait, SECONDS)
+        return task
+
+    try:
+        task = loop.run_until_complete(start())
+        if not queued:
+            other.start()
+        other.join()
+        assert found == [[(1,)]]
+        # Nothing of it is left, and when its loop runs again the task hears how it ended.
+        assert in_thread(write(db)) == 1
+        if error is None:
+            assert len(loop.run_until_complete(asyncio.wait_for(task, SECONDS))) == 400000
+        else:
+            with pytest.raises(error):
+                loop.run_until_complete(asyncio.wait_for(task, SECONDS))
+        loop.run_until_complete(db.close())
+    finally:
+        loop.close()
+
+
+async def write(db):
+    assert not db.in_transaction
+    await db.execute("delete from t")
+    await db.commit()
+    return (await db.execute_insert("insert into t values (1)"))[0]
+
+
+def test_loop_that_is_stopped_is_waited_for_while_nobody_else_asks():
+    loop, db = in_loop(open_waiting)
+
+    async def start():
+        rows = ((number,) for number in range(20000))
+        task = asyncio.ensure_future(db.executemany("insert into t values (?)", rows))
+        behind = asyncio.ensure_future(scalar(db, "select count(*) from t"))
+        await asyncio.sleep(0.001)
+        return task, behind
+
+    try:
+        task, behind = loop.run_until_complete(start())
+        time.sleep(0.3)  # Three times as long as a worker waits before it asks.
+        assert loop.run_until_complete(asyncio.wait_for(behind, SECONDS)) == 20001
+        assert task.result().rowcount == 20000
+        loop.run_until_complete(db.close())
+    finally:
+        loop.close()
+
+
+def test_connection_whose_stopped_loop_waits_can_be_closed_from_another():
+    loop, db = in_loop(open_waiting)
+    try:
+        task = loop.create_task(insert_for_ever(db))
+        loop.run_until_complete(asyncio.sleep(0.02))
+        in_thread(db.close())
+        with pytest.raises(sqlite3.OperationalError):
+            loop.run_until_complete(asyncio.wait_for(task, SECONDS))
+    finally:
+        loop.close()
+
+
+async def insert_for_ever(db):
+    return await WAITING["parameters"][0](db)
 
 
 # -- forks ------------------------------------------------------------------------

@@ -269,7 +269,7 @@ send(AwaitObject *self, struct gate *gate, RequestObject *root)
     Py_XDECREF(context);
     if (sent) {
         gate_leave(gate);
-        csq_worker_wait(root->worker, &self->over);
+        csq_worker_wait(root->worker, &root->job, &self->over);
         gate_enter(gate);
     }
     return sent;

@@ -66,6 +66,26 @@ is_ready(struct csq_job *job)
     return gate_ready(csq_item(job, RequestObject, job)->gate);
 }
 
+/* Worker thread. */
+static bool
+is_stopped(struct csq_job *job)
+{
+    const RequestObject *request = csq_item(job, RequestObject, job);
+    PyObject *running;
+    bool stopped;
+
+    if (!gate_ready(request->gate)) {
+        return false;
+    }
+    gate_enter(request->gate);
+    running = PyObject_CallMethod(request->reactor->loop, "is_running", NULL);
+    PyErr_Clear(); /* a loop that does not tell */
+    stopped = running == Py_False;
+    Py_XDECREF(running);
+    gate_leave(request->gate);
+    return stopped;
+}
+
 enum request_answer
 request_pack(RequestObject *request)
 {
@@ -91,6 +111,7 @@ request_push(RequestObject *request)
         request->job.ready = is_ready;
     }
     request->job.context = request;
+    request->job.stopped = is_stopped;
     request->job.mailbox = &request->reactor->turn.mailbox;
     request->reactor->turn.gated += request->gated;
     request->pushed = true;

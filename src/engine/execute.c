@@ -18,7 +18,10 @@ csq_execute_closed(struct csq_job *job)
 int
 csq_execute_over(struct csq_job *job)
 {
-    return csq_error_set(&job->error, CSQ_CANCELLED, "cancelled");
+    return csq_error_set(&job->error, CSQ_CANCELLED, "%s",
+                         job->streaming && job->flow.forsaken
+                             ? "the event loop that gives the rows does not run"
+                             : "cancelled");
 }
 
 /* A query may see what the one before it in the queue has seen. Everything else ends

@@ -3,6 +3,10 @@
 
 #include "engine/flow.h"
 
+#include <errno.h>
+
+#include "engine/clock.h"
+
 void
 csq_flow_init(struct csq_flow *flow)
 {
@@ -11,6 +15,9 @@ csq_flow_init(struct csq_flow *flow)
     csq_strip_init(&flow->strip);
     flow->ended = false;
     flow->aborted = false;
+    flow->forsaken = false;
+    flow->is_forsaken = NULL;
+    flow->argument = NULL;
 }
 
 void
@@ -81,14 +88,34 @@ csq_flow_abandon(struct csq_flow *flow)
     pthread_mutex_unlock(&flow->lock);
 }
 
+/* Waits for the other end, which is asked after when it has not come for long. */
+static void
+wait(struct csq_flow *flow)
+{
+    struct timespec end;
+    bool forsaken;
+
+    if (flow->is_forsaken == NULL) {
+        pthread_cond_wait(&flow->moved, &flow->lock);
+        return;
+    }
+    end = csq_deadline(CSQ_FLOW_LONG);
+    if (pthread_cond_timedwait(&flow->moved, &flow->lock, &end) == ETIMEDOUT) {
+        pthread_mutex_unlock(&flow->lock);
+        forsaken = flow->is_forsaken(flow->argument);
+        pthread_mutex_lock(&flow->lock);
+        flow->forsaken = flow->forsaken || forsaken;
+    }
+}
+
 bool
 csq_flow_wait_room(struct csq_flow *flow, size_t bytes)
 {
     bool room;
 
     pthread_mutex_lock(&flow->lock);
-    while (flow->strip.bytes >= bytes && !flow->aborted) {
-        pthread_cond_wait(&flow->moved, &flow->lock);
+    while (flow->strip.bytes >= bytes && !flow->aborted && !flow->forsaken) {
+        wait(flow);
     }
     room = !flow->aborted;
     pthread_mutex_unlock(&flow->lock);
@@ -101,9 +128,10 @@ csq_flow_wait_more(struct csq_flow *flow)
     bool more;
 
     pthread_mutex_lock(&flow->lock);
-    while (flow->strip.first == NULL && !flow->ended && !flow->aborted) {
-        pthread_cond_wait(&flow->moved, &flow->lock);
+    while (flow->strip.first == NULL && !flow->ended && !flow->aborted && !flow->forsaken) {
+        wait(flow);
     }
+    flow->aborted = flow->aborted || (flow->strip.first == NULL && !flow->ended);
     more = !flow->aborted;
     pthread_mutex_unlock(&flow->lock);
     return more;

@@ -18,7 +18,15 @@ struct csq_flow {
     struct csq_strip strip;
     bool ended;   /* nothing more will be put */
     bool aborted; /* nobody will take or put any more */
+    bool forsaken; /* the loop does not come: nobody waits for it any more */
+    /* Worker thread, without the lock, each time that it has waited for CSQ_FLOW_LONG: whether
+     * to wait no more. NULL: it waits as long as it takes. Set before the job runs. */
+    bool (*is_forsaken)(void *argument);
+    void *argument;
 };
+
+/* In nanoseconds: after how long a worker that waits for a loop asks after it. */
+enum { CSQ_FLOW_LONG = 100 * 1000 * 1000 };
 
 /* Any thread. */
 void csq_flow_init(struct csq_flow *flow);
@@ -45,11 +53,12 @@ void csq_flow_abort(struct csq_flow *flow);
 /* Any thread. Aborts unless all has been put: the worker would wait for ever. */
 void csq_flow_abandon(struct csq_flow *flow);
 
-/* Worker thread. Waits until less than `bytes` lie there. False: aborted. */
+/* Worker thread. Waits until less than `bytes` lie there, or nobody will take them (then
+ * there is no bound). False: aborted. */
 bool csq_flow_wait_room(struct csq_flow *flow, size_t bytes);
 
 /* Worker thread. Waits until something lies there, or nothing more will come
- * (then there is nothing to take). False: aborted. */
+ * (then there is nothing to take). False: aborted, also because nobody will give more. */
 bool csq_flow_wait_more(struct csq_flow *flow);
 
 #endif

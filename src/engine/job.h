@@ -58,6 +58,9 @@ struct csq_job {
     /* Worker thread, before the job runs: whether there is what its callbacks need. False:
      * no memory, and it fails with that; but what cleans up runs all the same. */
     bool (*ready)(struct csq_job *job);
+    /* Worker thread, when it has waited long for the mailbox's loop: whether that does not run.
+     * NULL: that cannot be told. */
+    bool (*stopped)(struct csq_job *job);
     bool posted;   /* stands in the mailbox; guarded by its lock */
     bool finished; /* the worker is done with it; guarded by the mailbox's lock */
     atomic_bool begun; /* the worker has taken it up; kept only with a deadline */

@@ -73,6 +73,21 @@ csq_queue_close(struct csq_queue *queue, struct csq_list *jobs)
 }
 
 bool
+csq_queue_any(struct csq_queue *queue, bool (*is)(struct csq_link *job, const void *argument),
+              const void *argument)
+{
+    struct csq_link *link;
+    bool any = false;
+
+    pthread_mutex_lock(&queue->lock);
+    for (link = queue->jobs.head.next; !any && link != &queue->jobs.head; link = link->next) {
+        any = is(link, argument);
+    }
+    pthread_mutex_unlock(&queue->lock);
+    return any;
+}
+
+bool
 csq_queue_empty(struct csq_queue *queue)
 {
     bool empty;

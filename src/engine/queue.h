@@ -32,6 +32,10 @@ void csq_queue_take(struct csq_queue *queue, struct csq_list *jobs);
 /* Worker thread. Closes it and moves what still stands in it to `jobs`. */
 void csq_queue_close(struct csq_queue *queue, struct csq_list *jobs);
 
+/* Any thread. Whether `is` holds for one that waits. It is called under the lock. */
+bool csq_queue_any(struct csq_queue *queue,
+                   bool (*is)(struct csq_link *job, const void *argument), const void *argument);
+
 /* Any thread. Whether nothing waits. */
 bool csq_queue_empty(struct csq_queue *queue);
 

@@ -51,6 +51,45 @@ csq_worker_put(struct csq_worker *worker)
     csq_free(worker);
 }
 
+/* Whether a job is another loop's than that whose mailbox is `mailbox`, or closes. */
+static bool
+is_others(struct csq_link *link, const void *mailbox)
+{
+    const struct csq_job *job = csq_item(link, struct csq_job, link);
+
+    return job->mailbox != mailbox && (job->mailbox != NULL || job->op == CSQ_CLOSE);
+}
+
+/* Whether the loop that `job` waits for does not run, while another one waits for the
+ * connection. It may run again: but when, nobody can know. */
+static bool
+is_stopped(struct csq_worker *worker, struct csq_job *job)
+{
+    const struct csq_list *taken = worker->taken;
+    bool others = csq_queue_any(&worker->queue, is_others, job->mailbox);
+    struct csq_link *link;
+
+    for (link = taken->head.next; !others && link != &taken->head; link = link->next) {
+        others = is_others(link, job->mailbox);
+    }
+    return others && job->stopped != NULL && job->stopped(job);
+}
+
+/* For the flow of the job that runs. Rows are stepped on, since nobody need wait for them;
+ * but nobody gives the parameters of the others. */
+static bool
+is_forsaken(void *argument)
+{
+    struct csq_worker *worker = argument;
+    struct csq_job *job = worker->streaming;
+    bool stopped = is_stopped(worker, job);
+
+    if (stopped && job->op == CSQ_EXECUTEMANY) {
+        csq_job_cancel(job);
+    }
+    return stopped;
+}
+
 /* Makes `job`, or NULL, the one that may have to wait for a loop. A worker that is
  * told to quit does not begin to. */
 static void
@@ -105,6 +144,8 @@ static void
 run(struct csq_worker *worker, struct csq_job *job, bool queued)
 {
     if (job->streaming) {
+        job->flow.is_forsaken = is_forsaken;
+        job->flow.argument = worker;
         set_streaming(worker, job);
     }
     pthread_mutex_lock(&worker->db.lock);
@@ -145,6 +186,7 @@ run_list(struct csq_worker *worker, struct csq_list *jobs)
     struct csq_job *last = NULL;
     struct csq_link *link;
 
+    worker->taken = jobs;
     while ((link = csq_list_shift(jobs)) != NULL) {
         struct csq_job *job = csq_item(link, struct csq_job, link);
 
@@ -292,13 +334,20 @@ csq_worker_quit(struct csq_worker *worker)
 }
 
 bool
-csq_worker_wait(struct csq_worker *worker, const bool *over)
+csq_worker_wait(struct csq_worker *worker, struct csq_job *job, const bool *over)
 {
+    bool stopped = false;
     bool woken;
 
     pthread_mutex_lock(&worker->lock);
-    while (!*over && !atomic_load(&worker->db.quitting)) {
-        pthread_cond_wait(&worker->woken, &worker->lock);
+    while (!*over && !stopped && !atomic_load(&worker->db.quitting)) {
+        struct timespec end = csq_deadline(CSQ_FLOW_LONG);
+
+        if (pthread_cond_timedwait(&worker->woken, &worker->lock, &end) == ETIMEDOUT) {
+            pthread_mutex_unlock(&worker->lock);
+            stopped = is_stopped(worker, job);
+            pthread_mutex_lock(&worker->lock);
+        }
     }
     woken = *over;
     pthread_mutex_unlock(&worker->lock);

@@ -28,6 +28,7 @@ struct csq_worker {
     bool running;            /* the thread was started and has not ended */
     bool stopping;           /* the farewell is pushed */
     struct csq_job *streaming; /* the job that runs, when it has a flow */
+    const struct csq_list *taken; /* what waits behind it, out of the queue; worker thread */
     struct csq_job farewell; /* closes the database when nobody waits for it */
     void (*at_end)(void *);  /* called by the thread before it ends; NULL: nothing */
     void *at_end_argument;
@@ -69,9 +70,10 @@ void csq_worker_stop(struct csq_worker *worker);
  * that is gone, ends at once: the process is about to end. */
 void csq_worker_quit(struct csq_worker *worker);
 
-/* Worker thread, in the middle of a job: waits until csq_worker_wake() has set *over.
- * False: the worker is told to quit, so that nobody may come any more. */
-bool csq_worker_wait(struct csq_worker *worker, const bool *over);
+/* Worker thread, in the middle of `job`: waits until csq_worker_wake() has set *over.
+ * False: the worker is told to quit, so that nobody may come any more; or the job's loop does
+ * not run, and another one waits for the connection. */
+bool csq_worker_wait(struct csq_worker *worker, struct csq_job *job, const bool *over);
 
 /* Any thread, while the worker waits for it. Sets *over. */
 void csq_worker_wake(struct csq_worker *worker, bool *over);

@@ -197,12 +197,47 @@ test_release(void)
     csq_flow_clear(&source.flow);
 }
 
+static bool
+is_forsaken(void *argument)
+{
+    int *asked = argument;
+
+    return ++*asked == 2;
+}
+
+/* A worker that has waited for long asks whether anybody comes. */
+static void
+test_forsaken(void)
+{
+    struct csq_flow flow;
+    int asked = 0;
+
+    csq_flow_init(&flow);
+    flow.is_forsaken = is_forsaken;
+    flow.argument = &asked;
+    put_number(&flow, 1);
+    CHECK(csq_flow_wait_room(&flow, 1) && asked == 2); /* there is no bound any more */
+    put_number(&flow, 2);
+    CHECK(csq_flow_wait_room(&flow, 1) && csq_flow_wait_more(&flow));
+    csq_flow_clear(&flow);
+
+    asked = 0;
+    csq_flow_init(&flow);
+    flow.is_forsaken = is_forsaken;
+    flow.argument = &asked;
+    CHECK(!csq_flow_wait_more(&flow) && asked == 2); /* nobody gives more */
+    put_number(&flow, 1);
+    CHECK(!csq_flow_wait_more(&flow) && asked == 2); /* for good */
+    csq_flow_clear(&flow);
+}
+
 int
 main(int argc, char **argv)
 {
     static const struct harness_test tests[] = {
-        {"alone", test_alone}, {"abort", test_abort}, {"abandon", test_abandon},
-        {"down", test_down},   {"up", test_up},       {"release", test_release},
+        {"alone", test_alone},       {"abort", test_abort}, {"abandon", test_abandon},
+        {"down", test_down},         {"up", test_up},       {"release", test_release},
+        {"forsaken", test_forsaken},
     };
 
     return harness_main(argc, argv, tests, sizeof tests / sizeof *tests);

@@ -321,7 +321,7 @@ wait_for_somebody(struct csq_job *job, sqlite3 *handle)
 
     (void)handle;
     gate_reach(&wait->begun);
-    wait->woken = csq_worker_wait(wait->worker, &wait->over);
+    wait->woken = csq_worker_wait(wait->worker, job, &wait->over);
     return SQLITE_OK;
 }
 
@@ -548,6 +548,54 @@ test_freed(void)
     }
 }
 
+/* A loop that does not run is waited for as long as nobody else wants the connection. */
+static bool
+is_stopped(struct csq_job *job)
+{
+    (void)job;
+    return true;
+}
+
+static void
+test_wait_for_stopped_loop(void)
+{
+    struct wait wait = {.over = false};
+    struct csq_mailbox mailbox;
+    struct office office;
+    struct csq_job own;
+    struct csq_job job;
+    struct csq_job other;
+
+    office_open(&office, NULL);
+    CHECK(csq_mailbox_init(&mailbox) == 0);
+    gate_init(&wait.begun);
+    wait.worker = office.worker;
+    office_job(&office, &job, CSQ_CALL, NULL, NULL);
+    job.with.host.run = wait_for_somebody;
+    job.with.host.argument = &wait;
+    job.stopped = is_stopped;
+    office_push(&office, &job);
+    gate_await(&wait.begun);
+    office_job(&office, &own, CSQ_COMMIT, NULL, NULL);
+    office_push(&office, &own);
+    CHECK(!csq_worker_join(office.worker, 0.25)); /* it has asked, and goes on waiting */
+    csq_job_init(&other, CSQ_COMMIT);
+    other.mailbox = &mailbox;
+    office_push(&office, &other);
+    CHECK(office_wait(&office, &job) == SQLITE_OK && !wait.woken);
+    CHECK(office_wait(&office, &own) == SQLITE_OK);
+    while (csq_mailbox_empty(&mailbox)) {
+        sched_yield();
+    }
+    CHECK(csq_mailbox_take(&mailbox, &(bool){false}) == &other);
+    csq_job_clear(&job);
+    csq_job_clear(&own);
+    csq_job_clear(&other);
+    gate_destroy(&wait.begun);
+    office_close(&office);
+    csq_mailbox_destroy(&mailbox);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -561,6 +609,7 @@ main(int argc, char **argv)
         {"quit_read", test_quit_read},
         {"quit_streams", test_quit_streams},
         {"wait", test_wait},
+        {"wait_for_stopped_loop", test_wait_for_stopped_loop},
         {"quit_commit", test_quit_commit},
         {"many_threads", test_many_threads},
         {"closing_race", test_closing_race},
