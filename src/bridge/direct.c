@@ -52,7 +52,7 @@ run_here(RequestObject *request, bool wait)
     if (locked) {
         request->job.context = request;
         request->outer = within ? db->context : NULL;
-        csq_op_run(db, &request->job);
+        csq_op_run_in_place(db, &request->job);
         request->outer = NULL;
     }
     if (locked && !within) {

@@ -402,3 +402,14 @@ csq_op_run(struct csq_db *db, struct csq_job *job)
         run_until(db, job);
     }
 }
+
+void
+csq_op_run_in_place(struct csq_db *db, struct csq_job *job)
+{
+    const bool queued = db->queued;
+
+    csq_snapshot_release(db);
+    db->queued = false;
+    csq_op_run(db, job);
+    db->queued = queued;
+}

@@ -11,6 +11,10 @@
  * the job's error. */
 void csq_op_run(struct csq_db *db, struct csq_job *job);
 
+/* The same for a job that runs in place of waiting in the queue, so that what is queued says
+ * nothing about it: a query sees all that was committed before it. */
+void csq_op_run_in_place(struct csq_db *db, struct csq_job *job);
+
 /* Worker thread, holding `db->lock`. In place of csq_op_run() for a job that is not
  * wanted any more, or cannot be run: what was kept for it is let go, and its error says
  * so, unless it does already. */
