@@ -539,3 +539,48 @@ def test_default_signal_ends_the_process_without_harm(tmp_path):
     kept = stored(tmp_path / "test.db")
     assert kept == list(range(len(kept)))
     assert len(kept) > confirmed[-1]
+
+
+def test_daemon_threads_that_go_on_asking_say_nothing(tmp_path):
+    # The handler that was registered first runs last: the threads go on behind csqlite's own.
+    program = """
+    import atexit, time
+    atexit.register(time.sleep, 0.1)
+    import asyncio, csqlite, threading
+
+    async def ask(ready, what):
+        async with csqlite.connect(":memory:") as db:
+            cursor = await db.execute("select 1")
+            ready.wait()
+            while True:
+                await what(db, cursor)
+
+    async def execute(db, cursor):
+        async with db.execute("select 1") as cursor:
+            await cursor.fetchall()
+
+    async def fetch(db, cursor):
+        await db.execute_fetchall("select 1")
+        await asyncio.sleep(0)
+
+    async def use_cursor(db, cursor):
+        await cursor.execute("select 1")
+        await asyncio.gather(cursor.fetchone(), cursor.fetchall(), db.commit())
+
+    async def reopen(db, cursor):
+        async with csqlite.connect(":memory:"):
+            pass
+
+    async def many(db, cursor):
+        await db.executescript("create table if not exists t (a)")
+        await db.executemany("insert into t values (?)", ((n,) for n in range(100)))
+
+    kinds = [execute, fetch, use_cursor, reopen, many]
+    ready = threading.Barrier(len(kinds) + 1)
+    for what in kinds:
+        target = lambda what=what: asyncio.run(ask(ready, what))
+        threading.Thread(target=target, daemon=True).start()
+    ready.wait()
+    """
+    done = run_program(dedent(program), tmp_path)
+    assert (done.returncode, done.stdout, unexpected(done.stderr)) == (0, "", [])

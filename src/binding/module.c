@@ -156,6 +156,7 @@ at_exit(PyObject *module, PyObject *unused)
     int rc = 0;
 
     (void)unused;
+    state->bridge.exiting = PyThread_get_thread_ident();
     for (size_t i = 0; i < count; i++) {
         csq_worker_quit(workers[i]);
     }

@@ -41,6 +41,21 @@ request_finish(RequestObject *request, PyObject **result)
     return PYGEN_RETURN;
 }
 
+/* Lets the task wait for what never comes: the process ends before it. */
+static PySendResult
+wait_for_end(RequestObject *request, PyObject **result)
+{
+    PyErr_Clear();
+    if (request_find_reactor(request) == 0) {
+        request->waiter = waiter_new(request->bridge, request->reactor->loop);
+    }
+    if (request->waiter == NULL) {
+        return PYGEN_ERROR;
+    }
+    *result = waiter_yield(request->waiter);
+    return PYGEN_NEXT;
+}
+
 static PySendResult
 start(RequestObject *request, PyObject **result)
 {
@@ -56,6 +71,9 @@ start(RequestObject *request, PyObject **result)
     answer = request_pack(request);
     if (answer == REQUEST_READY) {
         return request_finish(request, result);
+    }
+    if (answer == REQUEST_FAILED && request_is_left(request)) {
+        return wait_for_end(request, result);
     }
     if (answer == REQUEST_FAILED) {
         raise_from(compat_take_exception());

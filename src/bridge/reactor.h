@@ -16,6 +16,7 @@ struct bridge {
     void (*raise)(PyObject *request); /* the error of a request's job; set by who makes them */
     struct csq_list reactors; /* all that live, by ReactorObject.all */
     int silent;               /* how many of them have no loop any more */
+    unsigned long exiting;    /* the thread in which the process ends; 0: it does not */
     PyTypeObject *reactor_type;
     PyTypeObject *waker_type;
     PyTypeObject *request_type;

@@ -170,6 +170,14 @@ cancel(RequestObject *request)
     }
 }
 
+bool
+request_is_left(const RequestObject *request)
+{
+    unsigned long exiting = request->bridge->exiting;
+
+    return exiting != 0 && exiting != PyThread_get_thread_ident();
+}
+
 void
 request_arrive(RequestObject *request)
 {
@@ -231,6 +239,10 @@ request_advance(RequestObject *request, int64_t deadline)
 
     if (request->stage == REQUEST_PENDING) {
         answer = take_in(request, deadline);
+        if (answer == REQUEST_FAILED && request_is_left(request)) {
+            PyErr_Clear();
+            answer = REQUEST_WAIT;
+        }
         if (answer == REQUEST_FAILED) {
             request_fail(request);
             if (!done) {

@@ -189,6 +189,10 @@ void request_arrive(RequestObject *request);
 /* Packs; a hook of the request runs meanwhile. */
 enum request_answer request_pack(RequestObject *request);
 
+/* Whether the process ends while its loop, of another thread, goes on: nobody there is to
+ * hear that the database is closed. What is awaited then stays awaited. */
+bool request_is_left(const RequestObject *request);
+
 /* The job was not run: raises why. REQUEST_FAILED. */
 enum request_answer request_refuse(RequestObject *request);
 
