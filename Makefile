@@ -8,6 +8,7 @@ PYTHON ?= python3
 VENV ?= .venv
 DEBUG_PYTHON ?= python3.11-dbg
 THREADS ?= 4
+JOBS ?= 2
 SECONDS ?= 60
 
 BIN := $(VENV)/bin
@@ -37,9 +38,12 @@ help: ## print this list
 demo: build ## search Python's standard library with csqlite, while loading it
 	$(BIN)/python examples/library_search.py $(ARGS)
 
-test: build ## run every test: the engine's in C, then the Python ones
+# A file runs in one process, since its tests may share what is dear to make; JOBS=0: all in one.
+# The order is that of tests/conftest.py, which begins with the longest.
+test: build ## run every test: the engine's in C, then the Python ones in JOBS processes
 	@$(MAKE) test-engine
-	$(ELSEWHERE) $(abspath $(BIN))/pytest
+	$(ELSEWHERE) $(abspath $(BIN))/pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder \
+	    --durations=10 $(ARGS)
 
 # Both kinds of tests ask whether they may take their time: tests/doses.py, harness_dose().
 test-full: ## the same, and the long ones whole; takes about two hours

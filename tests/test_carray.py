@@ -6,6 +6,7 @@ import gc
 import itertools
 
 import pytest
+from labels import shown
 
 import csqlite
 
@@ -68,7 +69,7 @@ async def test_the_values_arrive(db, values):
         memoryview(array.array("q", [1, 2])),
         memoryview(array.array("q", [0, 1, 2, 3]))[1:3],
     ],
-    ids=repr,
+    ids=shown,
 )
 async def test_any_iterable_of_integers_and_any_buffer_of_them(db, values):
     assert await values_of(db, carray(values)) == [1, 2]
@@ -234,7 +235,7 @@ async def test_a_query_that_is_cancelled(db):
         (["a\0b"], ValueError, "embedded null character"),
         (["\ud800"], UnicodeEncodeError, "surrogates not allowed"),
     ],
-    ids=repr,
+    ids=shown,
 )
 def test_what_it_does_not_take(values, error, complaint):
     with pytest.raises(error, match=complaint):

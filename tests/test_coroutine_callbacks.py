@@ -13,6 +13,7 @@ import types
 import weakref
 
 import pytest
+from labels import shown
 from parity.outcomes import fetchall, outcome, scalar
 from processes import run_program
 
@@ -352,7 +353,7 @@ async def test_request_of_its_own_connection_is_refused(db):
     )
 
 
-@pytest.mark.parametrize("result", [object(), (1,), 2**63, "\ud800", give], ids=ascii)
+@pytest.mark.parametrize("result", [object(), (1,), 2**63, "\ud800", give], ids=shown)
 async def test_result_that_sqlite_cannot_hold_is_as_from_a_plain_function(db, result):
     async def f():
         return result

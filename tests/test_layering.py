@@ -128,6 +128,7 @@ PYTHON_ORDER = {
             "doses",
             "imports",
             "killed_writer",
+            "labels",
             "locks",
             "memory_kinds",
         ),

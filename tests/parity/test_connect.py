@@ -6,6 +6,7 @@ import warnings
 from contextlib import closing
 
 import pytest
+from labels import shown
 from parity.outcomes import outcome, scalar
 
 UNABLE = (sqlite3.OperationalError, "unable to open database file")
@@ -310,7 +311,7 @@ class Index:
         {"isolation_level": "DEFERRED\0"},
         {"isolation_level": "\ud800"},
     ],
-    ids=repr,
+    ids=shown,
 )
 async def test_odd_options_are_taken_or_refused_as_sqlite3_does(aiosqlite, options):
     try:
