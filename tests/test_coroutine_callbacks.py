@@ -731,8 +731,11 @@ async def test_cancelling_the_query_cancels_the_coroutine(db, name):
 async def test_timeout_cancels_the_coroutine(db):
     held = Held()
     await db.create_function("f", 0, held)
-    with pytest.raises(asyncio.TimeoutError):
-        await asyncio.wait_for(db.execute("select f()"), 0.01)
+    for seconds in (0.01, 0.1, 1, SECONDS):  # Until it has begun by then.
+        with pytest.raises(asyncio.TimeoutError):
+            await asyncio.wait_for(db.execute("select f()"), seconds)
+        if held.begun.is_set():
+            break
     await held.ended.wait()
     assert await scalar(db, "select 1") == 1
 
@@ -815,18 +818,21 @@ async def test_cleaning_up_is_not_cancelled_a_second_time(db):
 def test_asyncio_run_that_ends_lets_the_coroutine_clean_up():
     cleaned = []
 
-    async def f():
-        try:
-            await asyncio.sleep(SECONDS)
-        finally:
-            await asyncio.sleep(0)
-            cleaned.append(True)
-
     async def main():
+        begun = asyncio.Event()
+
+        async def f():
+            begun.set()
+            try:
+                await asyncio.sleep(SECONDS)
+            finally:
+                await asyncio.sleep(0)
+                cleaned.append(True)
+
         db = await csqlite.connect(":memory:")
         await db.create_function("f", 0, f)
         task = asyncio.ensure_future(db.execute("select f()"))
-        await asyncio.sleep(0.05)
+        await begun.wait()
         return db, task
 
     db, task = asyncio.run(main())

@@ -619,13 +619,16 @@ async def test_lock_timeout_is_kept_by_the_clock(path, seconds):
         await holder.execute("create table t (a)")
         await holder.execute("begin immediate")
         async with csqlite.connect(path, timeout=seconds, isolation_level=None) as db:
-            waits = []
-            for _ in range(3):
+            # Never less; more only where the machine is busy, which it is not all the time.
+            for _ in range(20):
                 began = time.monotonic()
                 with pytest.raises(sqlite3.OperationalError, match="^database is locked$"):
                     await db.execute("insert into t values (1)")
-                waits.append(time.monotonic() - began)
-            assert seconds <= min(waits) < 3 * seconds
+                waited = time.monotonic() - began
+                assert waited >= seconds
+                if waited < 3 * seconds:
+                    break
+            assert waited < 3 * seconds
 
 
 # -- the context ------------------------------------------------------------------

@@ -13,6 +13,9 @@ pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="no os.fork here
 PRELUDE = """
 import asyncio, contextlib, os, subprocess, sys, threading, time, traceback, warnings
 warnings.simplefilter("ignore", DeprecationWarning)  # 3.12 and later warn of forking with threads.
+# It registers what takes its lock around a fork. Imported by one thread, for run_in_executor(), while
+# another forks, it would give back a lock there that it had not taken.
+import concurrent.futures.thread
 import csqlite
 
 NUMBERS = "with recursive n(i) as (select 1 union all select i + 1 from n limit {}) select i from n"

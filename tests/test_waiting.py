@@ -5,6 +5,7 @@ import contextvars
 import functools
 import gc
 import inspect
+import statistics
 import threading
 import weakref
 
@@ -82,10 +83,15 @@ async def test_a_task_that_keeps_the_loop_busy_does_not_keep_the_others(db):
 
     burner = asyncio.ensure_future(burn())
     await asyncio.sleep(0)
+    needed = []
     for i in range(200):
+        before = turns
         assert await scalar(db, f"select {i}") == i
+        needed.append(turns - before)
     burner.cancel()
-    assert 0 < turns <= 2.5 * 200
+    # Most of the time: where the machine is busy, the worker may have to wait for a CPU.
+    assert turns > 0
+    assert statistics.median(needed) <= 2
 
 
 @with_db
