@@ -44,8 +44,21 @@ from sqlite3 import (
 )
 from sqlite3.dbapi2 import Timestamp as Timestamp
 
+try:
+    from . import _csqlite
+except ImportError:
+    from importlib.util import find_spec as _find_spec
+
+    if _find_spec("csqlite._csqlite") is not None:
+        raise
+    raise ImportError(
+        f"{__path__[0]} is csqlite's source, without its extension: run Python in another directory"
+        " to get the installed csqlite, or build the extension here with `pip install -e .`",
+        name="csqlite._csqlite",
+        path=__file__,
+    ) from None
+
 from . import (
-    _csqlite,
     context as context,
     core as core,
     cursor as cursor,

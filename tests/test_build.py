@@ -209,3 +209,37 @@ def test_a_build_has_no_way_to_the_network():
     assert "setuptools" in modules
     assert not modules & {"fetch_sqlite", "http", "http.client", "pip", "socket", "ssl", "urllib"}
     assert not {name for name in modules if name.startswith(("urllib.", "pip."))}
+
+
+def imported_from(folder):
+    """Import csqlite from a folder that is the current directory; return the process."""
+    command = [sys.executable, "-c", "import csqlite; csqlite.connect"]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture
+def checkout(tmp_path):
+    """A copy of the package's sources, as a checkout has them."""
+    for source in (ROOT / "csqlite").rglob("*.py"):
+        target = tmp_path / "checkout" / source.relative_to(ROOT)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(source.read_bytes())
+    return tmp_path / "checkout"
+
+
+def test_checkout_without_its_extension_says_what_to_do(checkout):
+    done = imported_from(checkout)
+    assert done.returncode == 1
+    *_, last = done.stderr.splitlines()
+    assert last.startswith(f"ImportError: {checkout / 'csqlite'} is csqlite's source, without its")
+    assert "pip install -e ." in last
+    assert "During handling" not in done.stderr
+    assert "circular" not in done.stderr
+
+
+def test_extension_that_cannot_be_loaded_is_told_as_it_is(checkout):
+    (checkout / "csqlite" / EXTENSION.name).write_bytes(b"nothing that could be loaded")
+    done = imported_from(checkout)
+    assert done.returncode == 1
+    assert "without its extension" not in done.stderr
+    assert EXTENSION.name in done.stderr.splitlines()[-1]
