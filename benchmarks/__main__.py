@@ -8,7 +8,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from . import awake
+from . import awake, quiet
 from .child import LOOPS
 from .drivers import COMMON, DRIVERS, REFERENCE
 from .report import report
@@ -108,6 +108,12 @@ def settings_of(options: argparse.Namespace) -> Settings:
     )
 
 
+def warn(remarks: Sequence[str]) -> None:
+    """Say what makes the figures doubtful."""
+    for remark in remarks:
+        print(f"warning: {remark}", file=sys.stderr, flush=True)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the benchmarks and print the tables; return 1 if anything failed."""
     options = parse(arguments)
@@ -116,6 +122,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     def progress(text: str) -> None:
         print(f"{time.perf_counter() - started:6.1f} s  {text}", file=sys.stderr, flush=True)
 
+    beware = quiet.remarks()
+    warn(beware)
     try:
         results = run(settings_of(options), progress)
     except KeyboardInterrupt:
@@ -126,7 +134,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     text = report(results)
     if options.output:
         options.output.write_text(text, encoding="utf-8")
-    print(text, end="")
+    print(text, end="", flush=True)
+    warn(beware)  # Once more, below the figures that it is about.
     return 1 if results.failures or not results.samples else 0
 
 

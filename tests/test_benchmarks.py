@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import json
+import os
 import re
 import subprocess
 import sys
@@ -375,3 +376,56 @@ def test_scaling_measures_what_it_is_asked_for() -> None:
     )
     assert done.returncode == 0, done.stderr
     assert "| 3 |" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("settings", "remark"),
+    [
+        ({"CONFIG_ARGS": "'--enable-optimizations' '--with-lto'", "CFLAGS": "-g -O2"}, ""),
+        ({"CONFIG_ARGS": "'--enable-optimizations'", "CFLAGS": "-Og -fwrapv -O3"}, ""),
+        ({"CONFIG_ARGS": "'--prefix=/usr'", "CFLAGS": "-O3"}, "without --enable-optimizations"),
+        ({}, "without --enable-optimizations"),
+        ({"CONFIG_ARGS": "'--enable-optimizations'", "CFLAGS": "-O2 -O0"}, "compiled with -O0"),
+        ({"CONFIG_ARGS": "'--enable-optimizations'", "PY_CFLAGS": "-Og"}, "compiled with -Og"),
+        ({"CONFIG_ARGS": "'--enable-optimizations'", "Py_DEBUG": 1}, "debug build"),
+    ],
+)
+def test_a_slow_build_of_python_is_told(module: Any, settings: dict[str, Any], remark: str) -> None:
+    found = module("quiet").slow_build(settings)
+    assert remark in found
+    assert bool(found) == bool(remark)
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+def test_processes_that_run_meanwhile_are_told(module: Any, tmp_path: Path) -> None:
+    quiet = module("quiet")
+    ticks = os.sysconf("SC_CLK_TCK")
+
+    def look(**seconds: float) -> dict[int, tuple[str, float]]:
+        for number, (name, used) in enumerate(seconds.items(), 1):
+            folder = tmp_path / str(number)
+            folder.mkdir(exist_ok=True)
+            ran = f"{int(used * ticks)} 0"
+            (folder / "stat").write_text(f"{number} (a ({name})) R {'0 ' * 10}{ran} 0 0\n")
+        found: dict[int, tuple[str, float]] = quiet.processor_seconds(tmp_path)
+        return found
+
+    before = look(compiler=10, idle=3, shell=1)
+    assert before[1] == ("a (compiler)", 10)
+    after = look(compiler=12, idle=3, shell=1.2, later=50)
+    assert quiet.busiest(before, after, 2) == ["a (compiler) 100 %", "a (shell) 10 %"]
+    assert quiet.busiest(before, before, 2) == []
+    assert os.getpid() in quiet.processor_seconds()
+
+
+def test_warnings_stand_before_and_after_the_figures(
+    module: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main = module("__main__")
+    monkeypatch.setattr(main.quiet, "remarks", lambda: ["the machine is busy"])
+    main.main(
+        ["--quick", "--rounds=1", "--scale=0.002", "--workload=open_close", "--driver=sqlite3"]
+    )
+    errors = capsys.readouterr().err
+    assert errors.startswith("warning: the machine is busy\n")
+    assert errors.endswith("warning: the machine is busy\n")

@@ -86,7 +86,7 @@ PYTHON_ORDER = {
         ("__init__",),
     ),
     "benchmarks": (
-        ("__init__", "clock", "drivers", "machine", "resident", "targets"),
+        ("__init__", "clock", "drivers", "machine", "quiet", "resident", "targets"),
         ("awake", "fixture", "hotpaths", "instructions"),
         ("workloads",),
         ("child",),
