@@ -229,8 +229,9 @@ class Connection(_csqlite.Connection):
             async for (line,) in cursor:
                 yield line
         finally:
-            # Who left the dump half-read may have closed the connection since.
-            with contextlib.suppress(ValueError, sqlite3.ProgrammingError):
+            # Who left the dump half-read may have closed the connection since. A close that is late
+            # goes on, and nobody may be left to be told.
+            with contextlib.suppress(ValueError, sqlite3.ProgrammingError, DeadlineExceeded):
                 await cursor.close()
 
     async def create_module(

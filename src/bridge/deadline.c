@@ -53,6 +53,9 @@ deadline_read(PyObject *seconds, int64_t *nanoseconds)
         return -1;
     }
     *nanoseconds = value >= most ? LIFETIME : value <= -most ? -LIFETIME : (int64_t)(value * 1e9);
+    if (value < 0 && *nanoseconds == 0) {
+        *nanoseconds = -1; /* less than a nanosecond ago, and negative all the same */
+    }
     return 0;
 }
 

@@ -131,7 +131,8 @@ class _Backup:
     def step(self, pages: int, /) -> Request[tuple[int, int, int]]: ...
 
 # By when a call is to end: a time of the extension's own clock.
-_deadline: ContextVar[int]
+# What holds in a context, as an integer: a time, or 0.
+_deadline: ContextVar[Any]
 
 def _deadline_after(seconds: float, /) -> int: ...
 def _deadline_left(when: int, /) -> float: ...
