@@ -13,6 +13,9 @@
  * twice; a name beyond that may be asked for again. */
 enum { NAMES_MAX = 32 };
 
+/* As many values are packed sooner than SQL is read for whether it takes them. */
+enum { ALWAYS_PACKED = 1024 };
+
 /* -- adapters ----------------------------------------------------------------- */
 
 void
@@ -242,16 +245,36 @@ put_value(struct module_state *state, struct csq_strip *strip, PyObject *value, 
 
 /* -- parameters --------------------------------------------------------------- */
 
+/* Whether a sequence of `size` values may be as many as `sql` takes. sqlite3 compares the
+ * lengths before it touches a value; here the statement is prepared afterwards, by the
+ * worker, so that only too many for any statement with this text are told now. */
+static bool
+is_bindable(struct module_state *state, PyObject *sql, Py_ssize_t size)
+{
+    const char *text;
+    Py_ssize_t length;
+
+    if (size <= ALWAYS_PACKED) {
+        return true;
+    }
+    text = PyUnicode_AsUTF8AndSize(sql, &length);
+    return size <= state->most_parameters && size <= csq_scan_most(text, text + length);
+}
+
 static enum put
 put_sequence(struct module_state *state, struct csq_strip *strip, struct csq_cell *head,
-             PyObject *parameters, PyObject **held)
+             PyObject *sql, PyObject *parameters, PyObject **held)
 {
     bool tuple = PyTuple_CheckExact(parameters);
     Py_ssize_t size = tuple ? PyTuple_GET_SIZE(parameters) : PySequence_Size(parameters);
     enum put put = PUT_DONE;
 
-    if (size < 0 || size > INT_MAX) {
+    if (size < 0) {
         return PUT_POISON;
+    }
+    csq_head_set(head, size, false);
+    if (!is_bindable(state, sql, size)) {
+        return PUT_DONE;
     }
     for (Py_ssize_t i = 0; i < size && put == PUT_DONE; i++) {
         PyObject *value = tuple ? Py_NewRef(PyTuple_GET_ITEM(parameters, i))
@@ -264,7 +287,6 @@ put_sequence(struct module_state *state, struct csq_strip *strip, struct csq_cel
             Py_DECREF(value);
         }
     }
-    csq_head_set(head, (int)size, false);
     return put;
 }
 
@@ -377,7 +399,7 @@ convert_parameters(struct module_state *state, struct csq_strip *strip, PyObject
     } else if (is_mapping(parameters)) {
         put = put_mapping(state, strip, head, sql, parameters, held);
     } else if (PySequence_Check(parameters)) {
-        put = put_sequence(state, strip, head, parameters, held);
+        put = put_sequence(state, strip, head, sql, parameters, held);
     } else {
         PyErr_SetString(state->ProgrammingError, "parameters are of unsupported type");
         put = PUT_POISON;

@@ -2,6 +2,9 @@
 
 #include "binding/library.h"
 
+#include <limits.h>
+#include <stdlib.h>
+
 #include "binding/args.h"
 #include "binding/errors.h"
 #include "engine/describe.h"
@@ -132,6 +135,20 @@ static PyMethodDef library_functions[] = {
     {NULL, NULL, 0, NULL},
 };
 
+/* How many parameters SQLite was compiled for; it may not tell. */
+static int
+most_parameters(void)
+{
+    static const char name[] = "MAX_VARIABLE_NUMBER=";
+    const char *option;
+    int i = 0;
+
+    do {
+        option = sqlite3_compileoption_get(i++);
+    } while (option != NULL && strncmp(option, name, strlen(name)) != 0);
+    return option == NULL ? INT_MAX : atoi(option + strlen(name));
+}
+
 /* Adds what SQLite was compiled with, a tuple. */
 static int
 add_compile_options(PyObject *module)
@@ -166,5 +183,6 @@ library_init(PyObject *module)
     if (PyModule_AddObject(module, "_origins", PyBool_FromLong(csq_describe_origins())) < 0) {
         return -1;
     }
+    ((struct module_state *)PyModule_GetState(module))->most_parameters = most_parameters();
     return add_compile_options(module);
 }

@@ -39,6 +39,7 @@ struct module_state {
     PyObject *converters;
     PyObject *prepare_protocol;
     bool tracebacks;   /* exceptions of callbacks go to sys.unraisablehook, too */
+    int most_parameters; /* that a statement of this SQLite can have, whatever its limit */
     bool base_adapted; /* an adapter is registered for a type SQLite knows: convert_begin() */
 
     PyObject *no_change;   /* csqlite.no_change */

@@ -176,17 +176,17 @@ csq_strip_put_head(struct csq_strip *strip)
 }
 
 void
-csq_head_set(struct csq_cell *head, int width, bool named)
+csq_head_set(struct csq_cell *head, int64_t width, bool named)
 {
     head->type = CSQ_INTEGER;
     head->ascii = named;
     head->value.integer = width;
 }
 
-int
+int64_t
 csq_head_width(const struct csq_cell *head)
 {
-    return (int)head->value.integer;
+    return head->value.integer;
 }
 
 bool

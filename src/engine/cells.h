@@ -97,9 +97,10 @@ bool csq_strip_put_mark(struct csq_strip *strip, enum csq_type type);
  * with csq_head_set() when its width is known (heads never move). NULL: no memory. */
 struct csq_cell *csq_strip_put_head(struct csq_strip *strip);
 
-/* Any thread. Says that `width` values follow (`named`: pairs of name and value). */
-void csq_head_set(struct csq_cell *head, int width, bool named);
-int csq_head_width(const struct csq_cell *head);
+/* Any thread. Says that `width` values follow (`named`: pairs of name and value); so many
+ * that no statement takes them may be left out. */
+void csq_head_set(struct csq_cell *head, int64_t width, bool named);
+int64_t csq_head_width(const struct csq_cell *head);
 bool csq_head_named(const struct csq_cell *head);
 
 /* Gives the first cell of the next chunk: for csq_strip_read(). */

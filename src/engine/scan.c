@@ -6,6 +6,7 @@
 
 #include "engine/scan.h"
 
+#include <limits.h>
 #include <sqlite3.h>
 #include <string.h>
 
@@ -145,6 +146,28 @@ csq_scan_parameter(const char **sql, const char *end, const char **name, size_t 
     }
     *sql = end;
     return false;
+}
+
+int64_t
+csq_scan_most(const char *sql, const char *end)
+{
+    int64_t count = 0;
+    int64_t highest = 0; /* of the numbers in "?12" */
+
+    while (sql < end) {
+        char c = *sql++;
+
+        count += c == '?' || c == ':' || c == '@' || c == '$' || c == '#';
+        if (c == '?') {
+            int64_t number = 0;
+
+            for (; sql < end && *sql >= '0' && *sql <= '9'; sql++) {
+                number = number > INT_MAX ? number : number * 10 + (*sql - '0');
+            }
+            highest = number > highest ? number : highest;
+        }
+    }
+    return highest + count;
 }
 
 const char *

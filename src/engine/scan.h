@@ -9,11 +9,16 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 /* Moves *sql (to `end`) behind the next named parameter and lends its name
  * without the prefix (":", "@", "$", "#"; of "?12" the digits). Texts, quoted names
  * and comments are skipped. False: there is none. */
 bool csq_scan_parameter(const char **sql, const char *end, const char **name, size_t *size);
+
+/* How many parameters `sql` (to `end`) has at most: what is quoted or in a comment is
+ * counted as well, and what is named twice, twice. */
+int64_t csq_scan_most(const char *sql, const char *end);
 
 /* Lends the first character of `sql` that is neither blank nor in a comment;
  * NULL: there is none before the terminating 0. */

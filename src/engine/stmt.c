@@ -252,13 +252,13 @@ bind_cell(sqlite3_stmt *handle, int number, const struct csq_cell *cell)
 
 static int
 bind_positions(struct csq_stmt *stmt, const struct csq_strip *strip, struct csq_reader *reader,
-               int width, struct csq_error *error)
+               int64_t width, struct csq_error *error)
 {
     if (width != stmt->parameters) {
         return csq_error_set(error, CSQ_USAGE,
                              "Incorrect number of bindings supplied. The current statement "
-                             "uses %d, and there are %d supplied.",
-                             stmt->parameters, width);
+                             "uses %d, and there are %lld supplied.",
+                             stmt->parameters, (long long)width);
     }
     for (int number = 1; number <= width; number++) {
         int rc = bind_cell(stmt->handle, number, csq_strip_read(strip, reader));
@@ -334,13 +334,13 @@ csq_stmt_bind(struct csq_stmt *stmt, const struct csq_strip *strip, struct csq_r
               struct csq_error *error)
 {
     const struct csq_cell *head = csq_strip_read(strip, reader);
-    int width = csq_head_width(head);
+    int64_t width = csq_head_width(head);
 
     if (head->type == CSQ_POISON) {
         return csq_error_set(error, CSQ_PACKED, "the parameters could not be packed");
     }
     if (csq_head_named(head)) {
-        return bind_names(stmt, strip, reader, width, error);
+        return bind_names(stmt, strip, reader, (int)width, error);
     }
     return bind_positions(stmt, strip, reader, width, error);
 }

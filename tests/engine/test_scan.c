@@ -1,6 +1,7 @@
 /* engine/scan: SQLite is the judge. Whatever SQL it prepares, the names found are
  * those that sqlite3_bind_parameter_name() gives. */
 
+#include <limits.h>
 #include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -284,12 +285,44 @@ test_start(void)
           !csq_scan_is_query("INSERT INTO t SELECT 1"));
 }
 
+/* How many parameters there may be at most, by the text alone. */
+static int64_t
+most(const char *sql)
+{
+    return csq_scan_most(sql, sql + strlen(sql));
+}
+
+static void
+test_most(void)
+{
+    static const char *const statements[] = {
+        "SELECT 1",       "SELECT ?",     "SELECT ?,?, :a, @b, $c::d(e)",
+        "SELECT :a, :a",  "SELECT ?7, ?", "SELECT ?, ?2, ?2, :x, ?9, :y",
+        "SELECT '?', ?3", "SELECT ?007",  "SELECT a -- ?\n FROM (SELECT ?2 AS a) /* ?5 */",
+    };
+    sqlite3 *db;
+
+    CHECK(sqlite3_open(":memory:", &db) == SQLITE_OK);
+    for (size_t i = 0; i < sizeof statements / sizeof *statements; i++) {
+        sqlite3_stmt *statement = NULL;
+
+        CHECK(sqlite3_prepare_v2(db, statements[i], -1, &statement, NULL) == SQLITE_OK);
+        CHECK(most(statements[i]) >= sqlite3_bind_parameter_count(statement));
+        sqlite3_finalize(statement);
+    }
+    sqlite3_close(db);
+    CHECK(most("") == 0 && most("SELECT 1") == 0 && most("SELECT ?") == 1 && most("?,?") == 2);
+    CHECK(most("?12") == 13 && most("?12,?3,?") == 15);
+    CHECK(most("?99999999999999999999999999") > INT_MAX);
+}
+
 int
 main(int argc, char **argv)
 {
     static const struct harness_test tests[] = {
         {"names", test_names}, {"not_names", test_not_names}, {"unterminated", test_unterminated},
         {"texts", test_texts}, {"soup", test_soup},           {"start", test_start},
+        {"most", test_most},
     };
 
     return harness_main(argc, argv, tests, sizeof tests / sizeof *tests);
