@@ -19,7 +19,7 @@ FLOORS = ("engine", "bridge", "binding")
 ORDER = {
     "engine": (
         ("list", "scan", "clock"),
-        ("alloc",),
+        ("alloc", "effect"),
         ("array", "inode"),
         ("idle",),
         ("inodes",),
@@ -35,7 +35,7 @@ ORDER = {
         ("job",),
         ("queue", "mailbox", "crew"),
         ("turn",),
-        ("rows", "transaction"),
+        ("rows", "transaction", "bounds"),
         ("execute",),
         ("ops",),
         ("worker",),
@@ -132,7 +132,7 @@ PYTHON_ORDER = {
             "locks",
             "memory_kinds",
         ),
-        ("nomemory", "parallel", "shells", "twins", "two_sqlites", "unraisable"),
+        ("nomemory", "parallel", "sealing", "shells", "twins", "two_sqlites", "unraisable"),
         ("cleanliness", "damaged_reader", "leaking", "nomemory_steps", "processes"),
         ("clients", "conftest", "differential", "parity"),
     ),

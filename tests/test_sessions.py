@@ -1009,8 +1009,26 @@ async def test_nothing_of_a_session_works_within_a_callback():
         await session.attach(is_wanted)
         await db.execute("DELETE FROM person WHERE id = 1")
         assert len(changes(await session.changeset())) == 1
+    refused = "The connection cannot be used in a callback of this kind."
+    assert answers == [refused] * 4
+
+
+async def test_nothing_of_a_session_works_within_a_function():
+    async with csqlite.connect(":memory:", check_same_thread=False) as db:
+        await filled(db)
+        session = await db.session()
+        answers = []
+
+        def call():
+            for make in (session.changeset, db.session, lambda: db.apply_changeset(b"")):
+                try:
+                    db._run(make())
+                except csqlite.ProgrammingError as error:
+                    answers.append(str(error))
+
+        await db.create_function("f", 0, call)
+        await db.execute_fetchall("SELECT f()")
     assert answers == [
-        "A session cannot be used within a callback.",
         "A session cannot be used within a callback.",
         "A session cannot be opened within a callback.",
         "A changeset cannot be applied within a callback.",

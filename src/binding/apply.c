@@ -61,6 +61,7 @@ ask_filter(RequestObject *request, const char *table)
     int verdict = -1;
 
     visit_enter(&visit, request->gate, &request->worker->db);
+    visit_narrow(&visit, CSQ_CHANGES);
     result = PyObject_CallFunction(call_of(request)->filter, "s", table);
     result = visit_await(&request->worker->db, result);
     if (result != NULL) {
@@ -182,11 +183,13 @@ conflict(void *argument, int reason, sqlite3_changeset_iter *changes)
                                                                           : answer;
     }
     visit_enter(&visit, request->gate, &request->worker->db);
+    visit_narrow(&visit, CSQ_CHANGES);
     change = change_new(state, changes, reason);
     if (change != NULL) {
         result = PyObject_CallFunction(call_of(request)->handler, "iO", reason, change);
         result = visit_await(&request->worker->db, result);
     }
+    result = visit_go_on(&request->worker->db, state, result);
     answer = read_answer(state, result, reason);
     if (answer < 0) {
         hold(request);
@@ -243,6 +246,7 @@ apply(struct csq_job *job, sqlite3 *handle)
         /* SQLite applies it in a savepoint, which is then the whole transaction. */
         request->worker->db.stoppable = sqlite3_get_autocommit(handle) &&
                                         !csq_transaction_is_shared(&request->worker->db, NULL);
+        request->worker->db.bound = CSQ_TRANSACTS; /* for what its statements call */
         rc = sqlite3changeset_apply_v2(handle, (int)PyBytes_GET_SIZE(data),
                                        PyBytes_AS_STRING(data), filter, conflict, &application,
                                        rebase ? &output : NULL, rebase ? &size : NULL,

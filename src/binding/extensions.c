@@ -4,6 +4,7 @@
 
 #include "binding/errors.h"
 #include "binding/method.h"
+#include "engine/bounds.h"
 
 struct enable_call {
     PyObject *paths; /* bytes, or NULL */
@@ -150,6 +151,9 @@ load(struct csq_job *job, sqlite3 *handle)
 {
     RequestObject *request = csq_item(job, RequestObject, job);
 
+    if (request->worker->db.bound != CSQ_SHAPES) {
+        return csq_bounds_refuse(&job->error);
+    }
     return csq_extension_load(handle, request->worker->db.allowed, job->sql,
                               job->with.host.argument, &job->error);
 }

@@ -279,6 +279,7 @@ hook_wal(void *argument, const char *database, int pages)
     int code;
 
     visit_begin(&visit, hook->callback);
+    visit.db->bound = visit.db->around; /* the statement has done what it was to do */
     result = call(&visit, Py_BuildValue("(Ni)", decode(database), pages));
     code = result == NULL ? -1 : read_code(result);
     if (code < 0) {

@@ -81,6 +81,7 @@ ask_filter(struct recording *recording, const char *table)
     int wanted = -1;
 
     visit_enter(&visit, recording->gate, &recording->worker->db);
+    visit_seal(&visit);
     callable = Py_NewRef(recording->filter);
     result = visit_await(&recording->worker->db, PyObject_CallFunction(callable, "s", table));
     if (result != NULL) {

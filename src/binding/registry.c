@@ -108,6 +108,10 @@ make(const struct registration *what)
     callback->kind = what->kind;
     callback->arity = what->arity;
     callback->flags = what->flags;
+    if ((what->flags & SQLITE_DETERMINISTIC) && sqlite3_compileoption_used("ENABLE_STAT4")) {
+        /* SQLite calls it, too, while it plans a statement, for what is compared. */
+        callback->bound = CSQ_CHANGES;
+    }
     callback->name = PyMem_RawMalloc(size);
     if (callback->name == NULL) {
         callback_free(callback);

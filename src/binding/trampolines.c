@@ -36,6 +36,18 @@ fail_removed(sqlite3_context *context, const struct callback *callback)
     }
 }
 
+/* Ends a call. A statement does not go on in a transaction that is not there any more. */
+static void
+end_call(struct visit *visit, sqlite3_context *context)
+{
+    bool undone = visit->db->undone;
+
+    visit_end(visit);
+    if (undone) {
+        sqlite3_result_error(context, VISIT_UNDONE, -1);
+    }
+}
+
 /* Calls `callable` with SQL values. */
 static PyObject *
 call_with_values(struct visit *visit, PyObject *callable, int count, sqlite3_value **values)
@@ -89,7 +101,7 @@ trampoline_function(sqlite3_context *context, int count, sqlite3_value **values)
         }
         Py_XDECREF(result);
     }
-    visit_end(&visit);
+    end_call(&visit, context);
 }
 
 /* -- aggregates --------------------------------------------------------------- */
@@ -149,7 +161,7 @@ trampoline_step(sqlite3_context *context, int count, sqlite3_value **values)
                     "user-defined aggregate's 'step' method not defined",
                     "user-defined aggregate's 'step' method raised error");
     }
-    visit_end(&visit);
+    end_call(&visit, context);
 }
 
 void
@@ -167,7 +179,7 @@ trampoline_inverse(sqlite3_context *context, int count, sqlite3_value **values)
     call_method(&visit, context, *instance, "inverse", count, values,
                 "user-defined aggregate's 'inverse' method not defined",
                 "user-defined aggregate's 'inverse' method raised error");
-    visit_end(&visit);
+    end_call(&visit, context);
 }
 
 /* Lets what a method of the instance gives be the result. As in the sqlite3 module, an
@@ -207,7 +219,7 @@ trampoline_value(sqlite3_context *context)
                "user-defined aggregate's 'value' method raised error",
                "unable to set result from user-defined aggregate's 'value' method");
     }
-    visit_end(&visit);
+    end_call(&visit, context);
 }
 
 void
@@ -226,7 +238,7 @@ trampoline_final(sqlite3_context *context)
            "user-defined aggregate's 'finalize' method raised error",
            "user-defined aggregate's 'finalize' method raised error");
     Py_CLEAR(*instance);
-    visit_end(&visit);
+    end_call(&visit, context);
 }
 
 /* -- the rest ----------------------------------------------------------------- */

@@ -73,14 +73,31 @@ visit_enter(struct visit *visit, struct gate *gate, struct csq_db *db)
     visit->gate = gate;
     visit->db = db;
     visit->callable = NULL;
+    visit->bound = db->bound;
+    visit->sealed = db->sealed;
     gate_enter(gate);
     enter(visit);
+}
+
+void
+visit_narrow(struct visit *visit, enum csq_effect bound)
+{
+    if (visit->db->bound < bound) {
+        visit->db->bound = bound;
+    }
+}
+
+void
+visit_seal(struct visit *visit)
+{
+    visit->db->sealed++;
 }
 
 void
 visit_begin(struct visit *visit, const struct callback *callback)
 {
     visit_enter(visit, callback->gate, callback->db);
+    visit_narrow(visit, callback->bound);
     visit->state = callback->state;
     visit->callable = Py_XNewRef(callback->callable);
 }
@@ -96,6 +113,8 @@ visit_end(struct visit *visit)
         Py_DECREF(visit->entered);
     }
     Py_XDECREF(visit->callable);
+    visit->db->bound = visit->bound;
+    visit->db->sealed = visit->sealed;
     gate_leave(visit->gate);
 }
 
@@ -121,6 +140,16 @@ visit_await(struct csq_db *db, PyObject *result)
         return result;
     }
     return await_on_loop(request->bridge, request, result);
+}
+
+PyObject *
+visit_go_on(struct csq_db *db, const struct module_state *state, PyObject *result)
+{
+    if (db->undone && !PyErr_Occurred()) {
+        Py_CLEAR(result);
+        PyErr_SetString(state->OperationalError, VISIT_UNDONE);
+    }
+    return result;
 }
 
 /* Gives the current exception, which has been shown if that is wanted; or NULL. */

@@ -32,6 +32,7 @@ struct callback {
     PyObject *owner;    /* the type of the connection: keeps the module's state alive */
     PyObject *callable; /* NULL: removed, while SQLite could not let go of it */
     enum callback_kind kind;
+    enum csq_effect bound; /* no more may be done in it */
     int arity;
     int flags;
     char *name; /* of a function or collation, else NULL */
@@ -51,6 +52,8 @@ struct visit {
     PyObject *callable; /* a reference, because a callback may remove itself; or NULL */
     PyObject *entered;  /* the context that was entered, or NULL */
     PyObject *before;   /* lent: the one that was entered before */
+    enum csq_effect bound; /* of the db before */
+    int sealed;            /* the same */
 };
 
 /* Takes the GIL. */
@@ -59,6 +62,15 @@ void visit_begin(struct visit *visit, const struct callback *callback);
 /* The same in the middle of a job, for what SQLite has no callback of ours for:
  * `state` and `callable` are NULL then, so only visit_await() and visit_end() may follow. */
 void visit_enter(struct visit *visit, struct gate *gate, struct csq_db *db);
+
+/* Why a statement cannot go on: csq_db.undone. */
+#define VISIT_UNDONE "the transaction was rolled back within a callback"
+
+/* On a visit, until its end: lets Python do no more with the connection than `bound`, */
+void visit_narrow(struct visit *visit, enum csq_effect bound);
+
+/* … or nothing at all. */
+void visit_seal(struct visit *visit);
 
 /* On a visit. Gives what `result`, which is taken, comes to: awaited if it can be.
  * `result` may be NULL, with an exception. */
@@ -70,6 +82,10 @@ void visit_end(struct visit *visit);
 /* Gives callable(*arguments), awaited if it can be; NULL with an exception.
  * arguments[-1] may be written to. */
 PyObject *visit_call(struct visit *visit, PyObject *callable, PyObject **arguments, size_t count);
+
+/* On a visit. Gives `result`, which it takes, where the statement can go on; NULL with an
+ * exception where its transaction is gone: csq_db.undone. `result` may be NULL. */
+PyObject *visit_go_on(struct csq_db *db, const struct module_state *state, PyObject *result);
 
 /* On a visit. Takes an exception, or NULL, for what the running statement raises. */
 void visit_keep(struct csq_db *db, PyObject *exception);

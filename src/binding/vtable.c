@@ -11,6 +11,7 @@
 #include "binding/errors.h"
 #include "binding/method.h"
 #include "binding/visit.h"
+#include "engine/bounds.h"
 #include "engine/clock.h"
 #include "engine/vtable.h"
 
@@ -71,6 +72,24 @@ fail(const struct module *module, char **message)
     Py_XDECREF(text);
     visit_keep(&module->worker->db, exception);
     return rc;
+}
+
+/* -- visits -------------------------------------------------------------------- */
+
+/* What Python does with the connection in a source of rows, SQLite bears. In the rest it is
+ * in the middle of something: it would not survive the table's being dropped there. */
+static void
+begin(struct visit *visit, const struct module *module)
+{
+    visit_enter(visit, module->gate, &module->worker->db);
+}
+
+/* Gives `result`, which it takes; NULL with an exception. A statement does not go on in a
+ * transaction that is not there any more. */
+static PyObject *
+go_on(const struct module *module, PyObject *result)
+{
+    return visit_go_on(&module->worker->db, module->state, result);
 }
 
 /* -- tables ------------------------------------------------------------------- */
@@ -147,8 +166,8 @@ make_table(struct module *module, const char *const *arguments, int count,
         PyErr_NoMemory();
     } else if (all != NULL) {
         table->module = module;
-        table->object =
-            visit_await(&module->worker->db, PyObject_Call(module->connect, all, NULL));
+        table->object = go_on(
+            module, visit_await(&module->worker->db, PyObject_Call(module->connect, all, NULL)));
         if (table->object != NULL) {
             table->scan = module_attribute(table->object, "scan");
         }
@@ -170,7 +189,8 @@ connect_table(void *argument, const char *const *arguments, int count, struct cs
     struct visit visit;
     int rc = SQLITE_OK;
 
-    visit_enter(&visit, module->gate, &module->worker->db);
+    begin(&visit, module);
+    visit_narrow(&visit, CSQ_CHANGES);
     *table = make_table(module, arguments, count, shape);
     if (*table == NULL) {
         rc = fail(module, message);
@@ -185,7 +205,8 @@ disconnect_table(void *argument)
     struct table *table = argument;
     struct visit visit;
 
-    visit_enter(&visit, table->module->gate, &table->module->worker->db);
+    begin(&visit, table->module);
+    visit_seal(&visit);
     table_free(table);
     visit_end(&visit);
 }
@@ -256,6 +277,7 @@ make_scan(struct table *table, unsigned given, sqlite3_value **values)
         scan->table = table;
         scan->batch = 1;
         source = visit_await(&table->module->worker->db, PyObject_Call(table->scan, none, named));
+        source = go_on(table->module, source);
         rc = source == NULL ? -1 : set_rows(scan, source);
     }
     if (rc < 0 && scan != NULL) {
@@ -275,7 +297,7 @@ begin_scan(void *argument, unsigned given, sqlite3_value **values, void **scan, 
     struct visit visit;
     int rc = SQLITE_OK;
 
-    visit_enter(&visit, table->module->gate, &table->module->worker->db);
+    begin(&visit, table->module);
     *scan = make_scan(table, given, values);
     if (*scan == NULL) {
         rc = fail(table->module, message);
@@ -356,7 +378,7 @@ fill_now(struct scan *scan, struct csq_strip *strip)
     int rc = 0;
 
     for (int i = 0; rc == 0 && i < scan->batch && (i == 0 || csq_now() < deadline); i++) {
-        PyObject *row = PyIter_Next(scan->rows);
+        PyObject *row = go_on(scan->table->module, PyIter_Next(scan->rows));
 
         if (row == NULL) {
             scan->ended = true;
@@ -414,14 +436,14 @@ fill_rows(void *argument, struct csq_strip *strip, char **message)
     if (scan->ended) {
         return SQLITE_OK;
     }
-    visit_enter(&visit, module->gate, &module->worker->db);
+    begin(&visit, module);
     if ((scan->async ? fill_awaited(scan, strip) : fill_now(scan, strip)) < 0) {
         rc = fail(module, message);
     }
-    visit_end(&visit);
     if (scan->batch < MOST_ROWS) {
         scan->batch *= 2;
     }
+    visit_end(&visit);
     return rc;
 }
 
@@ -432,7 +454,8 @@ end_scan(void *argument)
     const struct module *module = scan->table->module;
     struct visit visit;
 
-    visit_enter(&visit, module->gate, &module->worker->db);
+    begin(&visit, module);
+    visit_narrow(&visit, CSQ_CHANGES);
     scan_free(scan);
     visit_end(&visit);
 }
@@ -509,8 +532,9 @@ change_row(void *argument, const struct csq_change *change, sqlite3_int64 *rowid
     PyObject *result;
     int rc = SQLITE_OK;
 
-    visit_enter(&visit, table->module->gate, &table->module->worker->db);
-    result = call_method(table, change);
+    begin(&visit, table->module);
+    visit_narrow(&visit, CSQ_CHANGES);
+    result = go_on(table->module, call_method(table, change));
     if (result == NULL || (change->kind == CSQ_INSERT && read_rowid(result, change, rowid) < 0)) {
         rc = fail(table->module, message);
     }
@@ -526,11 +550,13 @@ module_release(void *argument)
 {
     struct module *module = argument;
     struct gate *gate = module->gate;
+    struct visit visit;
 
-    gate_enter(gate);
+    begin(&visit, module);
+    visit_seal(&visit);
     Py_DECREF(module->connect);
     Py_DECREF(module->owner);
-    gate_leave(gate);
+    visit_end(&visit);
     gate_put(gate);
     PyMem_RawFree(module);
 }
@@ -590,6 +616,9 @@ create_module(struct csq_job *job, sqlite3 *handle)
     struct module *module = NULL;
     int rc;
 
+    if (request->worker->db.bound != CSQ_SHAPES) {
+        return csq_bounds_refuse(&job->error);
+    }
     if (call->connect != NULL) {
         module = module_new(request, call->connect);
         if (module == NULL) {

@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "engine/effect.h"
 #include "engine/error.h"
 #include "engine/extension.h"
 #include "engine/hooks.h"
@@ -71,6 +72,9 @@ struct csq_db {
     int64_t lone;              /* the number of the last one of them, as long as it holds
                                   nothing but what the job that began it has written; or 0 */
     int sealed; /* callbacks that run in which SQLite forbids to use the handle */
+    enum csq_effect bound; /* in a callback no job may do more: engine/bounds.h */
+    enum csq_effect around; /* the bound of the running job, without what its statement adds */
+    bool undone; /* a callback has rolled back what calls it, which must not go on */
     bool raised; /* a callback failed where SQLite knows no failure */
     atomic_bool quitting; /* the process ends: what only reads ends too */
     int timeout; /* milliseconds */

@@ -3,6 +3,7 @@
 
 #include "engine/execute.h"
 
+#include "engine/bounds.h"
 #include "engine/mailbox.h"
 #include "engine/rows.h"
 #include "engine/scan.h"
@@ -85,6 +86,9 @@ run_statement(struct csq_db *db, struct csq_job *job, bool began)
         return SQLITE_OK;
     }
     csq_transaction_guard(db, cursor, stmt, began);
+    if (!stmt->readonly) {
+        csq_bounds_narrow(db, stmt->handle, stmt->dml);
+    }
     if (stmt->query || began || db->lone == 0) {
         return csq_rows_step(db, job);
     }
@@ -133,6 +137,10 @@ csq_execute(struct csq_db *db, struct csq_job *job)
     stmt = csq_stmt_get(&db->cache, db->handle, job->sql, job->sql_size, &job->error);
     if (stmt == NULL) {
         return job->error.code;
+    }
+    if (db->bound != CSQ_SHAPES && !csq_bounds_allow_statement(db, stmt->handle)) {
+        csq_stmt_put(&db->cache, stmt);
+        return csq_bounds_refuse(&job->error);
     }
     cursor->stmt = stmt;
     csq_list_append(&db->cursors, &cursor->open);
@@ -224,6 +232,7 @@ execute_all(struct csq_db *db, struct csq_job *job, struct csq_stmt *stmt, bool 
 
     job->changes = stmt->dml ? 0 : -1;
     csq_transaction_guard(db, job->cursor, stmt, began);
+    csq_bounds_narrow(db, stmt->handle, stmt->dml);
     rc = execute_flow(db, job, stmt);
     if (!began) {
         csq_transaction_note_run(db, &mark, rc, false);
@@ -251,6 +260,10 @@ csq_execute_many(struct csq_db *db, struct csq_job *job)
         return csq_error_set(&job->error, CSQ_USAGE,
                              "executemany() can only execute DML statements.");
     }
+    if (db->bound != CSQ_SHAPES && !csq_bounds_allow_statement(db, stmt->handle)) {
+        csq_stmt_put(&db->cache, stmt);
+        return csq_bounds_refuse(&job->error);
+    }
     rc = csq_transaction_begin(db, job, stmt, &began);
     if (rc == SQLITE_OK) {
         rc = execute_all(db, job, stmt, began);
@@ -269,6 +282,7 @@ step_out(struct csq_db *db, struct csq_job *job, sqlite3_stmt *handle)
     int rc;
 
     csq_transaction_guard_handle(db, job->cursor, handle);
+    csq_bounds_narrow(db, handle, false);
     do {
         rc = csq_db_step(db, handle, &job->error);
     } while (rc == SQLITE_ROW);
@@ -282,17 +296,38 @@ static int
 run_one(struct csq_db *db, struct csq_job *job, const char **sql)
 {
     sqlite3_stmt *handle = NULL;
-    int rc = sqlite3_prepare_v2(db->handle, *sql, -1, &handle, sql);
+    int rc;
 
+    if (!csq_bounds_allow_text(db, *sql)) {
+        return csq_bounds_refuse(&job->error);
+    }
+    rc = sqlite3_prepare_v2(db->handle, *sql, -1, &handle, sql);
     if (rc != SQLITE_OK) {
         return csq_error_copy(&job->error, db->handle, rc);
     }
-    if (handle != NULL) {
+    if (!csq_bounds_allow_statement(db, handle)) {
+        rc = csq_bounds_refuse(&job->error);
+    } else if (handle != NULL) {
         rc = step_out(db, job, handle);
     }
     sqlite3_finalize(handle);
     if (rc == SQLITE_OK) {
         csq_hooks_settle(&db->hooks);
+    }
+    return rc;
+}
+
+/* The same, as far as the bound goes that holds for all of the script. */
+static int
+run_one_apart(struct csq_db *db, struct csq_job *job, const char **sql)
+{
+    const enum csq_effect bound = db->bound;
+    struct csq_standing before = csq_bounds_look(db);
+    int rc = run_one(db, job, sql);
+
+    db->bound = bound;
+    if (bound != CSQ_SHAPES) {
+        csq_bounds_compare(db, before);
     }
     return rc;
 }
@@ -313,11 +348,12 @@ csq_execute_script(struct csq_db *db, struct csq_job *job)
     }
     if (db->autocommit == CSQ_LEGACY && !sqlite3_get_autocommit(db->handle)) {
         db->lone = 0;
-        rc = csq_db_run(db, "COMMIT", &job->error);
+        rc = csq_bounds_allow_text(db, "COMMIT") ? csq_db_run(db, "COMMIT", &job->error)
+                                                 : csq_bounds_refuse(&job->error);
     }
     outside = sqlite3_get_autocommit(db->handle);
     while (rc == SQLITE_OK && *sql != '\0') {
-        rc = run_one(db, job, &sql);
+        rc = run_one_apart(db, job, &sql);
         if (rc == SQLITE_OK && csq_db_is_over(db)) {
             rc = csq_execute_over(job);
         }

@@ -207,12 +207,14 @@ on_rollback(void *argument)
     unseal(hooks);
 }
 
-/* The transaction is over here, and the handle may be used. */
+/* The transaction is over here, and the handle may be used: the database that it was in may
+ * be detached when the listener is done, and its name be gone. */
 static int
 on_wal(void *argument, sqlite3 *handle, const char *database, int pages)
 {
     struct csq_hooks *hooks = argument;
     struct csq_listener *listener;
+    char *name = sqlite3_mprintf("%s", database);
     int rc = SQLITE_OK;
 
     csq_hooks_hold(hooks);
@@ -221,10 +223,11 @@ on_wal(void *argument, sqlite3 *handle, const char *database, int pages)
         rc = listener->call.wal(listener->argument, database, pages);
     }
     csq_hooks_release(hooks);
-    if (hooks->autocheckpoint > 0 && pages >= hooks->autocheckpoint) {
+    if (hooks->autocheckpoint > 0 && pages >= hooks->autocheckpoint && name != NULL) {
         /* As in SQLite's own hook: a checkpoint that cannot be made now is made later. */
-        sqlite3_wal_checkpoint(handle, database);
+        sqlite3_wal_checkpoint(handle, name);
     }
+    sqlite3_free(name);
     return rc;
 }
 
@@ -234,7 +237,7 @@ on_trace(unsigned event, void *argument, void *p, void *x)
     struct csq_hooks *hooks = argument;
     struct csq_listener *listener;
 
-    csq_hooks_hold(hooks);
+    seal(hooks);
     if (event == SQLITE_TRACE_STMT && hooks->trace != NULL) {
         hooks->trace(event, hooks->trace_argument, p, x);
     }
@@ -244,7 +247,7 @@ on_trace(unsigned event, void *argument, void *p, void *x)
             listener->call.trace(listener->argument, event, p, x);
         }
     }
-    csq_hooks_release(hooks);
+    unseal(hooks);
     return 0;
 }
 

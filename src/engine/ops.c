@@ -4,6 +4,7 @@
 
 #include "engine/ops.h"
 
+#include "engine/bounds.h"
 #include "engine/execute.h"
 #include "engine/rows.h"
 #include "engine/snapshot.h"
@@ -191,11 +192,13 @@ is_recursive(const struct csq_db *db, const struct csq_job *job)
            (job->op == CSQ_CLOSE && db->running > 0);
 }
 
-/* Nor a handle that is used in the middle of preparing or comparing. */
+/* Nor a handle that is used in the middle of preparing or comparing; nor some of what can be
+ * done with it, in the middle of something else. */
 static bool
 is_sealed(const struct csq_db *db, const struct csq_job *job)
 {
-    return db->sealed > 0 && !job->anytime && job->op != CSQ_CALL;
+    return (db->sealed > 0 && !job->anytime && job->op != CSQ_CALL) ||
+           (db->bound != CSQ_SHAPES && !csq_bounds_allow(db, job));
 }
 
 void
@@ -224,6 +227,8 @@ struct outer {
     bool reading;
     bool raised;
     void *context;
+    enum csq_effect bound;
+    enum csq_effect around;
 };
 
 /* Says whether the job must not run here, in its error. */
@@ -234,8 +239,7 @@ is_refused(struct csq_db *db, struct csq_job *job)
         csq_error_set(&job->error, CSQ_USAGE, "Recursive use of %s not allowed.",
                       job->op == CSQ_BLOB_TASK ? "blobs" : "cursors");
     } else if (is_sealed(db, job)) {
-        csq_error_set(&job->error, CSQ_USAGE,
-                      "The connection cannot be used in a callback of this kind.");
+        csq_bounds_refuse(&job->error);
     } else {
         return false;
     }
@@ -248,14 +252,19 @@ is_refused(struct csq_db *db, struct csq_job *job)
 static struct outer
 enter(struct csq_db *db, struct csq_job *job)
 {
-    struct outer outer = {db->stop, db->stoppable, db->reading, db->raised, db->context};
+    struct outer outer = {db->stop,    db->stoppable, db->reading, db->raised,
+                          db->context, db->bound,     db->around};
 
+    if (db->running == 0) {
+        db->undone = false;
+    }
     db->running += job->op == CSQ_CALL ? 0 : 1;
     db->stop = &job->cancelled;
     db->context = job->context;
     db->stoppable = false;
     db->reading = false;
     db->raised = false;
+    db->around = db->bound;
     if (job->cursor != NULL) {
         job->cursor->busy = true;
     }
@@ -279,6 +288,7 @@ leave(struct csq_db *db, struct csq_job *job, const struct outer *outer)
     db->reading = outer->reading;
     db->raised = outer->raised;
     db->context = outer->context;
+    db->around = outer->around;
     if (job->cursor != NULL) {
         job->cursor->busy = false;
     }
@@ -315,6 +325,26 @@ run_other(struct csq_db *db, struct csq_job *job)
 }
 
 static void
+run_any(struct csq_db *db, struct csq_job *job)
+{
+    if (job->op == CSQ_EXECUTE) {
+        csq_execute(db, job);
+    } else {
+        run_other(db, job);
+    }
+}
+
+/* The same of a job that a callback asks for, within a bound. */
+static void
+run_bounded(struct csq_db *db, struct csq_job *job)
+{
+    struct csq_standing before = csq_bounds_look(db);
+
+    run_any(db, job);
+    csq_bounds_compare(db, before);
+}
+
+static void
 run_op(struct csq_db *db, struct csq_job *job)
 {
     struct outer outer;
@@ -327,11 +357,12 @@ run_op(struct csq_db *db, struct csq_job *job)
         db->tidy(db);
     }
     outer = enter(db, job);
-    if (job->op == CSQ_EXECUTE) {
-        csq_execute(db, job);
+    if (outer.bound == CSQ_SHAPES) {
+        run_any(db, job);
     } else {
-        run_other(db, job);
+        run_bounded(db, job);
     }
+    db->bound = outer.bound;
     if (!db->queued || job->error.code == SQLITE_INTERRUPT) {
         csq_snapshot_release(db);
     }
