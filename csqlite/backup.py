@@ -12,7 +12,7 @@ import sqlite3
 import tempfile
 import threading
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from inspect import isawaitable
 from operator import index
@@ -132,6 +132,7 @@ async def _temporary_path() -> AsyncIterator[str]:
 
 async def _copy(source: Connection, target: Connection, plan: Plan) -> None:
     """Copy step by step; both connections are free between two steps."""
+    await _refuse_itself(source, target, plan.name)
     copy = source._backup(target, plan.name)
     try:
         while True:
@@ -144,11 +145,42 @@ async def _copy(source: Connection, target: Connection, plan: Plan) -> None:
                 break
             await _pause(plan.sleep)
     finally:
-        # Whoever hears of the end may look into the target at once. A connection that is
-        # closed by now has ended the backup itself.
-        with suppress(ValueError):
-            while (await copy.step(0))[0] == _csqlite.SQLITE_BUSY:
-                await asyncio.sleep(0.001)
+        # Whoever hears of the end may look into the target at once.
+        await _persist(lambda: _finish(copy))
+
+
+async def _finish(copy: Any) -> None:
+    """End a copy. A connection that is closed by now has ended it itself."""
+    with suppress(ValueError):
+        while (await copy.step(0))[0] == _csqlite.SQLITE_BUSY:
+            await asyncio.sleep(0.001)
+
+
+async def _persist(begin: Callable[[], Awaitable[object]]) -> None:
+    """Await what `begin` gives until it has ended, again and again if need be.
+
+    Being cancelled meanwhile does not stop it, and is raised when it has ended; nor does a deadline.
+    """
+    cancelled: Optional[asyncio.CancelledError] = None
+    while True:
+        try:
+            with deadlines.lifted():
+                await begin()
+            break
+        except asyncio.CancelledError as error:
+            cancelled = error
+        except deadlines.DeadlineExceeded:
+            pass
+    if cancelled is not None:
+        raise cancelled
+
+
+async def _refuse_itself(source: Connection, target: Connection, name: str) -> None:
+    """ValueError where both have one file open: the copy would wait for itself, for ever."""
+    with suppress(sqlite3.Error):  # A schema that is not there; the copy says so.
+        ours, theirs = await source.db_filename(name), await target.db_filename()
+        if same_file(ours, theirs):
+            raise ValueError("target cannot be the file of the connection itself")
 
 
 async def _pause(seconds: float) -> None:
@@ -159,18 +191,7 @@ async def _pause(seconds: float) -> None:
 
 async def _copy_to_path(source: Connection, target: Any, plan: Plan, connect: Connect) -> None:
     """Copy into a file, which is opened for this."""
-    path = os.fsdecode(target)
-    async with source.cursor() as cursor:
-        cursor.row_factory = None
-        await cursor.execute(
-            "SELECT count(*) FROM pragma_database_list WHERE name = ? COLLATE NOCASE AND file = ?",
-            (plan.name, os.path.realpath(path)),
-        )
-        found = await cursor.fetchone()
-    # It would wait for itself, for ever.
-    if found is not None and found[0]:
-        raise ValueError("target cannot be the file of the connection itself")
-    async with connect(path) as file:
+    async with connect(os.fsdecode(target)) as file:
         await _copy(source, file, plan)
 
 
@@ -203,6 +224,8 @@ async def _copy_to_stdlib(
                 await worker._execute(copy_file, path, target, plan)
             except BaseException:
                 cancelled.set()
+                # What comes behind it on the worker is done when it has ended.
+                await _persist(lambda: worker._execute(int))
                 raise
 
 
