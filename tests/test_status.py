@@ -248,6 +248,69 @@ async def test_checkpoint(path, mode):
         assert path.stat().st_size > before
 
 
+def write_log(path):
+    """Make a database with a log that nobody has checkpointed; keep it open, so that it stays."""
+    writer = sqlite3.connect(path)
+    writer.execute("pragma journal_mode = wal")
+    writer.execute("create table if not exists u (a)")
+    writer.execute("insert into u values (zeroblob(20000))")
+    writer.commit()
+    return writer
+
+
+@pytest.mark.parametrize("name", [None, "main"])
+@pytest.mark.parametrize("mode", ["PASSIVE", "FULL", "RESTART", "TRUNCATE"])
+async def test_checkpoint_by_a_connection_that_has_read_nothing(path, mode, name):
+    with contextlib.closing(write_log(path)):
+        async with csqlite.connect(path) as db:
+            log, done = await db.wal_checkpoint(getattr(csqlite, f"SQLITE_CHECKPOINT_{mode}"), name)
+            assert log == done
+            assert (log == 0) == (mode == "TRUNCATE")
+            assert os.path.getsize(f"{path}-wal") > 0 or mode == "TRUNCATE"
+
+
+async def test_checkpoint_of_a_log_that_another_connection_has_made(path):
+    async with csqlite.connect(path) as db:
+        await db.execute("create table t (a)")
+        assert await db.wal_checkpoint() == (-1, -1)
+        with contextlib.closing(write_log(path)):
+            assert await db.wal_checkpoint(csqlite.SQLITE_CHECKPOINT_TRUNCATE) == (0, 0)
+            assert os.path.getsize(f"{path}-wal") == 0
+
+
+async def test_checkpoint_of_all_databases_that_nothing_was_read_of(path, tmp_path):
+    attached = tmp_path / "attached.db"
+    with contextlib.closing(write_log(path)), contextlib.closing(write_log(attached)):
+        async with csqlite.connect(path) as db:
+            await db.execute("attach ? as other", (str(attached),))
+            assert await db.wal_checkpoint(csqlite.SQLITE_CHECKPOINT_TRUNCATE) == (0, 0)
+            if csqlite.sqlite_version_info >= (3, 39):
+                assert os.path.getsize(f"{attached}-wal") == 0
+            assert await db.wal_checkpoint(3, "other") == (0, 0)
+            assert os.path.getsize(f"{attached}-wal") == 0
+
+
+async def test_nobody_hears_of_looking_for_a_log(path):
+    seen = []
+    with contextlib.closing(write_log(path)):
+        async with csqlite.connect(path) as db:
+            await db.set_trace_callback(seen.append)
+            await db.set_authorizer(lambda *what: seen.append(what) or sqlite3.SQLITE_DENY)
+            await db.set_progress_handler(lambda: seen.append("progress"), 1)
+            log, done = await db.wal_checkpoint()
+            assert log == done > 0
+            assert [what for what in seen if what != "progress"] == []
+
+
+async def test_passive_checkpoint_waits_for_nobody(path):
+    """Neither for who has locked a database without a log."""
+    async with csqlite.connect(path, timeout=60) as db:
+        with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other:
+            other.execute("create table t (a)")
+            other.execute("begin exclusive")
+            assert await asyncio.wait_for(db.wal_checkpoint(), 30) == (-1, -1)
+
+
 async def test_checkpoint_by_name_and_by_default(path):
     async with open_wal(path) as db:
         await db.execute("insert into t values (zeroblob(20000))")

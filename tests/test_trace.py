@@ -2,6 +2,7 @@
 
 import asyncio
 import sqlite3
+import sys
 import threading
 from contextlib import closing
 
@@ -88,7 +89,7 @@ async def test_trigger_and_what_runs_within(db):
     await db.trace_v2(STMT, events.append)
     await db.execute("insert into t values (1)")
     begin, whole, *within = events
-    assert (begin["sql"], begin["trigger"]) == ("BEGIN", False)
+    assert (begin["sql"], begin["trigger"]) == ("BEGIN ", False)
     assert (whole["sql"], whole["trigger"]) == ("insert into t values (1)", False)
     assert [event["trigger"] for event in within] == [True] * len(within)
     assert within[0]["sql"] == "TRIGGER tr"
@@ -342,3 +343,86 @@ async def test_odd_numbers_of_steps(db, steps):
     await db.set_progress_handler(lambda: calls.append(1), steps, id=1)
     await scalar(db, COUNT.format(1000))
     assert calls == []
+
+
+# -- what sqlite3's traces show
+
+
+def traced_program(connection, seen):
+    """Use a connection of `sqlite3`, or the synchronous view of one of csqlite, in ways that run SQL of its own."""
+    connection.set_trace_callback(seen.append)
+    connection.execute("create table t (a)")
+    connection.execute("insert into t values (?)", (1,))
+    connection.commit()
+    connection.executemany("insert into t values (?)", [(1,), ("two",)])
+    connection.rollback()
+    connection.execute("delete from t")
+    connection.executescript("select 1; insert into t values (3);")
+    connection.execute("select 1 -- comment").fetchall()
+    with connection:
+        connection.execute("replace into t values (4)")
+    connection.execute("insert into t values (5)")
+
+
+@pytest.mark.parametrize("level", ["", "DEFERRED", "IMMEDIATE", "exclusive", None])
+async def test_statements_of_its_own_are_those_of_sqlite3(path, tmp_path, level):
+    ours, theirs = [], []
+    async with csqlite.connect(path, isolation_level=level) as db:
+        await db._execute(traced_program, db._conn, ours)
+    with closing(sqlite3.connect(tmp_path / "theirs.db", isolation_level=level)) as connection:
+        traced_program(connection, theirs)
+    assert ours == theirs
+    assert level != "" or "BEGIN " in ours
+
+
+AUTOCOMMIT_FALSE = [
+    "BEGIN",
+    "insert into t values (1)",
+    "COMMIT",
+    "BEGIN",
+    "insert into t values (2)",
+    "ROLLBACK",
+]
+
+
+@pytest.mark.parametrize("closing", ["awaited", "synchronous"])
+async def test_closing_rolls_back_by_a_statement_with_autocommit_false(path, closing):
+    seen = []
+    db = await csqlite.connect(path)
+    await db.execute("create table t (a)")
+    await db.set_trace_callback(seen.append)
+    db.autocommit = False
+    await db.execute("insert into t values (1)")
+    await db.commit()
+    await db.execute("insert into t values (2)")
+    if closing == "awaited":
+        await db.close()
+    else:
+        await db._execute(db._conn.close)
+        await db.close()
+    assert seen == AUTOCOMMIT_FALSE
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="sqlite3 has no autocommit")
+def test_closing_rolls_back_by_a_statement_in_sqlite3(path):
+    seen = []
+    connection = sqlite3.connect(path)
+    connection.execute("create table t (a)")
+    connection.set_trace_callback(seen.append)
+    connection.autocommit = False
+    connection.execute("insert into t values (1)")
+    connection.commit()
+    connection.execute("insert into t values (2)")
+    connection.close()
+    assert seen == AUTOCOMMIT_FALSE
+
+
+@pytest.mark.parametrize("autocommit", [True, -1])
+async def test_closing_runs_nothing_otherwise(path, autocommit):
+    seen = []
+    db = await csqlite.connect(path, autocommit=autocommit)
+    await db.execute("create table t (a)")
+    await db.execute("insert into t values (1)")
+    await db.set_trace_callback(seen.append)
+    await db.close()
+    assert seen == []

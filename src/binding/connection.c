@@ -79,7 +79,7 @@ const char *
 connection_begin(const ConnectionObject *self)
 {
     static const char *const statements[][2] = {
-        {"", "BEGIN"},
+        {"", "BEGIN "}, /* as sqlite3 writes it: a trace shows the blank */
         {"DEFERRED", "BEGIN DEFERRED"},
         {"IMMEDIATE", "BEGIN IMMEDIATE"},
         {"EXCLUSIVE", "BEGIN EXCLUSIVE"},

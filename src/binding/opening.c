@@ -383,6 +383,7 @@ close_pack(RequestObject *request)
         request->job.op = CSQ_CALL;
         request->job.with.host.run = run_callable;
     }
+    request->job.asked = true;
     self->stage = CONNECTION_CLOSING;
     return REQUEST_WAIT;
 }

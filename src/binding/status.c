@@ -240,6 +240,33 @@ METHOD(connection_limits) = {
 
 /* -- the log and the cache of pages --------------------------------------------- */
 
+/* Lets the handle find out whether its databases have a log by now. One that has read
+ * nothing yet, or nothing since another connection has made the log, does not know, and a
+ * checkpoint would answer that there is none. A blob is opened for it, because that runs
+ * no SQL of which a handler of the user's would hear; whether there is such a row does
+ * not matter. `name`: of the schema, NULL for all. */
+static void
+look_for_logs(sqlite3 *handle, const char *name)
+{
+    for (int i = 0; i == 0 || name == NULL; i++) {
+#if SQLITE_VERSION_NUMBER >= 3039000
+        const char *schema = name != NULL ? name : sqlite3_db_name(handle, i);
+#else
+        const char *schema = name != NULL ? name : i == 0 ? "main" : NULL;
+#endif
+        sqlite3_blob *blob = NULL;
+
+        if (schema == NULL) {
+            break;
+        }
+        /* That of temporary tables has no log, nor a file before there are some. */
+        if (sqlite3_stricmp(schema, "temp") != 0) {
+            sqlite3_blob_open(handle, schema, "sqlite_master", "type", 1, 0, &blob);
+            sqlite3_blob_close(blob);
+        }
+    }
+}
+
 static int
 run_wal_checkpoint(struct csq_job *job, sqlite3 *handle)
 {
@@ -249,6 +276,10 @@ run_wal_checkpoint(struct csq_job *job, sqlite3 *handle)
     int done = -1;
     int rc;
 
+    /* What is passive waits for nobody. */
+    request->worker->db.patient = mode > SQLITE_CHECKPOINT_PASSIVE;
+    look_for_logs(handle, job->sql);
+    request->worker->db.patient = true;
     rc = sqlite3_wal_checkpoint_v2(handle, job->sql, mode, &log, &done);
     if (rc != SQLITE_OK) {
         return csq_error_copy(&job->error, handle, rc);

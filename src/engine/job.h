@@ -80,6 +80,7 @@ struct csq_job {
     bool refuse_names; /* values in order for named placeholders are an error */
     bool texts; /* typed columns also as the bytes that converters take */
     bool streaming; /* `flow` is in use */
+    bool asked;   /* CSQ_CLOSE: somebody calls for it, and may hear what it does */
     bool anytime; /* harms nothing in a callback that seals the db */
     struct csq_flow flow; /* CSQ_EXECUTEMANY: parameters; with all rows wanted: rows */
     union {

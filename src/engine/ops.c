@@ -19,6 +19,16 @@ op_open(struct csq_db *db, struct csq_job *job)
 static int
 op_close(struct csq_db *db, struct csq_job *job)
 {
+    /* Closing would roll back by itself. As in sqlite3 a statement does so first, which a
+     * trace shows; whether it fails does not matter. */
+    if (job->asked && db->autocommit == CSQ_MANUAL && db->handle != NULL &&
+        !sqlite3_get_autocommit(db->handle)) {
+        struct csq_error ignored;
+
+        csq_error_init(&ignored);
+        csq_db_run(db, "ROLLBACK", &ignored);
+        csq_error_clear(&ignored);
+    }
     return csq_db_close(db, &job->error);
 }
 
