@@ -282,10 +282,6 @@ async def execute_again(db, cursor):
     await cursor.execute("select 1")
 
 
-async def execute_script(db, cursor):
-    await cursor.executescript("select 1")
-
-
 async def fail_to_execute(db, cursor):
     with pytest.raises(sqlite3.OperationalError):
         await cursor.execute("select nothing")
@@ -317,7 +313,7 @@ async def turn_off(db, cursor):
 
 
 ENDS = [
-    *(read_all, iterate, close, execute_again, execute_script, fail_to_execute),
+    *(read_all, iterate, close, execute_again, fail_to_execute),
     *(reset, cancel_fetch, turn_off),
 ]
 

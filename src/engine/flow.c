@@ -88,51 +88,59 @@ csq_flow_abandon(struct csq_flow *flow)
     pthread_mutex_unlock(&flow->lock);
 }
 
-/* Waits for the other end, which is asked after when it has not come for long. */
-static void
+/* Waits for the other end. Whether it has not come for long, and is to be asked after. */
+static bool
 wait(struct csq_flow *flow)
 {
     struct timespec end;
-    bool forsaken;
 
     if (flow->is_forsaken == NULL) {
         pthread_cond_wait(&flow->moved, &flow->lock);
-        return;
+        return false;
     }
     end = csq_deadline(CSQ_FLOW_LONG);
-    if (pthread_cond_timedwait(&flow->moved, &flow->lock, &end) == ETIMEDOUT) {
-        pthread_mutex_unlock(&flow->lock);
-        forsaken = flow->is_forsaken(flow->argument);
-        pthread_mutex_lock(&flow->lock);
-        flow->forsaken = flow->forsaken || forsaken;
-    }
+    return pthread_cond_timedwait(&flow->moved, &flow->lock, &end) == ETIMEDOUT;
 }
 
 bool
 csq_flow_wait_room(struct csq_flow *flow, size_t bytes)
 {
+    bool forsaken = false;
+    bool late;
     bool room;
 
-    pthread_mutex_lock(&flow->lock);
-    while (flow->strip.bytes >= bytes && !flow->aborted && !flow->forsaken) {
-        wait(flow);
-    }
-    room = !flow->aborted;
-    pthread_mutex_unlock(&flow->lock);
+    do {
+        late = false;
+        pthread_mutex_lock(&flow->lock);
+        flow->forsaken = flow->forsaken || forsaken;
+        while (!late && flow->strip.bytes >= bytes && !flow->aborted && !flow->forsaken) {
+            late = wait(flow);
+        }
+        room = !flow->aborted;
+        pthread_mutex_unlock(&flow->lock);
+        forsaken = late && flow->is_forsaken(flow->argument);
+    } while (late);
     return room;
 }
 
 bool
 csq_flow_wait_more(struct csq_flow *flow)
 {
+    bool forsaken = false;
+    bool late;
     bool more;
 
-    pthread_mutex_lock(&flow->lock);
-    while (flow->strip.first == NULL && !flow->ended && !flow->aborted && !flow->forsaken) {
-        wait(flow);
-    }
-    flow->aborted = flow->aborted || (flow->strip.first == NULL && !flow->ended);
-    more = !flow->aborted;
-    pthread_mutex_unlock(&flow->lock);
+    do {
+        late = false;
+        pthread_mutex_lock(&flow->lock);
+        flow->forsaken = flow->forsaken || forsaken;
+        flow->aborted = flow->aborted || (forsaken && flow->strip.first == NULL && !flow->ended);
+        while (!late && flow->strip.first == NULL && !flow->ended && !flow->aborted) {
+            late = wait(flow);
+        }
+        more = !flow->aborted;
+        pthread_mutex_unlock(&flow->lock);
+        forsaken = late && flow->is_forsaken(flow->argument);
+    } while (late);
     return more;
 }

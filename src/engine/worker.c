@@ -336,21 +336,20 @@ csq_worker_quit(struct csq_worker *worker)
 bool
 csq_worker_wait(struct csq_worker *worker, struct csq_job *job, const bool *over)
 {
-    bool stopped = false;
+    bool late;
     bool woken;
 
-    pthread_mutex_lock(&worker->lock);
-    while (!*over && !stopped && !atomic_load(&worker->db.quitting)) {
-        struct timespec end = csq_deadline(CSQ_FLOW_LONG);
+    do {
+        late = false;
+        pthread_mutex_lock(&worker->lock);
+        while (!late && !*over && !atomic_load(&worker->db.quitting)) {
+            struct timespec end = csq_deadline(CSQ_FLOW_LONG);
 
-        if (pthread_cond_timedwait(&worker->woken, &worker->lock, &end) == ETIMEDOUT) {
-            pthread_mutex_unlock(&worker->lock);
-            stopped = is_stopped(worker, job);
-            pthread_mutex_lock(&worker->lock);
+            late = pthread_cond_timedwait(&worker->woken, &worker->lock, &end) == ETIMEDOUT;
         }
-    }
-    woken = *over;
-    pthread_mutex_unlock(&worker->lock);
+        woken = *over;
+        pthread_mutex_unlock(&worker->lock);
+    } while (late && !woken && !is_stopped(worker, job));
     return woken;
 }
 
