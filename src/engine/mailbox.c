@@ -77,6 +77,7 @@ csq_mailbox_init(struct csq_mailbox *mailbox)
     pthread_mutex_init(&mailbox->lock, NULL);
     csq_list_init(&mailbox->jobs);
     mailbox->attended = false;
+    mailbox->forsaken = false;
     mailbox->rings = 0;
     atomic_init(&mailbox->rung_at, 0);
     atomic_init(&mailbox->answered, false);
@@ -104,6 +105,10 @@ csq_mailbox_destroy(struct csq_mailbox *mailbox)
 void
 csq_mailbox_forsake(struct csq_mailbox *mailbox)
 {
+    pthread_mutex_init(&mailbox->lock, NULL); /* a worker may have held it */
+    csq_list_init(&mailbox->jobs);
+    mailbox->attended = false;
+    mailbox->forsaken = true;
     atomic_store(&mailbox->waking, 0);
 }
 
@@ -143,7 +148,7 @@ read_writes(struct csq_mailbox *mailbox)
 static bool
 note_ring(struct csq_mailbox *mailbox)
 {
-    if (mailbox->rings > 0) {
+    if (mailbox->rings > 0 || mailbox->forsaken) {
         return false;
     }
     mailbox->rings++;
@@ -230,7 +235,7 @@ csq_mailbox_quiet(struct csq_mailbox *mailbox)
 
     pthread_mutex_lock(&mailbox->lock);
     empty = csq_list_empty(&mailbox->jobs);
-    if (empty && mailbox->rings > 0) {
+    if (empty && mailbox->rings > 0 && !mailbox->forsaken) {
         uint64_t writes = read_writes(mailbox);
 
         mailbox->rings -= writes < mailbox->rings ? writes : mailbox->rings;

@@ -19,6 +19,7 @@
 struct csq_mailbox {
     pthread_mutex_t lock;
     struct csq_list jobs;
+    bool forsaken;        /* csq_mailbox_forsake() */
     bool attended;        /* the loop thread waits in csq_mailbox_wait(), or is about to */
     uint64_t rings;       /* writes to the descriptor, done or about to be, not yet read */
     atomic_llong rung_at; /* csq_now() of what last made it non-empty, or rang */
@@ -34,7 +35,9 @@ int csq_mailbox_init(struct csq_mailbox *mailbox);
 /* Any thread, when no job names it any more. Closes the descriptors. */
 void csq_mailbox_destroy(struct csq_mailbox *mailbox);
 
-/* In a forked child, before csq_mailbox_destroy(): whoever posted stayed behind. */
+/* In a forked child: whoever posts has stayed behind, and the descriptor is the parent's as
+ * well, so that to write or to read there would wake, or take the wake-up of, another
+ * process. From now on the mailbox is empty and quiet, and can be destroyed. */
 void csq_mailbox_forsake(struct csq_mailbox *mailbox);
 
 /* Worker thread. Lets the job's mailbox have it: with news, or for good when

@@ -269,6 +269,31 @@ test_ring(void)
     csq_mailbox_destroy(&mailbox);
 }
 
+/* In a child, the descriptor is the parent's as well. */
+static void
+test_forsaken(void)
+{
+    struct csq_mailbox mailbox;
+    struct csq_job job;
+
+    CHECK(csq_mailbox_init(&mailbox) == 0);
+    csq_job_init(&job, CSQ_CALL);
+    job.mailbox = &mailbox;
+    csq_mailbox_post(&job, true);
+    csq_mailbox_forsake(&mailbox);
+    CHECK(csq_mailbox_empty(&mailbox) && csq_mailbox_take(&mailbox, NULL) == NULL);
+    CHECK(csq_mailbox_quiet(&mailbox));
+    CHECK(is_ringing(&mailbox)); /* the parent's wake-up is still there */
+    csq_mailbox_destroy(&mailbox);
+
+    CHECK(csq_mailbox_init(&mailbox) == 0);
+    csq_mailbox_forsake(&mailbox);
+    csq_mailbox_ring(&mailbox);
+    CHECK(!is_ringing(&mailbox));
+    csq_mailbox_destroy(&mailbox);
+    csq_job_clear(&job);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -277,6 +302,7 @@ main(int argc, char **argv)
         {"news", test_news},         {"full", test_full},
         {"attended", test_attended}, {"threads", test_threads},
         {"ring", test_ring},         {"not_quiet_with_mail", test_not_quiet_with_mail},
+        {"forsaken", test_forsaken},
     };
 
     return harness_main(argc, argv, tests, sizeof tests / sizeof *tests);
