@@ -361,7 +361,7 @@ async def cursor_close(cursor: Cursor) -> None:
         await cursor._execute(cursor._cursor.close)
 
 
-async def cursor_anext(cursor: Cursor) -> Any:
+async def cursor___anext__(cursor: Cursor) -> Any:
     """See Cursor.__anext__()."""
     row = await cursor_fetchone(cursor)
     if row is None:

@@ -248,12 +248,6 @@ cursor_pack(RequestObject *request)
     return request->result == NULL ? REQUEST_FAILED : REQUEST_READY;
 }
 
-static PyObject *
-cursor_leave(PyObject *cursor)
-{
-    return PyObject_CallMethod(cursor, "close", NULL);
-}
-
 PyDoc_STRVAR(
     cursor_doc,
     "cursor($self, /, factory=None)\n--\n\n"
@@ -526,36 +520,10 @@ PyDoc_STRVAR(call_doc,
              "result.");
 PyDoc_STRVAR(enqueue_doc, "_enqueue($self, callable, /)\n--\n\n"
                           "Let the worker call `callable` in its turn; nobody is told.");
-PyDoc_STRVAR(dump_doc, "_dump($self, condition, /)\n--\n\n"
-                       "Give a cursor over the lines of a dump, each a row of one text.");
 PyDoc_STRVAR(backup_doc, "_backup($self, target, name, /)\n--\n\n"
                          "Give a Backup into another csqlite connection.");
 PyDoc_STRVAR(save_doc, "_save($self, path, name, /)\n--\n\n"
                        "Copy a schema into the file `path`, bytes, in one go.");
-PyDoc_STRVAR(
-    execute_doc,
-    "execute($self, sql, parameters=None, *, deadline=None)\n--\n\n"
-    "Execute one statement on a new cursor and give the cursor.\n\n"
-    "sql: str, one statement. parameters: a sequence for `?`, a mapping for `:name`.\n"
-    "DML has run and a query's first rows are there when it returns. `async with`\n"
-    "closes the cursor at the end. Raises what sqlite3's Connection.execute() raises.\n\n"
-    "deadline: seconds from when it is awaited, 0: at once. What has not ended by then is\n"
-    "stopped and raises DeadlineExceeded; see csqlite.timeout().");
-PyDoc_STRVAR(executemany_doc,
-             "executemany($self, sql, parameters, *, deadline=None)\n--\n\n"
-             "Execute a DML statement once for each row of `parameters` (any iterable).\n\n"
-             "Rows are drained in slices, so a long iterable does not stall the event loop.\n"
-             "Rows executed before an error stay in the transaction, as in sqlite3.");
-PyDoc_STRVAR(executescript_doc,
-             "executescript($self, sql_script, *, deadline=None)\n--\n\n"
-             "Execute the statements of a script, after committing an open transaction (but\n"
-             "not when autocommit is True or False), as sqlite3's executescript().");
-PyDoc_STRVAR(execute_insert_doc,
-             "execute_insert($self, sql, parameters=None, *, deadline=None)\n--\n\n"
-             "Execute an INSERT and give a row of one value: last_insert_rowid().");
-PyDoc_STRVAR(execute_fetchall_doc,
-             "execute_fetchall($self, sql, parameters=None, *, deadline=None)\n--\n\n"
-             "Execute a query and give the list of all its rows.");
 
 static PyMethodDef connection_methods[] = {
     {"_connect", (PyCFunction)connection_connect, METH_NOARGS, connect_doc},
@@ -565,19 +533,9 @@ static PyMethodDef connection_methods[] = {
     METHOD_ENTRY("commit", connection_commit, commit_doc),
     METHOD_ENTRY("rollback", connection_rollback, rollback_doc),
     METHOD_ENTRY("interrupt", connection_interrupt, interrupt_doc),
-    {"execute", (PyCFunction)(void (*)(void))connection_execute, ARGS_FASTCALL, execute_doc},
-    {"executemany", (PyCFunction)(void (*)(void))connection_executemany, ARGS_FASTCALL,
-     executemany_doc},
-    {"executescript", (PyCFunction)(void (*)(void))connection_executescript, ARGS_FASTCALL,
-     executescript_doc},
-    {"execute_insert", (PyCFunction)(void (*)(void))connection_execute_insert, ARGS_FASTCALL,
-     execute_insert_doc},
-    {"execute_fetchall", (PyCFunction)(void (*)(void))connection_execute_fetchall, ARGS_FASTCALL,
-     execute_fetchall_doc},
     {"_execute", (PyCFunction)(void (*)(void))connection_call, METH_VARARGS | METH_KEYWORDS,
      call_doc},
     {"_enqueue", (PyCFunction)connection_enqueue, METH_O, enqueue_doc},
-    {"_dump", (PyCFunction)connection_dump, METH_O, dump_doc},
     {"_backup", (PyCFunction)backup_make, METH_VARARGS, backup_doc},
     {"_save", (PyCFunction)backup_save, METH_VARARGS, save_doc},
     {"_handle", (PyCFunction)connection_handle, METH_NOARGS, handle_doc},
@@ -623,10 +581,21 @@ int
 connection_init_type(struct module_state *state, PyObject *module)
 {
     PyMethodDef *const others[] = {
-        apply_methods,        blob_methods,      callbacks_methods, extensions_methods,
-        file_control_methods, functions_methods, hooks_methods,     serialize_methods,
-        session_methods,      settings_methods,  statement_methods, status_methods,
+        apply_methods,
+        blob_methods,
+        callbacks_methods,
+        extensions_methods,
+        file_control_methods,
+        functions_methods,
+        hooks_methods,
+        serialize_methods,
+        session_methods,
+        settings_methods,
+        statement_methods,
+        status_methods,
         vtable_methods,
+        execute_connection_methods,
+        executemany_connection_methods,
     };
 
     state->connection_type =

@@ -8,9 +8,9 @@
 
 #include <structmember.h>
 
-#include "binding/args.h"
 #include "binding/errors.h"
 #include "binding/iterate.h"
+#include "binding/method.h"
 #include "binding/rows.h"
 #include "binding/watchdog.h"
 #include "bridge/ready.h"
@@ -243,6 +243,10 @@ close_unpack(RequestObject *request, int64_t deadline)
     return REQUEST_READY;
 }
 
+/* The dispatcher finds the connection where every part of one has it. */
+_Static_assert(offsetof(CursorObject, connection) == offsetof(struct part, connection),
+               "a cursor is a part of a connection");
+
 int
 cursor_check(CursorObject *self)
 {
@@ -253,31 +257,19 @@ cursor_check(CursorObject *self)
     return 0;
 }
 
-PyObject *
-cursor_close(CursorObject *self)
-{
-    static const struct request_hooks hooks = {
-        .name = "Cursor.close", .pack = close_pack, .unpack = close_unpack, .ending = true};
+static const struct request_hooks close_hooks = {
+    .pack = close_pack, .unpack = close_unpack, .ending = true};
 
-    if (cursor_check(self) < 0) {
-        return NULL;
-    }
-    if (self->foreign != NULL) {
-        return args_forward("cursor_close", (PyObject *)self, NULL, 0, NULL);
-    }
-    return (PyObject *)connection_request(self->connection, &hooks, CSQ_RESET, (PyObject *)self);
-}
+METHOD(cursor_close) = {
+    .args = ARGS_NONE("Cursor.close"),
+    .hooks = &close_hooks,
+    .on = ON_PART,
+    .op = CSQ_RESET,
+};
 
 PyDoc_STRVAR(close_doc,
              "close($self, /)\n--\n\n"
              "Close the cursor. Only one that is half-read has to cross to the worker.");
-
-static PyObject *
-cursor_close_method(CursorObject *self, PyObject *unused)
-{
-    (void)unused;
-    return cursor_close(self);
-}
 
 PyDoc_STRVAR(aenter_doc, "__aenter__($self, /)\n--\n\nGive the cursor itself.");
 
@@ -485,39 +477,8 @@ cursor_dealloc(CursorObject *self)
 }
 
 
-PyDoc_STRVAR(execute_doc,
-             "execute($self, sql, parameters=None, *, deadline=None)\n--\n\n"
-             "Execute one statement and give the cursor itself; what was open in it is ended.\n\n"
-             "See Connection.execute().");
-PyDoc_STRVAR(executemany_doc,
-             "executemany($self, sql, parameters, *, deadline=None)\n--\n\n"
-             "Execute a DML statement once for each row of `parameters`; give the cursor "
-             "itself.\n\nSee Connection.executemany().");
-PyDoc_STRVAR(executescript_doc, "executescript($self, sql_script, *, deadline=None)\n--\n\n"
-                                "Execute the statements of a script; give the cursor itself.\n\n"
-                                "See Connection.executescript().");
-PyDoc_STRVAR(fetchone_doc, "fetchone($self, *, deadline=None)\n--\n\n"
-                           "Give the next row, or None when there are no more.\n\n"
-                           "It suspends only when no row has been fetched ahead.\n"
-                           "deadline: see Connection.execute().");
-PyDoc_STRVAR(fetchmany_doc,
-             "fetchmany($self, size=None, *, deadline=None)\n--\n\n"
-             "Give a list of the next `size` rows (default: arraysize), shorter at the end.\n\n"
-             "deadline: see Connection.execute().");
-PyDoc_STRVAR(fetchall_doc, "fetchall($self, *, deadline=None)\n--\n\n"
-                           "Give a list of all remaining rows.\n\n"
-                           "deadline: see Connection.execute().");
-
 static PyMethodDef cursor_methods[] = {
-    {"execute", (PyCFunction)(void (*)(void))cursor_execute, ARGS_FASTCALL, execute_doc},
-    {"executemany", (PyCFunction)(void (*)(void))cursor_executemany, ARGS_FASTCALL,
-     executemany_doc},
-    {"executescript", (PyCFunction)(void (*)(void))cursor_executescript, ARGS_FASTCALL,
-     executescript_doc},
-    {"fetchone", (PyCFunction)(void (*)(void))cursor_fetchone, ARGS_FASTCALL, fetchone_doc},
-    {"fetchmany", (PyCFunction)(void (*)(void))cursor_fetchmany, ARGS_FASTCALL, fetchmany_doc},
-    {"fetchall", (PyCFunction)(void (*)(void))cursor_fetchall, ARGS_FASTCALL, fetchall_doc},
-    {"close", (PyCFunction)cursor_close_method, METH_NOARGS, close_doc},
+    METHOD_ENTRY("close", cursor_close, close_doc),
     {"setinputsizes", (PyCFunction)cursor_ignore, METH_O,
      "setinputsizes($self, sizes, /)\n--\n\nDo nothing, as PEP 249 allows."},
     {"setoutputsize", (PyCFunction)cursor_ignore, METH_VARARGS,
@@ -573,6 +534,11 @@ cursor_init_type(struct module_state *state, PyObject *module)
 {
     state->cursor_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &cursor_spec, NULL);
     if (state->cursor_type == NULL) {
+        return -1;
+    }
+    if (method_add(state->cursor_type, execute_cursor_methods) < 0 ||
+        method_add(state->cursor_type, executemany_cursor_methods) < 0 ||
+        method_add(state->cursor_type, fetch_methods) < 0) {
         return -1;
     }
     return PyModule_AddObject(module, "Cursor", Py_NewRef((PyObject *)state->cursor_type));

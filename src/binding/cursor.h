@@ -20,8 +20,8 @@ struct cursor_rest {
 
 typedef struct {
     PyObject_HEAD
-    struct module_state *state;
     ConnectionObject *connection; /* NULL: __init__ was not called */
+    struct module_state *state;
     PyObject *foreign;            /* the cursor of a foreign DB-API connection, or NULL */
     struct cursor_rest *rest;     /* NULL until it first executes */
     struct line line;             /* its requests, in order */
@@ -105,40 +105,24 @@ int cursor_take_result(CursorObject *self, RequestObject *request);
 /* -1 with ProgrammingError when __init__ was not called. */
 int cursor_check(CursorObject *self);
 
-/* Gives a request that closes it. */
-PyObject *cursor_close(CursorObject *self);
-
 /* What stands in cursor_properties.c. */
 extern PyGetSetDef cursor_getset[];
 
 /* Registers the type. 0, or -1 with an exception. */
 int cursor_init_type(struct module_state *state, PyObject *module);
 
-/* Methods that stand in execute.c and fetch.c; each gives a request. */
-PyObject *cursor_execute(CursorObject *self, PyObject *const *args, Py_ssize_t nargs,
-                         PyObject *kwnames);
-PyObject *cursor_executemany(CursorObject *self, PyObject *const *args, Py_ssize_t nargs,
-                             PyObject *kwnames);
-PyObject *cursor_executescript(CursorObject *self, PyObject *const *args, Py_ssize_t nargs,
-                               PyObject *kwnames);
-PyObject *cursor_fetchone(CursorObject *self, PyObject *const *args, Py_ssize_t nargs,
-                          PyObject *kwnames);
-PyObject *cursor_fetchmany(CursorObject *self, PyObject *const *args, Py_ssize_t nargs,
-                           PyObject *kwnames);
-PyObject *cursor_fetchall(CursorObject *self, PyObject *const *args, Py_ssize_t nargs,
-                          PyObject *kwnames);
+/* Methods that stand in files of their own: of cursors, and those of connections that make
+ * a cursor. */
+extern PyMethodDef execute_cursor_methods[];
+extern PyMethodDef execute_connection_methods[];
+extern PyMethodDef executemany_cursor_methods[];
+extern PyMethodDef executemany_connection_methods[];
+extern PyMethodDef fetch_methods[];
+
+/* What `async for` awaits; NULL with MemoryError. */
 PyObject *cursor_anext(CursorObject *self);
 
-PyObject *connection_execute(ConnectionObject *self, PyObject *const *args, Py_ssize_t nargs,
-                             PyObject *kwnames);
-PyObject *connection_executemany(ConnectionObject *self, PyObject *const *args, Py_ssize_t nargs,
-                                 PyObject *kwnames);
-PyObject *connection_executescript(ConnectionObject *self, PyObject *const *args,
-                                   Py_ssize_t nargs, PyObject *kwnames);
-PyObject *connection_execute_insert(ConnectionObject *self, PyObject *const *args,
-                                    Py_ssize_t nargs, PyObject *kwnames);
-PyObject *connection_execute_fetchall(ConnectionObject *self, PyObject *const *args,
-                                      Py_ssize_t nargs, PyObject *kwnames);
-PyObject *connection_dump(ConnectionObject *self, PyObject *filter);
+/* The `leave` hook of a method that gives a cursor. */
+PyObject *cursor_leave(PyObject *cursor);
 
 #endif

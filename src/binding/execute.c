@@ -4,14 +4,13 @@
 
 #include "binding/execute.h"
 
-#include "binding/args.h"
 #include "binding/convert.h"
 #include "binding/cursor.h"
 #include "binding/errors.h"
 #include "binding/iterate.h"
+#include "binding/method.h"
 #include "binding/rows.h"
 #include "binding/watchdog.h"
-#include "bridge/deadline.h"
 #include "engine/scan.h"
 
 /* -- what all have in common -------------------------------------------------- */
@@ -205,58 +204,36 @@ execute_unpack(RequestObject *request, int64_t deadline)
 }
 
 PyObject *
-execute_leave(PyObject *cursor)
+cursor_leave(PyObject *cursor)
 {
     return PyObject_CallMethod(cursor, "close", NULL);
 }
 
-/* A request for `op` on `cursor`, which it takes, with borrowed arguments. */
-PyObject *
-execute_request(CursorObject *cursor, const struct request_hooks *hooks, enum csq_op op,
-                PyObject *first, PyObject *second, PyObject *deadline)
+int
+execute_fill(RequestObject *request, PyObject *const *values)
 {
-    RequestObject *request = NULL;
-
-    if (cursor == NULL) {
-        return NULL;
-    }
-    if (cursor->connection == NULL) {
-        PyErr_SetString(cursor->state->ProgrammingError, "Base Cursor.__init__ not called.");
-    } else {
-        request = connection_request(cursor->connection, hooks, op, (PyObject *)cursor);
-    }
-    if (request != NULL) {
-        request->arguments[0] = Py_NewRef(first);
-        request->arguments[1] = second == NULL || second == Py_None ? NULL : Py_NewRef(second);
-        if (cursor->connection->reader_warning != NULL && (op == CSQ_EXECUTE || op == CSQ_DUMP)) {
-            request = watchdog_note(request);
-        }
-    }
-    Py_DECREF(cursor);
-    return deadline_limit((PyObject *)request, deadline);
+    request->arguments[0] = Py_NewRef(values[0]);
+    request->arguments[1] = values[1] == Py_None ? NULL : Py_XNewRef(values[1]);
+    return ((ConnectionObject *)request->owner)->reader_warning == NULL ? 0
+                                                                        : watchdog_note(request);
 }
 
-static const char *const execute_names[] = {"sql", "parameters", "deadline"};
+PyDoc_STRVAR(cursor_execute_doc,
+             "execute($self, sql, parameters=None, *, deadline=None)\n--\n\n"
+             "Execute one statement and give the cursor itself; what was open in it is ended.\n\n"
+             "See Connection.execute().");
 
-PyObject *
-cursor_execute(CursorObject *self, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
-{
-    static const struct args_spec spec = {"execute", 3, 1, 2, execute_names};
-    static const struct request_hooks hooks = {.name = "Cursor.execute",
-                                               .pack = execute_pack,
-                                               .unpack = execute_unpack,
-                                               .abandon = cursor_abandon};
-    PyObject *values[3];
+static const struct request_hooks cursor_hooks = {
+    .pack = execute_pack, .unpack = execute_unpack, .abandon = cursor_abandon};
 
-    if (self->foreign != NULL) {
-        return args_forward("cursor_execute", (PyObject *)self, args, nargs, kwnames);
-    }
-    if (args_parse(&spec, args, nargs, kwnames, values) < 0) {
-        return NULL;
-    }
-    return execute_request((CursorObject *)Py_NewRef((PyObject *)self), &hooks, CSQ_EXECUTE,
-                           values[0], values[1], values[2]);
-}
+METHOD(cursor_execute) = {
+    .args = ARGS("Cursor.execute", 1, 2, 0, "sql", "parameters", "deadline"),
+    .hooks = &cursor_hooks,
+    .on = ON_PART,
+    .op = CSQ_EXECUTE,
+    .deadline = true,
+    .fill = execute_fill,
+};
 
 /* Nobody else has the cursor, so there is no order to be kept. */
 static enum request_answer
@@ -284,26 +261,27 @@ connection_execute_pack(RequestObject *request)
     return execute_on_own(request, execute_pack);
 }
 
-PyObject *
-connection_execute(ConnectionObject *self, PyObject *const *args, Py_ssize_t nargs,
-                   PyObject *kwnames)
-{
-    static const struct args_spec spec = {"execute", 3, 1, 2, execute_names};
-    static const struct request_hooks hooks = {.name = "Connection.execute",
-                                               .pack = connection_execute_pack,
-                                               .unpack = execute_unpack,
-                                               .leave = execute_leave};
-    PyObject *values[3];
+PyDoc_STRVAR(
+    connection_execute_doc,
+    "execute($self, sql, parameters=None, *, deadline=None)\n--\n\n"
+    "Execute one statement on a new cursor and give the cursor.\n\n"
+    "sql: str, one statement. parameters: a sequence for `?`, a mapping for `:name`.\n"
+    "DML has run and a query's first rows are there when it returns. `async with`\n"
+    "closes the cursor at the end. Raises what sqlite3's Connection.execute() raises.\n\n"
+    "deadline: seconds from when it is awaited, 0: at once. What has not ended by then is\n"
+    "stopped and raises DeadlineExceeded; see csqlite.timeout().");
 
-    if (self->foreign != NULL) {
-        return args_forward("execute", (PyObject *)self, args, nargs, kwnames);
-    }
-    if (args_parse(&spec, args, nargs, kwnames, values) < 0) {
-        return NULL;
-    }
-    return execute_request(cursor_new(self), &hooks, CSQ_EXECUTE, values[0], values[1],
-                           values[2]);
-}
+static const struct request_hooks connection_hooks = {
+    .pack = connection_execute_pack, .unpack = execute_unpack, .leave = cursor_leave};
+
+METHOD(connection_execute) = {
+    .args = ARGS("Connection.execute", 1, 2, 0, "sql", "parameters", "deadline"),
+    .hooks = &connection_hooks,
+    .on = ON_NEW_CURSOR,
+    .op = CSQ_EXECUTE,
+    .deadline = true,
+    .fill = execute_fill,
+};
 
 /* -- execute_insert ----------------------------------------------------------- */
 
@@ -342,24 +320,20 @@ insert_unpack(RequestObject *request, int64_t deadline)
     return request->result == NULL ? REQUEST_FAILED : REQUEST_READY;
 }
 
-PyObject *
-connection_execute_insert(ConnectionObject *self, PyObject *const *args, Py_ssize_t nargs,
-                          PyObject *kwnames)
-{
-    static const struct args_spec spec = {"execute_insert", 3, 1, 2, execute_names};
-    static const struct request_hooks hooks = {
-        .name = "Connection.execute_insert", .pack = insert_pack, .unpack = insert_unpack};
-    PyObject *values[3];
+PyDoc_STRVAR(connection_execute_insert_doc,
+             "execute_insert($self, sql, parameters=None, *, deadline=None)\n--\n\n"
+             "Execute an INSERT and give a row of one value: last_insert_rowid().");
 
-    if (self->foreign != NULL) {
-        return args_forward("execute_insert", (PyObject *)self, args, nargs, kwnames);
-    }
-    if (args_parse(&spec, args, nargs, kwnames, values) < 0) {
-        return NULL;
-    }
-    return execute_request(cursor_new(self), &hooks, CSQ_EXECUTE, values[0], values[1],
-                           values[2]);
-}
+static const struct request_hooks insert_hooks = {.pack = insert_pack, .unpack = insert_unpack};
+
+METHOD(connection_execute_insert) = {
+    .args = ARGS("Connection.execute_insert", 1, 2, 0, "sql", "parameters", "deadline"),
+    .hooks = &insert_hooks,
+    .on = ON_NEW_CURSOR,
+    .op = CSQ_EXECUTE,
+    .deadline = true,
+    .fill = execute_fill,
+};
 
 /* -- execute_fetchall --------------------------------------------------------- */
 
@@ -422,24 +396,21 @@ fetchall_unpack(RequestObject *request, int64_t deadline)
     return REQUEST_READY;
 }
 
-PyObject *
-connection_execute_fetchall(ConnectionObject *self, PyObject *const *args, Py_ssize_t nargs,
-                            PyObject *kwnames)
-{
-    static const struct args_spec spec = {"execute_fetchall", 3, 1, 2, execute_names};
-    static const struct request_hooks hooks = {
-        .name = "Connection.execute_fetchall", .pack = fetchall_pack, .unpack = fetchall_unpack};
-    PyObject *values[3];
+PyDoc_STRVAR(connection_execute_fetchall_doc,
+             "execute_fetchall($self, sql, parameters=None, *, deadline=None)\n--\n\n"
+             "Execute a query and give the list of all its rows.");
 
-    if (self->foreign != NULL) {
-        return args_forward("execute_fetchall", (PyObject *)self, args, nargs, kwnames);
-    }
-    if (args_parse(&spec, args, nargs, kwnames, values) < 0) {
-        return NULL;
-    }
-    return execute_request(cursor_new(self), &hooks, CSQ_EXECUTE, values[0], values[1],
-                           values[2]);
-}
+static const struct request_hooks fetchall_hooks = {.pack = fetchall_pack,
+                                                    .unpack = fetchall_unpack};
+
+METHOD(connection_execute_fetchall) = {
+    .args = ARGS("Connection.execute_fetchall", 1, 2, 0, "sql", "parameters", "deadline"),
+    .hooks = &fetchall_hooks,
+    .on = ON_NEW_CURSOR,
+    .op = CSQ_EXECUTE,
+    .deadline = true,
+    .fill = execute_fill,
+};
 
 /* -- executescript ------------------------------------------------------------ */
 
@@ -479,28 +450,29 @@ script_unpack(RequestObject *request, int64_t deadline)
     return errors_check(self->state, request) < 0 ? REQUEST_FAILED : execute_give_cursor(request);
 }
 
-static const char *const executescript_names[] = {"sql_script", "deadline"};
-
-PyObject *
-cursor_executescript(CursorObject *self, PyObject *const *args, Py_ssize_t nargs,
-                     PyObject *kwnames)
+static int
+script_fill(RequestObject *request, PyObject *const *values)
 {
-    static const struct args_spec spec = {"executescript", 2, 1, 1, executescript_names};
-    static const struct request_hooks hooks = {.name = "Cursor.executescript",
-                                               .pack = script_pack,
-                                               .unpack = script_unpack,
-                                               .abandon = cursor_abandon};
-    PyObject *values[2];
-
-    if (self->foreign != NULL) {
-        return args_forward("cursor_executescript", (PyObject *)self, args, nargs, kwnames);
-    }
-    if (args_parse(&spec, args, nargs, kwnames, values) < 0) {
-        return NULL;
-    }
-    return execute_request((CursorObject *)Py_NewRef((PyObject *)self), &hooks, CSQ_SCRIPT,
-                           values[0], NULL, values[1]);
+    request->arguments[0] = Py_NewRef(values[0]);
+    return 0;
 }
+
+PyDoc_STRVAR(cursor_executescript_doc,
+             "executescript($self, sql_script, *, deadline=None)\n--\n\n"
+             "Execute the statements of a script; give the cursor itself.\n\n"
+             "See Connection.executescript().");
+
+static const struct request_hooks cursor_script_hooks = {
+    .pack = script_pack, .unpack = script_unpack, .abandon = cursor_abandon};
+
+METHOD(cursor_executescript) = {
+    .args = ARGS("Cursor.executescript", 1, 1, 0, "sql_script", "deadline"),
+    .hooks = &cursor_script_hooks,
+    .on = ON_PART,
+    .op = CSQ_SCRIPT,
+    .deadline = true,
+    .fill = script_fill,
+};
 
 static enum request_answer
 connection_script_pack(RequestObject *request)
@@ -508,25 +480,22 @@ connection_script_pack(RequestObject *request)
     return execute_on_own(request, script_pack);
 }
 
-PyObject *
-connection_executescript(ConnectionObject *self, PyObject *const *args, Py_ssize_t nargs,
-                         PyObject *kwnames)
-{
-    static const struct args_spec spec = {"executescript", 2, 1, 1, executescript_names};
-    static const struct request_hooks hooks = {.name = "Connection.executescript",
-                                               .pack = connection_script_pack,
-                                               .unpack = script_unpack,
-                                               .leave = execute_leave};
-    PyObject *values[2];
+PyDoc_STRVAR(connection_executescript_doc,
+             "executescript($self, sql_script, *, deadline=None)\n--\n\n"
+             "Execute the statements of a script, after committing an open transaction (but\n"
+             "not when autocommit is True or False), as sqlite3's executescript().");
 
-    if (self->foreign != NULL) {
-        return args_forward("executescript", (PyObject *)self, args, nargs, kwnames);
-    }
-    if (args_parse(&spec, args, nargs, kwnames, values) < 0) {
-        return NULL;
-    }
-    return execute_request(cursor_new(self), &hooks, CSQ_SCRIPT, values[0], NULL, values[1]);
-}
+static const struct request_hooks connection_script_hooks = {
+    .pack = connection_script_pack, .unpack = script_unpack, .leave = cursor_leave};
+
+METHOD(connection_executescript) = {
+    .args = ARGS("Connection.executescript", 1, 1, 0, "sql_script", "deadline"),
+    .hooks = &connection_script_hooks,
+    .on = ON_NEW_CURSOR,
+    .op = CSQ_SCRIPT,
+    .deadline = true,
+    .fill = script_fill,
+};
 
 /* -- dump --------------------------------------------------------------------- */
 
@@ -548,19 +517,45 @@ dump_pack(RequestObject *request)
     return cursor_send_anew(request);
 }
 
-PyObject *
-connection_dump(ConnectionObject *self, PyObject *filter)
+static int
+dump_fill(RequestObject *request, PyObject *const *values)
 {
-    static const struct request_hooks hooks = {.name = "Connection.iterdump",
-                                               .pack = dump_pack,
-                                               .unpack = execute_unpack,
-                                               .leave = execute_leave};
-    CursorObject *cursor;
+    CursorObject *cursor = (CursorObject *)request->target;
 
-    cursor = cursor_new(self);
-    if (cursor != NULL) {
-        cursor->plain = true;
-        Py_SETREF(cursor->row_factory, Py_NewRef(Py_None));
-    }
-    return execute_request(cursor, &hooks, CSQ_DUMP, Py_None, filter, NULL);
+    cursor->plain = true;
+    Py_SETREF(cursor->row_factory, Py_NewRef(Py_None));
+    request->arguments[0] = Py_NewRef(Py_None);
+    request->arguments[1] = values[0] == Py_None ? NULL : Py_NewRef(values[0]);
+    return cursor->connection->reader_warning == NULL ? 0 : watchdog_note(request);
 }
+
+static const struct request_hooks dump_hooks = {
+    .pack = dump_pack, .unpack = execute_unpack, .leave = cursor_leave};
+
+PyDoc_STRVAR(dump_doc, "_dump($self, condition, /)\n--\n\n"
+                       "Give a cursor over the lines of a dump, each a row of one text.");
+
+METHOD(connection_dump) = {
+    .args = ARGS_PLAIN("Connection._dump", 1, "condition"),
+    .hooks = &dump_hooks,
+    .on = ON_NEW_CURSOR,
+    .op = CSQ_DUMP,
+    .native = true,
+    .fill = dump_fill,
+};
+
+PyMethodDef execute_cursor_methods[] = {
+    METHOD_ENTRY("execute", cursor_execute, cursor_execute_doc),
+    METHOD_ENTRY("executescript", cursor_executescript, cursor_executescript_doc),
+    {NULL, NULL, 0, NULL},
+};
+
+PyMethodDef execute_connection_methods[] = {
+    METHOD_ENTRY("execute", connection_execute, connection_execute_doc),
+    METHOD_ENTRY("execute_insert", connection_execute_insert, connection_execute_insert_doc),
+    METHOD_ENTRY("execute_fetchall", connection_execute_fetchall,
+                 connection_execute_fetchall_doc),
+    METHOD_ENTRY("executescript", connection_executescript, connection_executescript_doc),
+    METHOD_ENTRY("_dump", connection_dump, dump_doc),
+    {NULL, NULL, 0, NULL},
+};

@@ -5,10 +5,8 @@
 
 #include "binding/cursor.h"
 
-/* Gives a request for `op` on `cursor`, which it takes (NULL: an exception is set),
- * with new references to the arguments. `deadline`: seconds, NULL or None: none. */
-PyObject *execute_request(CursorObject *cursor, const struct request_hooks *hooks, enum csq_op op,
-                          PyObject *first, PyObject *second, PyObject *deadline);
+/* Fills a request from (sql, parameters). 0, or -1 with an exception. */
+int execute_fill(RequestObject *request, PyObject *const *values);
 
 /* The pack hook of a connection's method, whose cursor is the request's own: `pack`, as if
  * the cursor were made now. */
@@ -37,8 +35,5 @@ int execute_warn(RequestObject *request);
 
 /* In an unpack hook: lets the request end with its cursor. */
 enum request_answer execute_give_cursor(RequestObject *request);
-
-/* The `leave` hook of a method that gives a cursor. */
-PyObject *execute_leave(PyObject *cursor);
 
 #endif

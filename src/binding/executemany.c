@@ -4,9 +4,9 @@
 
 #include "binding/execute.h"
 
-#include "binding/args.h"
 #include "binding/convert.h"
 #include "binding/iterate.h"
+#include "binding/method.h"
 #include "engine/clock.h"
 
 enum {
@@ -72,6 +72,14 @@ feed(RequestObject *request, int64_t deadline)
     return 0;
 }
 
+static int
+fill(RequestObject *request, PyObject *const *values)
+{
+    request->arguments[0] = Py_NewRef(values[0]);
+    request->arguments[1] = values[1] == Py_None ? NULL : Py_NewRef(values[1]);
+    return 0;
+}
+
 static enum request_answer
 many_pack(RequestObject *request)
 {
@@ -117,28 +125,22 @@ many_unpack(RequestObject *request, int64_t deadline)
     return execute_give_cursor(request);
 }
 
-static const char *const executemany_names[] = {"sql", "parameters", "deadline"};
+PyDoc_STRVAR(cursor_executemany_doc,
+             "executemany($self, sql, parameters, *, deadline=None)\n--\n\n"
+             "Execute a DML statement once for each row of `parameters`; give the cursor "
+             "itself.\n\nSee Connection.executemany().");
 
-PyObject *
-cursor_executemany(CursorObject *self, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
-{
-    static const struct args_spec spec = {"executemany", 3, 2, 2, executemany_names};
-    static const struct request_hooks hooks = {.name = "Cursor.executemany",
-                                               .pack = many_pack,
-                                               .feed = feed,
-                                               .unpack = many_unpack,
-                                               .abandon = cursor_abandon};
-    PyObject *values[3];
+static const struct request_hooks cursor_hooks = {
+    .pack = many_pack, .feed = feed, .unpack = many_unpack, .abandon = cursor_abandon};
 
-    if (self->foreign != NULL) {
-        return args_forward("cursor_executemany", (PyObject *)self, args, nargs, kwnames);
-    }
-    if (args_parse(&spec, args, nargs, kwnames, values) < 0) {
-        return NULL;
-    }
-    return execute_request((CursorObject *)Py_NewRef((PyObject *)self), &hooks, CSQ_EXECUTEMANY,
-                           values[0], values[1], values[2]);
-}
+METHOD(cursor_executemany) = {
+    .args = ARGS("Cursor.executemany", 2, 2, 0, "sql", "parameters", "deadline"),
+    .hooks = &cursor_hooks,
+    .on = ON_PART,
+    .op = CSQ_EXECUTEMANY,
+    .deadline = true,
+    .fill = fill,
+};
 
 static enum request_answer
 connection_many_pack(RequestObject *request)
@@ -146,24 +148,30 @@ connection_many_pack(RequestObject *request)
     return execute_on_own(request, many_pack);
 }
 
-PyObject *
-connection_executemany(ConnectionObject *self, PyObject *const *args, Py_ssize_t nargs,
-                       PyObject *kwnames)
-{
-    static const struct args_spec spec = {"executemany", 3, 2, 2, executemany_names};
-    static const struct request_hooks hooks = {.name = "Connection.executemany",
-                                               .pack = connection_many_pack,
-                                               .feed = feed,
-                                               .unpack = many_unpack,
-                                               .leave = execute_leave};
-    PyObject *values[3];
+PyDoc_STRVAR(connection_executemany_doc,
+             "executemany($self, sql, parameters, *, deadline=None)\n--\n\n"
+             "Execute a DML statement once for each row of `parameters` (any iterable).\n\n"
+             "Rows are drained in slices, so a long iterable does not stall the event loop.\n"
+             "Rows executed before an error stay in the transaction, as in sqlite3.");
 
-    if (self->foreign != NULL) {
-        return args_forward("executemany", (PyObject *)self, args, nargs, kwnames);
-    }
-    if (args_parse(&spec, args, nargs, kwnames, values) < 0) {
-        return NULL;
-    }
-    return execute_request(cursor_new(self), &hooks, CSQ_EXECUTEMANY, values[0], values[1],
-                           values[2]);
-}
+static const struct request_hooks connection_hooks = {
+    .pack = connection_many_pack, .feed = feed, .unpack = many_unpack, .leave = cursor_leave};
+
+METHOD(connection_executemany) = {
+    .args = ARGS("Connection.executemany", 2, 2, 0, "sql", "parameters", "deadline"),
+    .hooks = &connection_hooks,
+    .on = ON_NEW_CURSOR,
+    .op = CSQ_EXECUTEMANY,
+    .deadline = true,
+    .fill = fill,
+};
+
+PyMethodDef executemany_cursor_methods[] = {
+    METHOD_ENTRY("executemany", cursor_executemany, cursor_executemany_doc),
+    {NULL, NULL, 0, NULL},
+};
+
+PyMethodDef executemany_connection_methods[] = {
+    METHOD_ENTRY("executemany", connection_executemany, connection_executemany_doc),
+    {NULL, NULL, 0, NULL},
+};

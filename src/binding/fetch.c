@@ -2,9 +2,9 @@
  * job of the same cursor is under way: then the order of calls decides, and the
  * fetch queues behind it. */
 
-#include "binding/args.h"
 #include "binding/cursor.h"
 #include "binding/errors.h"
+#include "binding/method.h"
 #include "binding/rows.h"
 #include "bridge/deadline.h"
 #include "bridge/ready.h"
@@ -34,6 +34,11 @@ cursor_next_chunk(CursorObject *self)
     }
     return (size_t)self->chunk;
 }
+
+struct fetch_call {
+    Py_ssize_t rows; /* 0: all */
+    bool iterates;   /* there being no row is StopAsyncIteration */
+};
 
 /* -- one row ------------------------------------------------------------------ */
 
@@ -131,13 +136,13 @@ take_chunk(CursorObject *self, RequestObject *request)
 }
 
 /* Lets the request end with the next row that is here; without one, with None, or
- * with StopAsyncIteration when it iterates (`number` is set). */
+ * with StopAsyncIteration when it iterates. */
 static enum request_answer
 give_row(CursorObject *self, RequestObject *request)
 {
     request->result = take_one(self);
     if (request->result == NULL && !PyErr_Occurred()) {
-        if (request->number) {
+        if (REQUEST_PAYLOAD(request, struct fetch_call)->iterates) {
             PyErr_SetNone(PyExc_StopAsyncIteration);
         } else {
             request->result = Py_NewRef(Py_None);
@@ -171,72 +176,49 @@ row_unpack(RequestObject *request, int64_t deadline)
     return take_chunk(self, request) < 0 ? REQUEST_FAILED : give_row(self, request);
 }
 
-static PyObject *
-fetch_one(CursorObject *self)
-{
-    static const struct request_hooks hooks = {.name = "Cursor.fetchone",
-                                               .pack = row_pack,
-                                               .unpack = row_unpack,
-                                               .abandon = cursor_abandon};
+static const struct request_hooks row_hooks = {
+    .pack = row_pack, .unpack = row_unpack, .abandon = cursor_abandon};
 
-    if (self->connection == NULL) {
-        PyErr_SetString(self->state->ProgrammingError, "Base Cursor.__init__ not called.");
-        return NULL;
-    }
-    return (PyObject *)connection_request(self->connection, &hooks, CSQ_FETCH, (PyObject *)self);
-}
+PyDoc_STRVAR(fetchone_doc, "fetchone($self, *, deadline=None)\n--\n\n"
+                           "Give the next row, or None when there are no more.\n\n"
+                           "It suspends only when no row has been fetched ahead.\n"
+                           "deadline: see Connection.execute().");
 
-/* Apart, because it is seldom given. */
-__attribute__((noinline)) static PyObject *
-fetch_one_until(CursorObject *self, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
-{
-    PyObject *deadline;
-
-    if (args_deadline("fetchone", args, nargs, kwnames, &deadline) < 0) {
-        return NULL;
-    }
-    return deadline_limit(fetch_one(self), deadline);
-}
-
-PyObject *
-cursor_fetchone(CursorObject *self, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
-{
-    if (self->foreign != NULL) {
-        return args_forward("cursor_fetchone", (PyObject *)self, args, nargs, kwnames);
-    }
-    if (nargs > 0 || kwnames != NULL) {
-        return fetch_one_until(self, args, nargs, kwnames);
-    }
-    return fetch_one(self);
-}
+METHOD(cursor_fetchone) = {
+    .args = ARGS_DEADLINE("Cursor.fetchone"),
+    .hooks = &row_hooks,
+    .on = ON_PART,
+    .op = CSQ_FETCH,
+    .deadline = true,
+};
 
 /* -- async for ---------------------------------------------------------------- */
+
+static int
+fill_anext(RequestObject *request, PyObject *const *values)
+{
+    (void)values;
+    REQUEST_PAYLOAD(request, struct fetch_call)->iterates = true;
+    return 0;
+}
+
+static const struct method anext_row = {
+    .args = ARGS_NONE("Cursor.__anext__"),
+    .hooks = &row_hooks,
+    .on = ON_PART,
+    .op = CSQ_FETCH,
+    .fill = fill_anext,
+};
 
 /* The awaitable for the next row; NULL with an exception. */
 static PyObject *
 next_row(CursorObject *self)
 {
-    static const struct request_hooks hooks = {.name = "Cursor.__anext__",
-                                               .pack = row_pack,
-                                               .unpack = row_unpack,
-                                               .abandon = cursor_abandon};
-    RequestObject *request;
     PyObject *row;
 
-    if (self->foreign != NULL) {
-        return args_forward("cursor_anext", (PyObject *)self, NULL, 0, NULL);
-    }
-    if (self->connection == NULL) {
-        PyErr_SetString(self->state->ProgrammingError, "Base Cursor.__init__ not called.");
-        return NULL;
-    }
-    if (self->closed || !is_served_here(self, NULL, 1) ||
-        deadline_is_past(&self->state->bridge)) {
-        request = connection_request(self->connection, &hooks, CSQ_FETCH, (PyObject *)self);
-        if (request != NULL) {
-            request->number = 1;
-        }
-        return (PyObject *)request;
+    if (self->connection == NULL || self->connection->foreign != NULL || self->closed ||
+        !is_served_here(self, NULL, 1) || deadline_is_past(&self->state->bridge)) {
+        return method_call(&anext_row, (PyObject *)self, NULL, 0, NULL);
     }
     row = take_one(self);
     if (row == NULL) {
@@ -262,9 +244,11 @@ cursor_anext(CursorObject *self)
 
 /* How many rows the request still wants. */
 static Py_ssize_t
-wanted(const RequestObject *request)
+wanted(RequestObject *request)
 {
-    return request->number < 0 ? PY_SSIZE_T_MAX : request->number;
+    Py_ssize_t rows = REQUEST_PAYLOAD(request, struct fetch_call)->rows;
+
+    return rows == 0 ? PY_SSIZE_T_MAX : rows;
 }
 
 /* The worker has reset the cursor, or is about to; but a job that was refused, or is
@@ -404,68 +388,55 @@ many_unpack(RequestObject *request, int64_t deadline)
     return fill(self, request, job->done, deadline);
 }
 
-static PyObject *
-fetch(CursorObject *self, const char *name, Py_ssize_t number)
+static const struct request_hooks many_hooks = {
+    .pack = many_pack, .unpack = many_unpack, .abandon = cursor_abandon};
+
+PyDoc_STRVAR(fetchall_doc, "fetchall($self, *, deadline=None)\n--\n\n"
+                           "Give a list of all remaining rows.\n\n"
+                           "deadline: see Connection.execute().");
+
+METHOD(cursor_fetchall) = {
+    .args = ARGS_DEADLINE("Cursor.fetchall"),
+    .hooks = &many_hooks,
+    .on = ON_PART,
+    .op = CSQ_FETCH,
+    .deadline = true,
+};
+
+static int
+fill_many(RequestObject *request, PyObject *const *values)
 {
-    static const struct request_hooks all = {.name = "Cursor.fetchall",
-                                             .pack = many_pack,
-                                             .unpack = many_unpack,
-                                             .abandon = cursor_abandon};
-    static const struct request_hooks many = {.name = "Cursor.fetchmany",
-                                              .pack = many_pack,
-                                              .unpack = many_unpack,
-                                              .abandon = cursor_abandon};
-    RequestObject *request;
-
-    if (self->connection == NULL) {
-        PyErr_SetString(self->state->ProgrammingError, "Base Cursor.__init__ not called.");
-        return NULL;
-    }
-    request = connection_request(self->connection, name == NULL ? &all : &many, CSQ_FETCH,
-                                 (PyObject *)self);
-    if (request != NULL) {
-        request->number = number;
-    }
-    return (PyObject *)request;
-}
-
-PyObject *
-cursor_fetchall(CursorObject *self, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
-{
-    PyObject *deadline;
-
-    if (self->foreign != NULL) {
-        return args_forward("cursor_fetchall", (PyObject *)self, args, nargs, kwnames);
-    }
-    if (args_deadline("fetchall", args, nargs, kwnames, &deadline) < 0) {
-        return NULL;
-    }
-    return deadline_limit(fetch(self, NULL, -1), deadline);
-}
-
-PyObject *
-cursor_fetchmany(CursorObject *self, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
-{
-    static const char *const names[] = {"size", "deadline"};
-    static const struct args_spec spec = {"fetchmany", 2, 0, 1, names};
-    PyObject *values[2];
-    PyObject *size;
-    Py_ssize_t rows = self->arraysize;
+    Py_ssize_t rows = ((CursorObject *)request->target)->arraysize;
     int number;
 
-    if (self->foreign != NULL) {
-        return args_forward("cursor_fetchmany", (PyObject *)self, args, nargs, kwnames);
-    }
-    if (args_parse(&spec, args, nargs, kwnames, values) < 0) {
-        return NULL;
-    }
-    size = values[0];
-    if (size != NULL && size != Py_None) {
-        if (args_int(size, &number) < 0) {
-            return NULL;
+    if (values[0] != NULL && values[0] != Py_None) {
+        if (args_int(values[0], &number) < 0) {
+            return -1;
         }
         rows = number;
     }
     /* As in the sqlite3 module, none or fewer is all of them. */
-    return deadline_limit(fetch(self, "fetchmany", rows <= 0 ? -1 : rows), values[1]);
+    REQUEST_PAYLOAD(request, struct fetch_call)->rows = rows <= 0 ? 0 : rows;
+    return 0;
 }
+
+PyDoc_STRVAR(fetchmany_doc,
+             "fetchmany($self, size=None, *, deadline=None)\n--\n\n"
+             "Give a list of the next `size` rows (default: arraysize), shorter at the end.\n\n"
+             "deadline: see Connection.execute().");
+
+METHOD(cursor_fetchmany) = {
+    .args = ARGS("Cursor.fetchmany", 0, 1, 0, "size", "deadline"),
+    .hooks = &many_hooks,
+    .on = ON_PART,
+    .op = CSQ_FETCH,
+    .deadline = true,
+    .fill = fill_many,
+};
+
+PyMethodDef fetch_methods[] = {
+    METHOD_ENTRY("fetchone", cursor_fetchone, fetchone_doc),
+    METHOD_ENTRY("fetchmany", cursor_fetchmany, fetchmany_doc),
+    METHOD_ENTRY("fetchall", cursor_fetchall, fetchall_doc),
+    {NULL, NULL, 0, NULL},
+};

@@ -110,8 +110,6 @@ take(RequestObject *request, const struct method *method, int i, PyObject *value
     void *where = (char *)&request->payload + method->takes[i].where;
 
     switch (method->takes[i].how) {
-    case TAKE_NOTHING:
-        return 0;
     case TAKE_INT:
         return args_int(value, where);
     case TAKE_CLAMPED:
@@ -130,6 +128,9 @@ static int
 fill(const struct method *method, RequestObject *request, PyObject *const *values)
 {
     for (int i = 0; i < METHOD_TAKES && i < method->args.count; i++) {
+        if (method->takes[i].how == TAKE_NOTHING) {
+            continue;
+        }
         if (values[i] != NULL && take(request, method, i, values[i]) < 0) {
             return -1;
         }
@@ -159,7 +160,9 @@ method_call(const struct method *method, PyObject *self, PyObject *const *args, 
     if (connection->foreign != NULL) {
         return call_foreign(method, connection, self, args, nargs, kwnames);
     }
-    if (args_parse(&method->args, args, nargs, kwnames, values) < 0) {
+    if (nargs == 0 && kwnames == NULL && method->args.required == 0) {
+        memset(values, 0, (size_t)method->args.count * sizeof *values);
+    } else if (args_parse(&method->args, args, nargs, kwnames, values) < 0) {
         return NULL;
     }
     request = method->on == ON_NEW_CURSOR ? make_with_cursor(method, connection)

@@ -22,7 +22,7 @@ watchdog_set(ConnectionObject *self, PyObject *value)
     return 0;
 }
 
-RequestObject *
+int
 watchdog_note(RequestObject *request)
 {
     PyObject *function = module_import("csqlite.readers", "place");
@@ -31,12 +31,7 @@ watchdog_note(RequestObject *request)
         request->arguments[2] = PyObject_CallNoArgs(function);
         Py_DECREF(function);
     }
-    if (request->arguments[2] == NULL) {
-        request->stage = REQUEST_DONE; /* or it would complain that nobody awaits it */
-        Py_DECREF(request);
-        return NULL;
-    }
-    return request;
+    return request->arguments[2] == NULL ? -1 : 0;
 }
 
 /* Gives a watch of csqlite/readers.py, or NULL with an exception. */

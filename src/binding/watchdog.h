@@ -13,7 +13,7 @@ int watchdog_set(ConnectionObject *self, PyObject *value);
 
 /* When a method is called: keeps where, in arguments[2] of its request. Gives the request back,
  * or takes it and gives NULL with an exception. */
-RequestObject *watchdog_note(RequestObject *request);
+int watchdog_note(RequestObject *request);
 
 /* In the unpack hook of a request that was noted and leaves its cursor half-read: the cursor
  * has a watch from now on. What fails is not the caller's: it is written as unraisable. */
