@@ -4,6 +4,7 @@
 #include "binding/backup.h"
 
 #include "binding/errors.h"
+#include "binding/method.h"
 #include "engine/alloc.h"
 
 struct backup_rest {
@@ -15,22 +16,27 @@ struct backup_rest {
 
 typedef struct {
     PyObject_HEAD
-    ConnectionObject *source;
+    ConnectionObject *source; /* where every part of a connection has its connection */
     ConnectionObject *target;
     PyObject *name; /* str, whose UTF-8 is lent to the backup */
     struct backup_rest *rest;
 } BackupObject;
 
+struct step_call {
+    int pages;
+};
+
 static enum request_answer
 step_pack(RequestObject *request)
 {
     BackupObject *self = (BackupObject *)request->target;
+    int pages = REQUEST_PAYLOAD(request, struct step_call)->pages;
 
     if (connection_use(request, CONNECTION_DEFERRED) < 0 ||
-        (request->number != 0 && connection_check(self->target) < 0)) {
+        (pages != 0 && connection_check(self->target) < 0)) {
         return REQUEST_FAILED;
     }
-    request->job.with.copy.pages = (int)request->number;
+    request->job.with.copy.pages = pages;
     request->job.with.copy.backup = &self->rest->backup;
     return REQUEST_WAIT;
 }
@@ -54,28 +60,30 @@ PyDoc_STRVAR(step_doc,
              "Copy the next `pages` pages (negative: all; 0: end the backup here); gives\n"
              "(status, remaining, total): an SQLite result code and two page counts.");
 
-static PyObject *
-backup_step(BackupObject *self, PyObject *pages)
-{
-    static const struct request_hooks hooks = {
-        .name = "Backup.step", .pack = step_pack, .unpack = step_unpack};
-    static const struct request_hooks last_hooks = {
-        .name = "Backup.step", .pack = step_pack, .unpack = step_unpack, .ending = true};
-    long number = PyLong_AsLong(pages);
-    RequestObject *request;
+static const struct request_hooks step_hooks = {.pack = step_pack, .unpack = step_unpack};
+static const struct request_hooks last_hooks = {
+    .pack = step_pack, .unpack = step_unpack, .ending = true};
 
-    if (number == -1 && PyErr_Occurred()) {
-        return NULL;
+static int
+fill_step(RequestObject *request, PyObject *const *values)
+{
+    (void)values;
+    if (REQUEST_PAYLOAD(request, struct step_call)->pages == 0) {
+        request->hooks = &last_hooks;
     }
-    request = connection_request(self->source, number == 0 ? &last_hooks : &hooks, CSQ_BACKUP,
-                                 (PyObject *)self);
-    if (request != NULL) {
-        request->number = (Py_ssize_t)(number < 0 ? -1 : number > INT_MAX ? INT_MAX : number);
-    }
-    return (PyObject *)request;
+    return 0;
 }
 
-PyObject *
+METHOD(backup_step) = {
+    .args = ARGS_PLAIN("Backup.step", 1, "pages"),
+    .hooks = &step_hooks,
+    .on = ON_PART,
+    .op = CSQ_BACKUP,
+    .takes = {TAKE(CLAMPED, struct step_call, pages)},
+    .fill = fill_step,
+};
+
+static PyObject *
 backup_make(ConnectionObject *self, PyObject *args)
 {
     PyTypeObject *type = self->state->backup_type;
@@ -118,28 +126,32 @@ save(struct csq_job *job, sqlite3 *handle)
     return csq_backup_save(handle, job->with.host.argument, job->sql, &job->error);
 }
 
-PyObject *
-backup_save(ConnectionObject *self, PyObject *args)
-{
-    static const struct request_hooks hooks = {.name = "Connection._save",
-                                               .pack = connection_simple_pack,
-                                               .unpack = connection_simple_unpack};
-    RequestObject *request;
-    const char *path;
-    const char *name;
+struct save_call {
+    PyObject *path;
+    PyObject *name;
+};
 
-    if (!PyArg_ParseTuple(args, "ys:_save", &path, &name)) {
-        return NULL;
+static int
+fill_save(RequestObject *request, PyObject *const *values)
+{
+    if (!PyBytes_Check(values[0])) {
+        PyErr_SetString(PyExc_TypeError, "a path must be bytes");
+        return -1;
     }
-    request = connection_request(self, &hooks, CSQ_APPLY, NULL);
-    if (request != NULL) {
-        request->arguments[0] = Py_NewRef(args);
-        request->job.sql = path;
-        request->job.with.host.run = save;
-        request->job.with.host.argument = (void *)name;
-    }
-    return (PyObject *)request;
+    request->job.sql = PyBytes_AS_STRING(values[0]);
+    request->job.with.host.argument = (void *)args_text(values[1], "_save", "2");
+    return request->job.with.host.argument == NULL ? -1 : 0;
 }
+
+METHOD(connection_save) = {
+    .args = ARGS_PLAIN("Connection._save", 2, "path", "name"),
+    .hooks = &connection_simple,
+    .native = true,
+    .objects = 2,
+    .run = save,
+    .takes = {TAKE(OBJECT, struct save_call, path), TAKE(OBJECT, struct save_call, name)},
+    .fill = fill_save,
+};
 
 /* Frees it; what is unfinished is finished first, which may wait. */
 static void
@@ -206,8 +218,8 @@ backup_dealloc(BackupObject *self)
     Py_DECREF(type);
 }
 
-static PyMethodDef backup_methods[] = {
-    {"step", (PyCFunction)backup_step, METH_O, step_doc},
+static PyMethodDef type_methods[] = {
+    METHOD_ENTRY("step", backup_step, step_doc),
     {NULL, NULL, 0, NULL},
 };
 
@@ -215,7 +227,7 @@ static PyType_Slot backup_slots[] = {
     {Py_tp_doc, "One online backup under way; see Connection.backup()."},
     {Py_tp_traverse, backup_traverse},
     {Py_tp_dealloc, backup_dealloc},
-    {Py_tp_methods, backup_methods},
+    {Py_tp_methods, type_methods},
     {0, NULL},
 };
 
@@ -236,3 +248,14 @@ backup_init_type(struct module_state *state, PyObject *module)
     compat_forbid_new(state->backup_type);
     return 0;
 }
+
+PyDoc_STRVAR(backup_doc, "_backup($self, target, name, /)\n--\n\n"
+                         "Give a Backup into another csqlite connection.");
+PyDoc_STRVAR(save_doc, "_save($self, path, name, /)\n--\n\n"
+                       "Copy a schema into the file `path`, bytes, in one go.");
+
+PyMethodDef backup_methods[] = {
+    {"_backup", (PyCFunction)backup_make, METH_VARARGS, backup_doc},
+    METHOD_ENTRY("_save", connection_save, save_doc),
+    {NULL, NULL, 0, NULL},
+};

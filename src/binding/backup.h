@@ -6,11 +6,8 @@
 
 #include "binding/connection.h"
 
-/* Gives a Backup from `self` into (target, name); NULL with an exception. */
-PyObject *backup_make(ConnectionObject *self, PyObject *args);
-
-/* Gives a request that copies a schema into a file: (path: bytes, name). */
-PyObject *backup_save(ConnectionObject *self, PyObject *args);
+/* Methods of Connection. */
+extern PyMethodDef backup_methods[];
 
 /* Registers the type. 0, or -1 with an exception. */
 int backup_init_type(struct module_state *state, PyObject *module);

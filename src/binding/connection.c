@@ -9,6 +9,8 @@
 #include "binding/backup.h"
 #include "binding/blob.h"
 #include "binding/callbacks.h"
+#include "binding/calls.h"
+#include "binding/closing.h"
 #include "binding/cursor.h"
 #include "binding/errors.h"
 #include "binding/extensions.h"
@@ -17,6 +19,7 @@
 #include "binding/handle.h"
 #include "binding/hooks.h"
 #include "binding/method.h"
+#include "binding/opening.h"
 #include "binding/serialize.h"
 #include "binding/session.h"
 #include "binding/settings.h"
@@ -27,13 +30,6 @@
 #include "bridge/direct.h"
 
 /* -- what other files need ---------------------------------------------------- */
-
-RequestObject *
-connection_request(ConnectionObject *self, const struct request_hooks *hooks, enum csq_op op,
-                   PyObject *target)
-{
-    return request_new(&self->state->bridge, hooks, op, (PyObject *)self, target);
-}
 
 static int
 check_process(ConnectionObject *self)
@@ -313,13 +309,14 @@ connection_aexit(ConnectionObject *self, PyObject *args)
     return PyObject_CallMethod((PyObject *)self, "close", NULL);
 }
 
+
 PyDoc_STRVAR(connect_doc, "_connect($self, /)\n--\n\nOpen the connection; gives itself.");
 
 static PyObject *
 connection_connect(ConnectionObject *self, PyObject *unused)
 {
     (void)unused;
-    return connection_open(self);
+    return opening_open(self);
 }
 
 PyDoc_STRVAR(handle_doc, "_handle($self, /)\n--\n\n"
@@ -467,7 +464,7 @@ connection_finalize(ConnectionObject *self)
             PyErr_WriteUnraisable((PyObject *)self);
         }
         if (foreign != NULL) {
-            connection_close_foreign(self, foreign);
+            closing_close_foreign(self, foreign);
         }
     }
     if (!self->forked && self->worker != NULL) {
@@ -507,37 +504,21 @@ connection_dealloc(ConnectionObject *self)
 }
 
 
-PyDoc_STRVAR(close_doc, "close($self, /)\n--\n\n"
-                        "Let everything queued finish, close the database and end the worker.\n\n"
-                        "An open transaction is rolled back. Closing again does nothing.");
-PyDoc_STRVAR(stop_doc,
-             "stop($self, /)\n--\n\n"
-             "As close(), without awaiting: for places that cannot. Gives a Future that tells\n"
-             "when it is closed, or None when no event loop runs in this thread.");
 PyDoc_STRVAR(call_doc,
              "_execute($self, fn, /, *args, **kwargs)\n--\n\n"
              "Call fn(*args, **kwargs) on the connection's worker, in its turn; gives the "
              "result.");
 PyDoc_STRVAR(enqueue_doc, "_enqueue($self, callable, /)\n--\n\n"
                           "Let the worker call `callable` in its turn; nobody is told.");
-PyDoc_STRVAR(backup_doc, "_backup($self, target, name, /)\n--\n\n"
-                         "Give a Backup into another csqlite connection.");
-PyDoc_STRVAR(save_doc, "_save($self, path, name, /)\n--\n\n"
-                       "Copy a schema into the file `path`, bytes, in one go.");
 
 static PyMethodDef connection_methods[] = {
     {"_connect", (PyCFunction)connection_connect, METH_NOARGS, connect_doc},
-    {"close", (PyCFunction)connection_close, METH_NOARGS, close_doc},
-    {"stop", (PyCFunction)connection_stop, METH_NOARGS, stop_doc},
     METHOD_ENTRY("cursor", connection_cursor, cursor_doc),
     METHOD_ENTRY("commit", connection_commit, commit_doc),
     METHOD_ENTRY("rollback", connection_rollback, rollback_doc),
     METHOD_ENTRY("interrupt", connection_interrupt, interrupt_doc),
-    {"_execute", (PyCFunction)(void (*)(void))connection_call, METH_VARARGS | METH_KEYWORDS,
-     call_doc},
-    {"_enqueue", (PyCFunction)connection_enqueue, METH_O, enqueue_doc},
-    {"_backup", (PyCFunction)backup_make, METH_VARARGS, backup_doc},
-    {"_save", (PyCFunction)backup_save, METH_VARARGS, save_doc},
+    {"_execute", (PyCFunction)(void (*)(void))calls_call, METH_VARARGS | METH_KEYWORDS, call_doc},
+    {"_enqueue", (PyCFunction)calls_enqueue, METH_O, enqueue_doc},
     {"_handle", (PyCFunction)connection_handle, METH_NOARGS, handle_doc},
     {"_interrupt", (PyCFunction)connection_interrupt_now, METH_NOARGS, interrupt_now_doc},
     {"_run", (PyCFunction)connection_run, METH_O, run_doc},
@@ -582,8 +563,10 @@ connection_init_type(struct module_state *state, PyObject *module)
 {
     PyMethodDef *const others[] = {
         apply_methods,
+        backup_methods,
         blob_methods,
         callbacks_methods,
+        closing_methods,
         extensions_methods,
         file_control_methods,
         functions_methods,

@@ -42,10 +42,6 @@ typedef struct {
     PyObject *weakrefs;
 } ConnectionObject;
 
-/* Gives a request that works on `self`, as yet unchecked. */
-RequestObject *connection_request(ConnectionObject *self, const struct request_hooks *hooks,
-                                  enum csq_op op, PyObject *target);
-
 /* How an unusable connection is complained of, after aiosqlite. */
 enum connection_access {
     CONNECTION_DIRECT,   /* "no active connection" */
@@ -76,15 +72,5 @@ extern PyGetSetDef connection_getset[];
 
 /* Registers the type. 0, or -1 with an exception. */
 int connection_init_type(struct module_state *state, PyObject *module);
-
-/* Methods that stand in files of their own; each gives a request. */
-PyObject *connection_open(ConnectionObject *self);
-PyObject *connection_close(ConnectionObject *self, PyObject *unused);
-PyObject *connection_stop(ConnectionObject *self, PyObject *unused);
-PyObject *connection_call(ConnectionObject *self, PyObject *args, PyObject *kwargs);
-PyObject *connection_enqueue(ConnectionObject *self, PyObject *callable);
-
-/* Lets the worker close a foreign DB-API connection in its turn; nobody is told. */
-void connection_close_foreign(ConnectionObject *self, PyObject *foreign);
 
 #endif

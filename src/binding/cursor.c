@@ -8,6 +8,7 @@
 
 #include <structmember.h>
 
+#include "binding/calls.h"
 #include "binding/errors.h"
 #include "binding/iterate.h"
 #include "binding/method.h"
@@ -318,7 +319,7 @@ cursor_call(CursorObject *self, PyObject *args, PyObject *kwargs)
     if (cursor_check(self) < 0) {
         return NULL;
     }
-    return connection_call(self->connection, args, kwargs);
+    return calls_call(self->connection, args, kwargs);
 }
 
 /* setinputsizes() and setoutputsize(): they do nothing, as PEP 249 allows. */

@@ -15,7 +15,7 @@
 
 /* -- what all have in common -------------------------------------------------- */
 
-/* Lends the job the SQL in arguments[0] and what the connection says about how
+/* Lends the job the SQL and what the connection says about how
  * to run it. */
 int
 execute_prepare(RequestObject *request, const char *method)
@@ -24,7 +24,7 @@ execute_prepare(RequestObject *request, const char *method)
     struct csq_job *job = &request->job;
     Py_ssize_t size;
 
-    job->sql = convert_sql(self->state, request->arguments[0], method, &size);
+    job->sql = convert_sql(self->state, execute_call(request)->sql, method, &size);
     if (job->sql == NULL) {
         return -1;
     }
@@ -43,8 +43,8 @@ pack_parameters(RequestObject *request)
     struct module_state *state = ((CursorObject *)request->target)->state;
 
     convert_begin(state);
-    return convert_parameters(state, &request->job.down, request->arguments[0],
-                              request->arguments[1], &request->held);
+    return convert_parameters(state, &request->job.down, execute_call(request)->sql,
+                              execute_call(request)->parameters, &request->held);
 }
 
 static int
@@ -57,7 +57,7 @@ pack_one(RequestObject *request)
 enum request_answer
 execute_refuse(RequestObject *request)
 {
-    if (PyUnicode_Check(request->arguments[0])) {
+    if (PyUnicode_Check(execute_call(request)->sql)) {
         ((CursorObject *)request->target)->rowcount = -1;
     }
     return REQUEST_FAILED;
@@ -67,7 +67,7 @@ execute_refuse(RequestObject *request)
 enum request_answer
 execute_reset(RequestObject *request)
 {
-    if (!PyUnicode_Check(request->arguments[0])) {
+    if (!PyUnicode_Check(execute_call(request)->sql)) {
         return REQUEST_FAILED;
     }
     request->held = compat_take_exception();
@@ -197,7 +197,7 @@ execute_unpack(RequestObject *request, int64_t deadline)
     if (self->strip.rows > 0 && job->changes > 0) {
         self->rowcount = 0; /* RETURNING: known when the last row is taken */
     }
-    if (request->arguments[2] != NULL && !self->exhausted) {
+    if (execute_call(request)->place != NULL && !self->exhausted) {
         watchdog_begin(request);
     }
     return execute_give_cursor(request);
@@ -212,8 +212,10 @@ cursor_leave(PyObject *cursor)
 int
 execute_fill(RequestObject *request, PyObject *const *values)
 {
-    request->arguments[0] = Py_NewRef(values[0]);
-    request->arguments[1] = values[1] == Py_None ? NULL : Py_XNewRef(values[1]);
+    struct execute_call *call = execute_call(request);
+
+    call->sql = Py_NewRef(values[0]);
+    call->parameters = values[1] == Py_None ? NULL : Py_XNewRef(values[1]);
     return ((ConnectionObject *)request->owner)->reader_warning == NULL ? 0
                                                                         : watchdog_note(request);
 }
@@ -231,6 +233,7 @@ METHOD(cursor_execute) = {
     .hooks = &cursor_hooks,
     .on = ON_PART,
     .op = CSQ_EXECUTE,
+    .objects = EXECUTE_OBJECTS,
     .deadline = true,
     .fill = execute_fill,
 };
@@ -279,6 +282,7 @@ METHOD(connection_execute) = {
     .hooks = &connection_hooks,
     .on = ON_NEW_CURSOR,
     .op = CSQ_EXECUTE,
+    .objects = EXECUTE_OBJECTS,
     .deadline = true,
     .fill = execute_fill,
 };
@@ -331,6 +335,7 @@ METHOD(connection_execute_insert) = {
     .hooks = &insert_hooks,
     .on = ON_NEW_CURSOR,
     .op = CSQ_EXECUTE,
+    .objects = EXECUTE_OBJECTS,
     .deadline = true,
     .fill = execute_fill,
 };
@@ -408,6 +413,7 @@ METHOD(connection_execute_fetchall) = {
     .hooks = &fetchall_hooks,
     .on = ON_NEW_CURSOR,
     .op = CSQ_EXECUTE,
+    .objects = EXECUTE_OBJECTS,
     .deadline = true,
     .fill = execute_fill,
 };
@@ -417,7 +423,7 @@ METHOD(connection_execute_fetchall) = {
 static enum request_answer
 script_pack(RequestObject *request)
 {
-    PyObject *script = request->arguments[0];
+    PyObject *script = execute_call(request)->sql;
     Py_ssize_t size;
 
     if (cursor_use(request, CONNECTION_DEFERRED) < 0) {
@@ -453,7 +459,7 @@ script_unpack(RequestObject *request, int64_t deadline)
 static int
 script_fill(RequestObject *request, PyObject *const *values)
 {
-    request->arguments[0] = Py_NewRef(values[0]);
+    execute_call(request)->sql = Py_NewRef(values[0]);
     return 0;
 }
 
@@ -470,6 +476,7 @@ METHOD(cursor_executescript) = {
     .hooks = &cursor_script_hooks,
     .on = ON_PART,
     .op = CSQ_SCRIPT,
+    .objects = EXECUTE_OBJECTS,
     .deadline = true,
     .fill = script_fill,
 };
@@ -493,6 +500,7 @@ METHOD(connection_executescript) = {
     .hooks = &connection_script_hooks,
     .on = ON_NEW_CURSOR,
     .op = CSQ_SCRIPT,
+    .objects = EXECUTE_OBJECTS,
     .deadline = true,
     .fill = script_fill,
 };
@@ -507,8 +515,8 @@ dump_pack(RequestObject *request)
     if (cursor_use(request, CONNECTION_DEFERRED) < 0) {
         return REQUEST_FAILED;
     }
-    if (request->arguments[1] != NULL) {
-        request->job.sql = PyUnicode_AsUTF8(request->arguments[1]);
+    if (execute_call(request)->parameters != NULL) {
+        request->job.sql = PyUnicode_AsUTF8(execute_call(request)->parameters);
         if (request->job.sql == NULL) {
             return REQUEST_FAILED;
         }
@@ -524,8 +532,8 @@ dump_fill(RequestObject *request, PyObject *const *values)
 
     cursor->plain = true;
     Py_SETREF(cursor->row_factory, Py_NewRef(Py_None));
-    request->arguments[0] = Py_NewRef(Py_None);
-    request->arguments[1] = values[0] == Py_None ? NULL : Py_NewRef(values[0]);
+    execute_call(request)->sql = Py_NewRef(Py_None);
+    execute_call(request)->parameters = values[0] == Py_None ? NULL : Py_NewRef(values[0]);
     return cursor->connection->reader_warning == NULL ? 0 : watchdog_note(request);
 }
 
@@ -540,6 +548,7 @@ METHOD(connection_dump) = {
     .hooks = &dump_hooks,
     .on = ON_NEW_CURSOR,
     .op = CSQ_DUMP,
+    .objects = EXECUTE_OBJECTS,
     .native = true,
     .fill = dump_fill,
 };

@@ -24,7 +24,7 @@ pack_slice(RequestObject *request, struct csq_strip *slice, int64_t deadline, bo
 
     *more = true;
     while (slice->bytes < SLICE_BYTES || request->inline_run) {
-        PyObject *row = PyIter_Next(request->arguments[2]);
+        PyObject *row = PyIter_Next(execute_call(request)->rows);
         int rc;
 
         if (row == NULL) {
@@ -32,7 +32,8 @@ pack_slice(RequestObject *request, struct csq_strip *slice, int64_t deadline, bo
             *more = false;
             break;
         }
-        rc = convert_parameters(self->state, slice, request->arguments[0], row, &request->held);
+        rc = convert_parameters(self->state, slice, execute_call(request)->sql, row,
+                                &request->held);
         Py_DECREF(row);
         if (rc < 0) {
             return -1;
@@ -55,7 +56,7 @@ feed(RequestObject *request, int64_t deadline)
     struct csq_strip slice;
     bool more;
 
-    if (request->arguments[2] == NULL) {
+    if (execute_call(request)->rows == NULL) {
         return 0;
     }
     csq_strip_init(&slice);
@@ -67,7 +68,7 @@ feed(RequestObject *request, int64_t deadline)
     csq_flow_put(&request->job.flow, &slice);
     if (!more) {
         csq_flow_end(&request->job.flow);
-        Py_CLEAR(request->arguments[2]);
+        Py_CLEAR(execute_call(request)->rows);
     }
     return 0;
 }
@@ -75,8 +76,8 @@ feed(RequestObject *request, int64_t deadline)
 static int
 fill(RequestObject *request, PyObject *const *values)
 {
-    request->arguments[0] = Py_NewRef(values[0]);
-    request->arguments[1] = values[1] == Py_None ? NULL : Py_NewRef(values[1]);
+    execute_call(request)->sql = Py_NewRef(values[0]);
+    execute_call(request)->parameters = values[1] == Py_None ? NULL : Py_NewRef(values[1]);
     return 0;
 }
 
@@ -88,18 +89,19 @@ many_pack(RequestObject *request)
     if (cursor_use(request, CONNECTION_DEFERRED) < 0) {
         return execute_refuse(request);
     }
-    request->arguments[2] =
-        PyObject_GetIter(request->arguments[1] == NULL ? Py_None : request->arguments[1]);
-    if (request->arguments[2] == NULL) {
+    execute_call(request)->rows = PyObject_GetIter(
+        execute_call(request)->parameters == NULL ? Py_None : execute_call(request)->parameters);
+    if (execute_call(request)->rows == NULL) {
         return execute_refuse(request);
     }
     if (execute_prepare(request, "executemany") < 0) {
-        Py_CLEAR(request->arguments[2]);
+        Py_CLEAR(execute_call(request)->rows);
         return execute_reset(request);
     }
     csq_job_stream(&request->job);
     /* An iterator is not touched before the statement is known to be good. */
-    if (request->arguments[2] == request->arguments[1] && !request->inline_run) {
+    if (execute_call(request)->rows == execute_call(request)->parameters &&
+        !request->inline_run) {
         return cursor_send_anew(request);
     }
     return feed(request, deadline) < 0 ? REQUEST_FAILED : cursor_send_anew(request);
@@ -138,6 +140,7 @@ METHOD(cursor_executemany) = {
     .hooks = &cursor_hooks,
     .on = ON_PART,
     .op = CSQ_EXECUTEMANY,
+    .objects = EXECUTE_OBJECTS,
     .deadline = true,
     .fill = fill,
 };
@@ -162,6 +165,7 @@ METHOD(connection_executemany) = {
     .hooks = &connection_hooks,
     .on = ON_NEW_CURSOR,
     .op = CSQ_EXECUTEMANY,
+    .objects = EXECUTE_OBJECTS,
     .deadline = true,
     .fill = fill,
 };

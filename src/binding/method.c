@@ -6,15 +6,14 @@
 #include "binding/cursor.h"
 #include "bridge/deadline.h"
 
-/* Gives the request of a row, not yet filled. NULL with an exception. */
-static RequestObject *
-make(const struct method *method, ConnectionObject *connection, PyObject *target)
+RequestObject *
+method_request(const struct method *method, ConnectionObject *connection, PyObject *target)
 {
     enum csq_op op = method->run == NULL ? method->op : CSQ_APPLY;
-    RequestObject *request = connection_request(connection, method->hooks, op, target);
+    RequestObject *request = request_new(&connection->state->bridge, method->args.method,
+                                         method->hooks, op, (PyObject *)connection, target);
 
     if (request != NULL) {
-        request->name = method->args.method;
         request->objects = method->objects;
         request->job.anytime = method->anytime;
         if (method->run != NULL) {
@@ -33,7 +32,7 @@ static RequestObject *
 make_with_cursor(const struct method *method, ConnectionObject *connection)
 {
     PyObject *cursor = (PyObject *)cursor_new(connection);
-    RequestObject *request = cursor == NULL ? NULL : make(method, connection, cursor);
+    RequestObject *request = cursor == NULL ? NULL : method_request(method, connection, cursor);
 
     Py_XDECREF(cursor);
     return request;
@@ -157,16 +156,19 @@ method_call(const struct method *method, PyObject *self, PyObject *const *args, 
         (void)cursor_check((CursorObject *)self);
         return NULL;
     }
-    if (connection->foreign != NULL) {
+    if (connection->foreign != NULL && !method->common) {
         return call_foreign(method, connection, self, args, nargs, kwnames);
     }
     if (nargs == 0 && kwnames == NULL && method->args.required == 0) {
-        memset(values, 0, (size_t)method->args.count * sizeof *values);
+        for (int i = 0; i < method->args.count; i++) {
+            values[i] = NULL;
+        }
     } else if (args_parse(&method->args, args, nargs, kwnames, values) < 0) {
         return NULL;
     }
-    request = method->on == ON_NEW_CURSOR ? make_with_cursor(method, connection)
-                                          : make(method, connection, part ? self : NULL);
+    request = method->on == ON_NEW_CURSOR
+                  ? make_with_cursor(method, connection)
+                  : method_request(method, connection, part ? self : NULL);
     if (request != NULL && fill(method, request, values) < 0) {
         return request_drop(request);
     }

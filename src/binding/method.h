@@ -56,6 +56,7 @@ struct method {
     bool deadline; /* the last argument is `deadline` */
     bool gated;    /* it hands over a callback: from then on jobs may need the GIL */
     bool anytime;  /* csq_job.anytime */
+    bool common;   /* connections of other modules have it as it is */
     bool native;   /* other connections than csqlite's own do not have it */
     int objects;   /* how many references the payload begins with */
     int (*run)(struct csq_job *job, sqlite3 *handle); /* what its job does, CSQ_APPLY … */
@@ -69,6 +70,11 @@ struct method {
 /* Gives the request that a call of the method makes; NULL with an exception. */
 PyObject *method_call(const struct method *method, PyObject *self, PyObject *const *args,
                       Py_ssize_t nargs, PyObject *kwnames);
+
+/* Gives the request of a row, on `target` (NULL: on the connection), not yet filled. NULL with
+ * an exception. */
+RequestObject *method_request(const struct method *method, ConnectionObject *connection,
+                              PyObject *target);
 
 /* Adds methods that stand in a file of their own to a type. 0, or -1 with an exception. */
 int method_add(PyTypeObject *type, PyMethodDef *methods);

@@ -4,9 +4,9 @@
  *
  * Those of sqlite3's connection are the foreign one's where there is one (attributes.h). */
 
-#include "binding/args.h"
 #include "binding/attributes.h"
 #include "binding/connection.h"
+#include "binding/method.h"
 #include "binding/watchdog.h"
 #include "bridge/direct.h"
 
@@ -61,9 +61,8 @@ run_unawaited(ConnectionObject *self, RequestObject *request)
 static int
 set_isolation_level(ConnectionObject *self, PyObject *value, void *closure)
 {
-    static const struct request_hooks hooks = {.name = "Connection.commit",
-                                               .pack = connection_simple_pack,
-                                               .unpack = connection_simple_unpack};
+    static const struct method row = {
+        .args = ARGS_NONE("Connection.commit"), .hooks = &connection_simple, .op = CSQ_COMMIT};
     const char *level;
 
     (void)closure;
@@ -74,7 +73,7 @@ set_isolation_level(ConnectionObject *self, PyObject *value, void *closure)
     if (level != NULL) {
         return 0;
     }
-    return run_unawaited(self, connection_request(self, &hooks, CSQ_COMMIT, NULL));
+    return run_unawaited(self, method_request(&row, self, NULL));
 }
 
 static PyObject *
@@ -118,9 +117,9 @@ get_autocommit(ConnectionObject *self, void *closure)
 static int
 set_autocommit(ConnectionObject *self, PyObject *value, void *closure)
 {
-    static const struct request_hooks hooks = {.name = "Connection.autocommit",
-                                               .pack = connection_simple_pack,
-                                               .unpack = connection_simple_unpack};
+    static const struct method row = {.args = ARGS_NONE("Connection.autocommit"),
+                                      .hooks = &connection_simple,
+                                      .op = CSQ_AUTOCOMMIT};
     RequestObject *request;
     long control;
 
@@ -132,7 +131,7 @@ set_autocommit(ConnectionObject *self, PyObject *value, void *closure)
                         "autocommit must be True, False, or sqlite3.LEGACY_TRANSACTION_CONTROL");
         return -1;
     }
-    request = connection_request(self, &hooks, CSQ_AUTOCOMMIT, NULL);
+    request = method_request(&row, self, NULL);
     if (request != NULL) {
         request->job.with.autocommit = (enum csq_autocommit)control;
         self->autocommit = (enum csq_autocommit)control;
@@ -154,16 +153,16 @@ resize_cache(struct csq_job *job, sqlite3 *handle)
     RequestObject *request = csq_item(job, RequestObject, job);
 
     (void)handle;
-    csq_cache_resize(&request->worker->db.cache, (int)request->number);
+    csq_cache_resize(&request->worker->db.cache, (int)(intptr_t)job->with.host.argument);
     return SQLITE_OK;
 }
 
 static int
 set_cached_statements(ConnectionObject *self, PyObject *value, void *closure)
 {
-    static const struct request_hooks hooks = {.name = "Connection.cached_statements",
-                                               .pack = connection_simple_pack,
-                                               .unpack = connection_simple_unpack};
+    static const struct method row = {.args = ARGS_NONE("Connection.cached_statements"),
+                                      .hooks = &connection_simple,
+                                      .run = resize_cache};
     RequestObject *request;
     int count;
 
@@ -175,10 +174,9 @@ set_cached_statements(ConnectionObject *self, PyObject *value, void *closure)
         PyErr_SetString(PyExc_ValueError, "cached_statements must not be negative");
         return -1;
     }
-    request = connection_request(self, &hooks, CSQ_APPLY, NULL);
+    request = method_request(&row, self, NULL);
     if (request != NULL) {
-        request->job.with.host.run = resize_cache;
-        request->number = count;
+        request->job.with.host.argument = (void *)(intptr_t)count;
         self->cached_statements = count;
     }
     return run_unawaited(self, request);

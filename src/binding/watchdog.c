@@ -5,6 +5,9 @@
 
 #include "binding/watchdog.h"
 
+#include "binding/execute.h"
+#include "binding/method.h"
+
 int
 watchdog_set(ConnectionObject *self, PyObject *value)
 {
@@ -28,10 +31,10 @@ watchdog_note(RequestObject *request)
     PyObject *function = module_import("csqlite.readers", "place");
 
     if (function != NULL) {
-        request->arguments[2] = PyObject_CallNoArgs(function);
+        execute_call(request)->place = PyObject_CallNoArgs(function);
         Py_DECREF(function);
     }
-    return request->arguments[2] == NULL ? -1 : 0;
+    return execute_call(request)->place == NULL ? -1 : 0;
 }
 
 /* Gives a watch of csqlite/readers.py, or NULL with an exception. */
@@ -45,8 +48,8 @@ make_watch(RequestObject *request)
 
     if (function != NULL) {
         watch = PyObject_CallFunctionObjArgs(function, request->reactor->loop, request->target,
-                                             request->arguments[0], request->arguments[2],
-                                             seconds, NULL);
+                                             execute_call(request)->sql,
+                                             execute_call(request)->place, seconds, NULL);
         Py_DECREF(function);
     }
     Py_DECREF(seconds);
@@ -73,6 +76,17 @@ watchdog_begin(RequestObject *request)
 
 /* -- when its time has come --------------------------------------------------- */
 
+struct look_call {
+    PyObject *watch;
+    bool open; /* a statement is still open */
+};
+
+static struct look_call *
+look_call(RequestObject *request)
+{
+    return REQUEST_PAYLOAD(request, struct look_call);
+}
+
 /* Worker thread. A statement that reads no table keeps no transaction. */
 static int
 run_look(struct csq_job *job, sqlite3 *handle)
@@ -80,8 +94,8 @@ run_look(struct csq_job *job, sqlite3 *handle)
     RequestObject *request = csq_item(job, RequestObject, job);
     const struct csq_cursor *cursor = &((CursorObject *)request->target)->rest->cursor;
 
-    request->number = (cursor->stmt != NULL || cursor->dump != NULL) &&
-                      sqlite3_txn_state(handle, NULL) != SQLITE_TXN_NONE;
+    look_call(request)->open = (cursor->stmt != NULL || cursor->dump != NULL) &&
+                               sqlite3_txn_state(handle, NULL) != SQLITE_TXN_NONE;
     return SQLITE_OK;
 }
 
@@ -93,7 +107,6 @@ look_pack(RequestObject *request)
     if (connection_use(request, CONNECTION_DIRECT) < 0) {
         return REQUEST_FAILED;
     }
-    request->job.with.host.run = run_look;
     /* Not the job's cursor, which a job that is given up resets. */
     request->line = &self->line;
     return REQUEST_WAIT;
@@ -106,7 +119,7 @@ look_unpack(RequestObject *request, int64_t deadline)
     PyObject *told;
 
     (void)deadline;
-    if (request->number && self->watch == request->arguments[0]) {
+    if (look_call(request)->open && self->watch == look_call(request)->watch) {
         told = PyObject_CallMethod(self->watch, "tell", NULL);
         if (told == NULL) {
             PyErr_WriteUnraisable((PyObject *)self);
@@ -123,8 +136,11 @@ const char cursor_tell_doc[] = "_tell_if_open($self, watch, /)\n--\n\n"
 PyObject *
 cursor_tell_if_open(CursorObject *self, PyObject *watch)
 {
-    static const struct request_hooks hooks = {
-        .name = "Cursor._tell_if_open", .pack = look_pack, .unpack = look_unpack};
+    static const struct request_hooks hooks = {.pack = look_pack, .unpack = look_unpack};
+    static const struct method look = {.args = ARGS_NONE("Cursor._tell_if_open"),
+                                       .hooks = &hooks,
+                                       .objects = 1,
+                                       .run = run_look};
     RequestObject *request;
     PyObject *future;
 
@@ -133,11 +149,11 @@ cursor_tell_if_open(CursorObject *self, PyObject *watch)
         self->connection->reader_warning == NULL) {
         Py_RETURN_NONE;
     }
-    request = connection_request(self->connection, &hooks, CSQ_APPLY, (PyObject *)self);
+    request = method_request(&look, self->connection, (PyObject *)self);
     if (request == NULL) {
         return NULL;
     }
-    request->arguments[0] = Py_NewRef(watch);
+    look_call(request)->watch = Py_NewRef(watch);
     future = request_start(request);
     Py_DECREF(request);
     if (future == NULL) {

@@ -11,8 +11,7 @@
 /* Takes what connect() or the property was given. 0, or -1 with TypeError or ValueError. */
 int watchdog_set(ConnectionObject *self, PyObject *value);
 
-/* When a method is called: keeps where, in arguments[2] of its request. Gives the request back,
- * or takes it and gives NULL with an exception. */
+/* When a method is called: keeps where, in the request. 0, or -1 with an exception. */
 int watchdog_note(RequestObject *request);
 
 /* In the unpack hook of a request that was noted and leaves its cursor half-read: the cursor

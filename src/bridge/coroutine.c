@@ -294,9 +294,6 @@ request_traverse(RequestObject *self, visitproc visit, void *arg)
     COMPAT_VISIT_TYPE(self);
     Py_VISIT(self->owner);
     Py_VISIT(self->target);
-    for (int i = 0; i < 3; i++) {
-        Py_VISIT(self->arguments[i]);
-    }
     for (int i = 0; i < self->objects; i++) {
         Py_VISIT(self->payload.objects[i]);
     }
@@ -321,9 +318,6 @@ request_clear(RequestObject *self)
 {
     Py_CLEAR(self->owner);
     Py_CLEAR(self->target);
-    for (int i = 0; i < 3; i++) {
-        Py_CLEAR(self->arguments[i]);
-    }
     for (int i = 0; i < self->objects; i++) {
         Py_CLEAR(self->payload.objects[i]);
     }

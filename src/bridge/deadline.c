@@ -159,7 +159,7 @@ static PyObject *
 describe(const RequestObject *request)
 {
     const enum csq_op op = request->job.op;
-    PyObject *sql = request->arguments[0];
+    PyObject *sql = request->payload.objects[0];
 
     if ((op != CSQ_EXECUTE && op != CSQ_EXECUTEMANY && op != CSQ_SCRIPT) || sql == NULL ||
         !PyUnicode_Check(sql)) {

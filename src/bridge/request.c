@@ -13,8 +13,8 @@
 /* -- making ------------------------------------------------------------------- */
 
 RequestObject *
-request_new(struct bridge *bridge, const struct request_hooks *hooks, enum csq_op op,
-            PyObject *owner, PyObject *target)
+request_new(struct bridge *bridge, const char *name, const struct request_hooks *hooks,
+            enum csq_op op, PyObject *owner, PyObject *target)
 {
     PyTypeObject *type = bridge->request_type;
     RequestObject *request = (RequestObject *)type->tp_alloc(type, 0);
@@ -27,7 +27,7 @@ request_new(struct bridge *bridge, const struct request_hooks *hooks, enum csq_o
     csq_link_init(&request->news);
     csq_link_init(&request->place);
     request->bridge = bridge;
-    request->name = hooks->name;
+    request->name = name;
     request->hooks = hooks;
     request->owner = Py_XNewRef(owner);
     request->target = Py_XNewRef(target);

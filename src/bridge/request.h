@@ -27,8 +27,6 @@ enum request_answer {
 };
 
 struct request_hooks {
-    const char *name; /* as in "coroutine 'Connection.execute' was never awaited" */
-
     /* Checks, packs, and decides: REQUEST_WAIT pushes the job, REQUEST_READY
      * ends without one. */
     enum request_answer (*pack)(RequestObject *request);
@@ -60,10 +58,11 @@ enum request_stage {
 };
 
 /* What a method was called with: a struct of whoever made the request, which begins with
- * its references. REQUEST_PAYLOAD() gives it its type. */
+ * its references; that of a method which executes begins with the SQL. REQUEST_PAYLOAD()
+ * gives it its type. */
 union request_payload {
     PyObject *objects[4];
-    int64_t numbers[6];
+    int64_t numbers[5];
 };
 
 struct RequestObject {
@@ -88,8 +87,6 @@ struct RequestObject {
     struct gate *gate;         /* lent by owner */
     PyObject *owner;           /* the connection */
     PyObject *target;          /* the cursor, or what else the method works on */
-    PyObject *arguments[3];    /* the method's: SQL, parameters … */
-    Py_ssize_t number;         /* the method's: how many rows … */
     union request_payload payload;
     int objects;               /* how many references the payload begins with */
     struct csq_strip strip;    /* rows that are being decoded */
@@ -118,8 +115,9 @@ struct RequestObject {
 };
 
 /* Gives a request for `op`. `owner` and `target` (or NULL) get new references. */
-RequestObject *request_new(struct bridge *bridge, const struct request_hooks *hooks,
-                           enum csq_op op, PyObject *owner, PyObject *target);
+RequestObject *request_new(struct bridge *bridge, const char *name,
+                           const struct request_hooks *hooks, enum csq_op op, PyObject *owner,
+                           PyObject *target);
 
 /* Lends the payload as a `type`. */
 #define REQUEST_PAYLOAD(request, type)                                           \
