@@ -118,10 +118,12 @@ format: $(VENV)/.requirements ## rewrite the sources in the project's format
 	$(if $(C_SOURCES),$(BIN)/clang-format -i $(C_SOURCES))
 
 # A module is checked as a program sees it, next to the extension's stub. The first run
-# reads the modules themselves, for which the others' stubs have to be out of the way.
+# reads the modules themselves, for which the others' stubs have to be out of the way: also
+# those that `pip install -e .` has linked there.
 typing: build
 	rm -rf build/typing && mkdir -p build/typing
 	cp -R csqlite build/typing/csqlite
+	find build/typing/csqlite -type l -delete
 	cp stubs/csqlite/_csqlite.pyi build/typing/csqlite/
 	cd build/typing && $(abspath $(BIN))/mypy --config-file $(abspath pyproject.toml) -p csqlite
 	cp -R stubs/csqlite/. build/typing/csqlite/
@@ -165,6 +167,8 @@ soak: build ## move money under load, cancellations, kills and faults; MINUTES=1
 
 clean: ## remove what was built; the cache of SQLite stays
 	rm -rf build dist csqlite.egg-info .mypy_cache .pytest_cache .ruff_cache $(VENV)
+	find csqlite -type l -delete
+	rm -f csqlite/*.so
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/.requirements: requirements/dev.txt

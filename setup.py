@@ -17,6 +17,7 @@ import hashlib
 import os
 import shutil
 import sys
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -119,22 +120,37 @@ class BuildExtension(build_ext):
             return list(threads.map(compile_one, ext.sources))
 
 
+def link(file: Path, target: Path) -> None:
+    """Makes `target` a link to `file`, which stays right when the checkout is moved."""
+    target.symlink_to(os.path.relpath(file, target.parent))
+
+
 class BuildPackage(build_py):
-    """Copies the package, and into it the type stubs and the marker that PEP 561 asks for."""
+    """Puts the type stubs into the package, and the marker that PEP 561 asks for."""
 
     def run(self) -> None:
+        if getattr(self, "editable_mode", False):
+            # The package is used where it lies: the stubs have to lie there, too.
+            super().run()
+            self.put_stubs(ROOT / "csqlite", link)
+            return
         package = Path(self.build_lib) / "csqlite"
         # A module that is gone from the sources must not stay in an older build.
-        for pattern in ("*.py", "*.pyi"):
-            for stale in package.rglob(pattern):
-                stale.unlink()
+        for stale in package.rglob("*.py"):
+            stale.unlink()
         super().run()
+        self.put_stubs(package, shutil.copyfile)
+
+    def put_stubs(self, package: Path, put: Callable[[Path, Path], object]) -> None:
+        """Puts each stub, by copying or linking it, beside the module that it is about."""
         stubs = ROOT / "stubs" / "csqlite"
-        for stub in sorted(stubs.rglob("*.pyi")):
+        for stale in package.rglob("*.pyi"):
+            stale.unlink()
+        (package / "py.typed").unlink(missing_ok=True)
+        for stub in sorted([*stubs.rglob("*.pyi"), stubs / "py.typed"]):
             target = package / stub.relative_to(stubs)
             target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(stub, target)
-        (package / "py.typed").touch()
+            put(stub, target)
 
 
 setup(

@@ -4,10 +4,13 @@ import ast
 import importlib.util
 import os
 import re
+import shutil
 import subprocess
 import sys
 import sysconfig
+import zipfile
 from pathlib import Path
+from textwrap import dedent
 
 import pytest
 
@@ -225,6 +228,36 @@ def checkout(tmp_path):
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(source.read_bytes())
     return tmp_path / "checkout"
+
+
+def test_editable_installation_has_stubs_that_type_checkers_find(checkout):
+    """Without the extension, which takes minutes, and which is there in any case."""
+    for name in ("setup.py", "pyproject.toml", "README.md", "tools", "stubs"):
+        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copyfile
+        copy(ROOT / name, checkout / name)
+    program = """
+    import sys
+    from distutils.core import run_setup
+
+    distribution = run_setup("setup.py", ["editable_wheel"], stop_after="commandline")
+    distribution.ext_modules = []
+    command = distribution.get_command_obj("editable_wheel")
+    command.dist_dir = "dist"
+    distribution.run_command("editable_wheel")
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", "import setuptools\n" + dedent(program)],
+        cwd=checkout, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    [wheel] = (checkout / "dist").glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        hooks = [name for name in archive.namelist() if name.endswith((".pth", "finder.py"))]
+        assert [archive.read(name).decode().split() for name in hooks] == [[str(checkout)]]
+    stubs = checkout / "stubs" / "csqlite"
+    for stub in stubs.rglob("*.[pt]y*"):
+        assert (checkout / "csqlite" / stub.relative_to(stubs)).samefile(stub)
+    assert (checkout / "csqlite" / "py.typed").exists()
 
 
 def test_checkout_without_its_extension_says_what_to_do(checkout):
