@@ -13,6 +13,9 @@ LOCK = re.compile(r"^( *).*?\bpthread_mutex_(lock|trylock|unlock)\(\s*&([\w.>-]+
 # A call, or a function in a table.
 CALL = re.compile(r"(?<![.>\w])(\w+)\s*\(|\]\s*=\s*(\w+)\b")
 
+# What runs while X is unlocked and not locked again yet; not behind the unlock of a way out.
+GIVEN_AWAY = r"_unlock\(&X\)((?!\breturn\b)[\s\S])*?_(try)?lock\(&X\)"
+
 # How a db is called where it is one of two.
 NAMES = {"target": "db", "source": "db", "first": "db", "second": "db"}
 
@@ -80,8 +83,10 @@ def locked(text, file, known):
     waiting = [(text, file, ())]
     while waiting:
         text, file, way = waiting.pop()
-        for _, kind, expression in LOCK.findall(text):
-            if kind != "unlock":
+        for expression in {each[2] for each in LOCK.findall(text)}:
+            kinds = [kind for _, kind, other in LOCK.findall(text) if other == expression]
+            # Who unlocks first has it locked by the caller, and only gives it away for a while.
+            if kinds[0] != "unlock":
                 found.setdefault(mutex(expression), way)
         for name, function in called(text, file, known):
             if function not in seen:
@@ -102,8 +107,7 @@ def held(body):
         ends = [each for each in later if each[2] == "unlock" and each[3] == lock[3]]
         last = [end for end in ends if len(end[1]) <= len(lock[1])] or ends[-1:]
         text = body[lock.end() : last[0].start() if last else lock.end()]
-        # One that is unlocked and locked again on the way is not held twice.
-        yield mutex(lock[3]), text.replace(f"&{lock[3]})", ")")
+        yield mutex(lock[3]), re.sub(GIVEN_AWAY.replace("X", re.escape(lock[3])), "", text)
 
 
 def orders(sources):

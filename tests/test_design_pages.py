@@ -126,6 +126,17 @@ PAIR = {("csq_db.lock", "csq_flow.lock"): "run -> low"}
         ("", "low(db);", {}),
         ("db->low(db);", "", {}),
         ("pthread_mutex_unlock(&db->lock);\n    pthread_mutex_lock(&db->lock);", "", {}),
+        (
+            "pthread_mutex_unlock(&db->lock);\n    low(db);\n    pthread_mutex_lock(&db->lock);",
+            "",
+            {},
+        ),
+        (
+            "pthread_mutex_unlock(&db->lock);\n    pthread_mutex_lock(&db->lock);\n    low(db);",
+            "",
+            PAIR,
+        ),
+        ("given();", "", {}),
         ("pthread_mutex_lock(&target->lock);", "", {("csq_db.lock", "csq_db.lock"): "run"}),
         ("elsewhere();", "", {("csq_db.lock", "csq_worker.lock"): "run -> elsewhere -> other"}),
         ("mine();", "", {}),
@@ -137,6 +148,8 @@ def test_what_is_locked_meanwhile_is_seen(inside, outside, pairs):
         "engine/worker.c": (
             "void\nelsewhere(void)\n{\n    other();\n}\n"
             "static void\nother(void)\n{\n    pthread_mutex_lock(&worker->lock);\n}\n"
+            "void\ngiven(void)\n{\n    pthread_mutex_unlock(&db->lock);\n"
+            "    pthread_mutex_lock(&db->lock);\n}\n"
             "static void\nmine(void)\n{\n    pthread_mutex_lock(&worker->lock);\n}\n"
         ),
     }

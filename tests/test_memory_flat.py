@@ -76,11 +76,14 @@ def test_memory_stays_flat(kind, tmp_path):
     program = PROGRAM.format(
         directory=str(Path(__file__).parent), kind=kind, times=times, readings=READINGS
     )
-    done = run_program(program, tmp_path, options=(), seconds=dose(60, 1800))
-    assert done.returncode == 0, done.stderr
-    sizes, wanted, found = json.loads(done.stdout)
-    each = slope(sizes) * READINGS / times
-    # A page, or an arena of Python's or malloc()'s, may come at any time.
+    # A page, or an arena of Python's or malloc()'s, may come at any time; what is lost, always.
+    for _ in range(3):
+        done = run_program(program, tmp_path, options=(), seconds=dose(60, 1800))
+        assert done.returncode == 0, done.stderr
+        sizes, wanted, found = json.loads(done.stdout)
+        each = slope(sizes) * READINGS / times
+        if each < BOUND + 300_000 / times:
+            break
     assert each < BOUND + 300_000 / times, sizes
     assert (found[0] <= wanted[0], found[1] <= wanted[1]) == (True, True), (found, wanted)
 
