@@ -25,7 +25,8 @@ lock_db(struct csq_db *db, bool wait, int64_t deadline)
 {
     const struct timespec pause = {0, 1000 * 1000};
 
-    for (int milliseconds = wait ? db->timeout : 0; milliseconds > 0; milliseconds--) {
+    for (int milliseconds = wait ? atomic_load(&db->timeout) : 0; milliseconds > 0;
+         milliseconds--) {
         if (pthread_mutex_trylock(&db->lock) == 0) {
             return true;
         }

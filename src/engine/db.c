@@ -3,7 +3,8 @@
  *
  * Waiting for a lock is a loop of short sleeps, as in SQLite's own busy
  * handler, that also looks whether anybody still waits for the answer.
- * sqlite3_busy_timeout() cannot be woken, so it is not used. */
+ * sqlite3_busy_timeout() cannot be woken, so it is not used, but for what asks SQLite
+ * how long it waits. */
 
 #include "engine/db.h"
 
@@ -33,6 +34,7 @@ csq_db_init(struct csq_db *db)
     csq_list_init(&db->sessions);
     csq_hooks_init(&db->hooks, &db->sealed);
     atomic_init(&db->quitting, false);
+    atomic_init(&db->timeout, 0);
     atomic_init(&db->in_transaction, false);
     atomic_init(&db->total_changes, 0);
     db->autocommit = CSQ_LEGACY;
@@ -134,7 +136,7 @@ wait_for_lock(void *argument, int count)
     if (count == 0) {
         db->waiting = now;
     }
-    end = db->waiting + (int64_t)db->timeout * 1000 * 1000;
+    end = db->waiting + (int64_t)atomic_load(&db->timeout) * 1000 * 1000;
     if (now >= end) {
         return 0;
     }
@@ -147,6 +149,22 @@ wait_for_lock(void *argument, int count)
         now = csq_now();
     }
     return !csq_db_is_stopped(db);
+}
+
+void
+csq_db_lend(struct csq_db *db, bool lent)
+{
+    if (lent) {
+        sqlite3_busy_timeout(db->handle, atomic_load(&db->timeout));
+    } else {
+        sqlite3_busy_handler(db->handle, wait_for_lock, db);
+    }
+}
+
+static void
+lend(void *lender, bool lent)
+{
+    csq_db_lend(lender, lent);
 }
 
 int
@@ -166,12 +184,14 @@ csq_db_open(struct csq_db *db, const struct csq_open *open, struct csq_error *er
     /* Some distributions compile SQLite with loading allowed. */
     sqlite3_enable_load_extension(handle, 0);
     csq_cache_init(&db->cache, open->statements);
+    db->cache.lend = lend;
+    db->cache.lender = db;
     db->handle = handle;
     db->hooks.handle = handle;
-    db->timeout = open->timeout;
+    atomic_store(&db->timeout, open->timeout);
     db->autocommit = open->autocommit;
     db->untrusted = open->untrusted;
-    sqlite3_busy_handler(handle, wait_for_lock, db);
+    csq_db_lend(db, false);
     csq_db_set_progress(db, NULL, NULL, 0);
     if (db->untrusted && csq_harden(handle, error) != SQLITE_OK) {
         csq_db_close(db, NULL);

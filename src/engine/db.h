@@ -77,7 +77,7 @@ struct csq_db {
     bool undone; /* a callback has rolled back what calls it, which must not go on */
     bool raised; /* a callback failed where SQLite knows no failure */
     atomic_bool quitting; /* the process ends: what only reads ends too */
-    int timeout; /* milliseconds */
+    atomic_int timeout; /* for locks, in milliseconds; any thread may read it */
     bool patient; /* locks are waited for */
     int64_t waiting; /* since when a lock is waited for, by csq_now() */
     struct csq_hooks hooks;
@@ -115,6 +115,10 @@ int csq_db_open(struct csq_db *db, const struct csq_open *open, struct csq_error
 /* Closes, whatever is left open in it; an open transaction is rolled back.
  * Harmless when it is not open. Returns SQLITE_OK or the code in `error`. */
 int csq_db_close(struct csq_db *db, struct csq_error *error);
+
+/* Lets SQLite wait for locks by its own handler, as long as ours would: PRAGMA busy_timeout
+ * tells and sets how long that is. Nothing ends such a wait; so not `lent`, ours is back. */
+void csq_db_lend(struct csq_db *db, bool lent);
 
 /* Steps a statement. Gives SQLITE_ROW, SQLITE_DONE, or the code in `error`: CSQ_RAISED
  * when a callback has set `raised` meanwhile. */

@@ -3,6 +3,8 @@
 
 #include "engine/execute.h"
 
+#include <string.h>
+
 #include "engine/bounds.h"
 #include "engine/mailbox.h"
 #include "engine/rows.h"
@@ -273,19 +275,31 @@ csq_execute_many(struct csq_db *db, struct csq_job *job)
     return rc;
 }
 
-/* Steps one statement of a script to its end. */
+/* Steps one statement of a script to its end. `lends`: the script says something of how
+ * long locks are waited for. */
 static int
-step_out(struct csq_db *db, struct csq_job *job, sqlite3_stmt *handle)
+step_out(struct csq_db *db, struct csq_job *job, sqlite3_stmt *handle, bool lends)
 {
     const char *sql = sqlite3_sql(handle);
     struct csq_mark mark = csq_transaction_mark(db, handle, sql != NULL && csq_scan_is_dml(sql));
+    enum csq_lending lending =
+        lends && sql != NULL ? csq_scan_lending(sql, strlen(sql)) : CSQ_LENT_NEVER;
     int rc;
 
     csq_transaction_guard_handle(db, job->cursor, handle);
     csq_bounds_narrow(db, handle, false);
+    if (lending != CSQ_LENT_NEVER) {
+        csq_db_lend(db, true);
+    }
     do {
         rc = csq_db_step(db, handle, &job->error);
+        if (rc == SQLITE_ROW && csq_rows_tell_timeout(handle, lending)) {
+            atomic_store(&db->timeout, sqlite3_column_int(handle, 0));
+        }
     } while (rc == SQLITE_ROW);
+    if (lending != CSQ_LENT_NEVER) {
+        csq_db_lend(db, false);
+    }
     rc = rc == SQLITE_DONE ? SQLITE_OK : rc;
     csq_transaction_note_run(db, &mark, rc, false);
     return rc;
@@ -293,22 +307,29 @@ step_out(struct csq_db *db, struct csq_job *job, sqlite3_stmt *handle)
 
 /* Runs one statement of a script and moves *sql behind it. */
 static int
-run_one(struct csq_db *db, struct csq_job *job, const char **sql)
+run_one(struct csq_db *db, struct csq_job *job, const char **sql, bool lends)
 {
     sqlite3_stmt *handle = NULL;
+    bool lent = lends && csq_scan_is_pragma(*sql);
     int rc;
 
     if (!csq_bounds_allow_text(db, *sql)) {
         return csq_bounds_refuse(&job->error);
     }
+    if (lent) {
+        csq_db_lend(db, true);
+    }
     rc = sqlite3_prepare_v2(db->handle, *sql, -1, &handle, sql);
+    if (lent) {
+        csq_db_lend(db, false);
+    }
     if (rc != SQLITE_OK) {
         return csq_error_copy(&job->error, db->handle, rc);
     }
     if (!csq_bounds_allow_statement(db, handle)) {
         rc = csq_bounds_refuse(&job->error);
     } else if (handle != NULL) {
-        rc = step_out(db, job, handle);
+        rc = step_out(db, job, handle, lends);
     }
     sqlite3_finalize(handle);
     if (rc == SQLITE_OK) {
@@ -319,11 +340,11 @@ run_one(struct csq_db *db, struct csq_job *job, const char **sql)
 
 /* The same, as far as the bound goes that holds for all of the script. */
 static int
-run_one_apart(struct csq_db *db, struct csq_job *job, const char **sql)
+run_one_apart(struct csq_db *db, struct csq_job *job, const char **sql, bool lends)
 {
     const enum csq_effect bound = db->bound;
     struct csq_standing before = csq_bounds_look(db);
-    int rc = run_one(db, job, sql);
+    int rc = run_one(db, job, sql, lends);
 
     db->bound = bound;
     if (bound != CSQ_SHAPES) {
@@ -336,6 +357,7 @@ int
 csq_execute_script(struct csq_db *db, struct csq_job *job)
 {
     const char *sql = job->sql;
+    bool lends = csq_scan_mentions(sql, job->sql_size, "busy_timeout");
     int rc = SQLITE_OK;
     bool outside;
 
@@ -353,7 +375,7 @@ csq_execute_script(struct csq_db *db, struct csq_job *job)
     }
     outside = sqlite3_get_autocommit(db->handle);
     while (rc == SQLITE_OK && *sql != '\0') {
-        rc = run_one_apart(db, job, &sql);
+        rc = run_one_apart(db, job, &sql, lends);
         if (rc == SQLITE_OK && csq_db_is_over(db)) {
             rc = csq_execute_over(job);
         }

@@ -133,7 +133,17 @@ op_blob(struct csq_db *db, struct csq_job *job)
 static int
 op_apply(struct csq_db *db, struct csq_job *job)
 {
-    return db->handle == NULL ? csq_execute_closed(job) : job->with.host.run(job, db->handle);
+    int rc;
+
+    if (db->handle == NULL) {
+        return csq_execute_closed(job);
+    }
+    rc = job->with.host.run(job, db->handle);
+    /* It may have prepared a PRAGMA busy_timeout, to describe it or in an extension. */
+    if (db->handle != NULL) {
+        csq_db_lend(db, false);
+    }
+    return rc;
 }
 
 /* Runs even when the database is closed: what a caller queued behind close() is

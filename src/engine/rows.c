@@ -10,6 +10,8 @@
 
 #include "engine/rows.h"
 
+#include <string.h>
+
 #include "engine/clock.h"
 #include "engine/mailbox.h"
 
@@ -208,6 +210,42 @@ csq_rows_begin(struct csq_db *db, struct csq_job *job)
     atomic_store(&job->result, ++job->cursor->result);
 }
 
+static int
+step_rows(struct csq_db *db, struct csq_job *job)
+{
+    return job->whole ? step_whole(db, job) : step_chunk(db, job);
+}
+
+/* The same of what asks how long locks are waited for, or sets it. Apart, so that others do
+ * not pay for it. */
+__attribute__((noinline)) static int
+step_lending(struct csq_db *db, struct csq_job *job)
+{
+    const struct csq_stmt *stmt = job->cursor->stmt;
+    struct csq_reader reader = {NULL, NULL};
+    int rc;
+
+    csq_db_lend(db, true);
+    rc = step_rows(db, job);
+    csq_db_lend(db, false);
+    if (csq_rows_tell_timeout(stmt->handle, stmt->lending)) {
+        if (job->up.rows > 0) {
+            atomic_store(&db->timeout, (int)csq_strip_read(&job->up, &reader)->value.integer);
+        } else if (rc == SQLITE_ROW) {
+            atomic_store(&db->timeout, sqlite3_column_int(stmt->handle, 0));
+        }
+    }
+    return rc;
+}
+
+bool
+csq_rows_tell_timeout(sqlite3_stmt *handle, enum csq_lending lending)
+{
+    const char *name = lending == CSQ_LENT_PREPARING ? sqlite3_column_name(handle, 0) : NULL;
+
+    return name != NULL && strcmp(name, "timeout") == 0;
+}
+
 int
 csq_rows_step(struct csq_db *db, struct csq_job *job)
 {
@@ -216,8 +254,10 @@ csq_rows_step(struct csq_db *db, struct csq_job *job)
 
     if (cursor->dump != NULL) {
         rc = step_dump(db, job);
+    } else if (cursor->stmt->lending != CSQ_LENT_NEVER) {
+        rc = step_lending(db, job);
     } else {
-        rc = job->whole ? step_whole(db, job) : step_chunk(db, job);
+        rc = step_rows(db, job);
     }
     cursor->standing = rc == SQLITE_ROW;
     if (rc == SQLITE_ROW) {

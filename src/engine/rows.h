@@ -18,4 +18,8 @@ void csq_rows_begin(struct csq_db *db, struct csq_job *job);
  * remain in the job. */
 int csq_rows_step(struct csq_db *db, struct csq_job *job);
 
+/* Whether a statement that has been prepared with that is PRAGMA busy_timeout: the value of
+ * its only row is how long locks are waited for from now on. */
+bool csq_rows_tell_timeout(sqlite3_stmt *handle, enum csq_lending lending);
+
 #endif

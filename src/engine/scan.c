@@ -226,3 +226,43 @@ csq_scan_is_control(const char *sql)
 
     return begins_with(sql, words, sizeof words / sizeof *words);
 }
+
+bool
+csq_scan_mentions(const char *sql, size_t size, const char *word)
+{
+    const ptrdiff_t length = (ptrdiff_t)strlen(word);
+    const ptrdiff_t before = strchr(word, '_') - word;
+    const char *const end = sql + size;
+    const char *p = memchr(sql, '_', size);
+
+    while (p != NULL) {
+        if (p - sql >= before && end - p >= length - before &&
+            sqlite3_strnicmp(p - before, word, (int)length) == 0) {
+            return true;
+        }
+        p++;
+        p = memchr(p, '_', (size_t)(end - p));
+    }
+    return false;
+}
+
+bool
+csq_scan_is_pragma(const char *sql)
+{
+    static const char *const words[] = {"pragma", "explain"};
+
+    return begins_with(sql, words, sizeof words / sizeof *words);
+}
+
+enum csq_lending
+csq_scan_lending(const char *sql, size_t size)
+{
+    if (!csq_scan_mentions(sql, size, "busy_timeout")) {
+        return CSQ_LENT_NEVER;
+    }
+    if (csq_scan_is_pragma(sql)) {
+        return CSQ_LENT_PREPARING;
+    }
+    return csq_scan_mentions(sql, size, "pragma_busy_timeout") ? CSQ_LENT_STEPPING
+                                                               : CSQ_LENT_NEVER;
+}

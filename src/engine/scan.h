@@ -34,4 +34,21 @@ bool csq_scan_is_query(const char *sql);
 /* Whether `sql` begins with BEGIN, COMMIT, END, ROLLBACK, SAVEPOINT or RELEASE. */
 bool csq_scan_is_control(const char *sql);
 
+/* Whether the `size` bytes of `sql` have `word`, which has a "_" in it, anywhere, in
+ * whatever case. */
+bool csq_scan_mentions(const char *sql, size_t size, const char *word);
+
+/* Whether `sql` begins with PRAGMA or EXPLAIN. */
+bool csq_scan_is_pragma(const char *sql);
+
+/* When SQLite itself has to know how long locks are waited for. */
+enum csq_lending {
+    CSQ_LENT_NEVER,
+    CSQ_LENT_PREPARING, /* PRAGMA busy_timeout does all it does while it is prepared */
+    CSQ_LENT_STEPPING,  /* the table pragma_busy_timeout, while it is read */
+};
+
+/* Reads that from `sql`. */
+enum csq_lending csq_scan_lending(const char *sql, size_t size);
+
 #endif

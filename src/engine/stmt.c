@@ -9,7 +9,6 @@
 #include <string.h>
 
 #include "engine/alloc.h"
-#include "engine/scan.h"
 
 /* FNV-1a over eight bytes at a time: only its spread over 64 buckets counts. */
 static uint64_t
@@ -109,6 +108,26 @@ csq_cache_resize(struct csq_cache *cache, int limit)
     evict(cache, cache->limit);
 }
 
+/* sqlite3_prepare_v3(), and what the SQL may need for it. */
+static int
+prepare_lending(struct csq_cache *cache, sqlite3 *db, struct csq_stmt *stmt, const char **tail)
+{
+    unsigned flags = cache->limit > 0 ? SQLITE_PREPARE_PERSISTENT : 0;
+    bool lent;
+    int rc;
+
+    stmt->lending = csq_scan_lending(stmt->sql, stmt->size);
+    lent = stmt->lending == CSQ_LENT_PREPARING && cache->lend != NULL;
+    if (lent) {
+        cache->lend(cache->lender, true);
+    }
+    rc = sqlite3_prepare_v3(db, stmt->sql, (int)stmt->size + 1, flags, &stmt->handle, tail);
+    if (lent) {
+        cache->lend(cache->lender, false);
+    }
+    return rc;
+}
+
 /* Copies what SQLite says of the statement it has just prepared. */
 static bool
 describe(struct csq_stmt *stmt)
@@ -125,9 +144,9 @@ describe(struct csq_stmt *stmt)
 }
 
 static struct csq_stmt *
-prepare(sqlite3 *db, const char *sql, size_t size, bool keep, struct csq_error *error)
+prepare(struct csq_cache *cache, sqlite3 *db, const char *sql, size_t size,
+        struct csq_error *error)
 {
-    unsigned flags = keep ? SQLITE_PREPARE_PERSISTENT : 0;
     const char *tail = NULL;
     struct csq_stmt *stmt = csq_calloc(sizeof *stmt);
     int rc = SQLITE_NOMEM;
@@ -146,7 +165,7 @@ prepare(sqlite3 *db, const char *sql, size_t size, bool keep, struct csq_error *
         csq_error_set(error, rc, "query string is too large");
         goto fail;
     }
-    rc = sqlite3_prepare_v3(db, stmt->sql, (int)size + 1, flags, &stmt->handle, &tail);
+    rc = prepare_lending(cache, db, stmt, &tail);
     if (rc != SQLITE_OK) {
         csq_error_copy(error, db, rc);
         goto fail;
@@ -184,10 +203,11 @@ csq_stmt_get(struct csq_cache *cache, sqlite3 *db, const char *sql, size_t size,
         return stmt;
     }
     cache->misses++;
-    stmt = prepare(db, sql, size, cache->limit > 0, error);
+    stmt = prepare(cache, db, sql, size, error);
     if (stmt != NULL) {
         stmt->hash = hash;
-        stmt->generation = cache->generation;
+        /* What has its effect while it is prepared is prepared each time. */
+        stmt->generation = cache->generation - (stmt->lending == CSQ_LENT_PREPARING ? 1 : 0);
     }
     return stmt;
 }

@@ -14,6 +14,7 @@
 #include "engine/columns.h"
 #include "engine/error.h"
 #include "engine/list.h"
+#include "engine/scan.h"
 
 enum { CSQ_CACHE_BUCKETS = 64 };
 
@@ -30,6 +31,7 @@ struct csq_stmt {
     bool dml;                    /* INSERT, UPDATE, DELETE or REPLACE */
     bool readonly;               /* sqlite3_stmt_readonly() */
     bool query;                  /* it only reads tables: no PRAGMA, no EXPLAIN */
+    enum csq_lending lending;    /* of the wait for locks, to SQLite */
     unsigned generation;         /* of the cache, when it was prepared */
 };
 
@@ -39,6 +41,8 @@ struct csq_cache {
     int count;
     int limit; /* 0: keeps nothing */
     unsigned generation;
+    void (*lend)(void *lender, bool lent); /* see csq_db_lend(); NULL: nobody to ask */
+    void *lender;
     /* What csq_stmt_get() and csq_stmt_put() have done. */
     int64_t hits;      /* the statement was there */
     int64_t misses;    /* it had to be prepared */

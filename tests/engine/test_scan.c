@@ -281,6 +281,12 @@ test_start(void)
           csq_scan_is_control("BEGIN") && csq_scan_is_control("end"));
     CHECK(!csq_scan_is_control("SELECT 1") && !csq_scan_is_control("PRAGMA user_version = 1") &&
           !csq_scan_is_control(""));
+    CHECK(csq_scan_lending("pragma main.Busy_Timeout=1", 26) == CSQ_LENT_PREPARING);
+    CHECK(csq_scan_lending("pragma busy_timeou", 18) == CSQ_LENT_NEVER &&
+          csq_scan_lending("_timeout pragma_", 16) == CSQ_LENT_NEVER &&
+          csq_scan_lending("", 0) == CSQ_LENT_NEVER);
+    CHECK(csq_scan_lending("SELECT * FROM pragma_busy_timeout", 33) == CSQ_LENT_STEPPING &&
+          csq_scan_lending("INSERT INTO t(busy_timeout)", 27) == CSQ_LENT_NEVER);
     CHECK(!csq_scan_is_query("EXPLAIN SELECT 1") && !csq_scan_is_query("") &&
           !csq_scan_is_query("INSERT INTO t SELECT 1"));
 }
