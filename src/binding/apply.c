@@ -348,8 +348,11 @@ METHOD(connection_apply_changeset) = {
     .gated = true,
     .objects = 3,
     .run = apply,
-    .takes = {[1] = TAKE(OPTIONAL, struct apply_call, filter),
-              [4] = TAKE(TRUTH, struct apply_call, rebase)},
+    .takes = {{TAKE_NOTHING},
+              TAKE(OPTIONAL, struct apply_call, filter),
+              {TAKE_NOTHING},
+              {TAKE_NOTHING},
+              TAKE(TRUTH, struct apply_call, rebase)},
     .fill = fill_apply,
 };
 

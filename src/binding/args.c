@@ -102,16 +102,6 @@ args_parse(const struct args_spec *spec, PyObject *const *args, Py_ssize_t nargs
 }
 
 int
-args_deadline(const char *method, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames,
-              PyObject **deadline)
-{
-    static const char *const names[] = {"deadline"};
-    const struct args_spec spec = {method, 1, 0, 0, names, 0};
-
-    return args_parse(&spec, args, nargs, kwnames, deadline);
-}
-
-int
 args_clamped(PyObject *value, int *number)
 {
     PyObject *index = PyNumber_Index(value);

@@ -57,10 +57,6 @@ enum { ARGS_MAX = 8 };
 int args_parse(const struct args_spec *spec, PyObject *const *args, Py_ssize_t nargs,
                PyObject *kwnames, PyObject **values);
 
-/* The same for a method that takes nothing but `deadline`, by keyword. */
-int args_deadline(const char *method, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames,
-                  PyObject **deadline);
-
 /* Reads an integer that fits into a C int. 0, or -1 with TypeError or OverflowError. */
 int args_int(PyObject *value, int *number);
 

@@ -145,7 +145,7 @@ fill_save(RequestObject *request, PyObject *const *values)
 
 METHOD(connection_save) = {
     .args = ARGS_PLAIN("Connection._save", 2, "path", "name"),
-    .hooks = &connection_simple,
+    .hooks = &method_simple,
     .native = true,
     .objects = 2,
     .run = save,

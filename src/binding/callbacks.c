@@ -77,7 +77,7 @@ static const char set_authorizer_doc[] =
 
 METHOD(connection_set_authorizer) = {
     .args = ARGS("Connection.set_authorizer", 1, 1, 0, "authorizer_callback"),
-    .hooks = &connection_simple,
+    .hooks = &method_simple,
     .gated = true,
     .anytime = true,
     .objects = CALLABLE_OBJECTS,
@@ -104,7 +104,7 @@ fill_progress(RequestObject *request, PyObject *const *values)
 
 METHOD(connection_set_progress_handler) = {
     .args = ARGS("Connection.set_progress_handler", 2, 2, 0, "handler", "n", "id"),
-    .hooks = &connection_simple,
+    .hooks = &method_simple,
     .gated = true,
     .anytime = true,
     .objects = CALLABLE_OBJECTS,
@@ -122,7 +122,7 @@ static const char set_trace_callback_doc[] =
 
 METHOD(connection_set_trace_callback) = {
     .args = ARGS("Connection.set_trace_callback", 1, 1, 0, "handler"),
-    .hooks = &connection_simple,
+    .hooks = &method_simple,
     .gated = true,
     .anytime = true,
     .objects = CALLABLE_OBJECTS,

@@ -62,11 +62,6 @@ int connection_level(PyObject *value, const char **level);
 /* The statement that opens a transaction before DML; NULL: none. */
 const char *connection_begin(const ConnectionObject *self);
 
-/* The hooks of a method that runs its job and gives None. */
-enum request_answer connection_simple_pack(RequestObject *request);
-enum request_answer connection_simple_unpack(RequestObject *request, int64_t deadline);
-extern const struct request_hooks connection_simple;
-
 /* What stands in properties.c. */
 extern PyGetSetDef connection_getset[];
 

@@ -54,6 +54,22 @@ typedef struct {
     PyObject *weakrefs;
 } CursorObject;
 
+/* What a request that executes was called with. */
+struct execute_call {
+    PyObject *sql;
+    PyObject *parameters; /* NULL: none */
+    PyObject *place;      /* where it was called, for the watchdog; or NULL */
+    PyObject *rows;       /* of executemany(): the iterator of parameters, until its end */
+};
+
+enum { EXECUTE_OBJECTS = 4 };
+
+static inline struct execute_call *
+execute_call(RequestObject *request)
+{
+    return REQUEST_PAYLOAD(request, struct execute_call);
+}
+
 /* Gives a cursor of `connection`, with its row factory and chunk size. */
 CursorObject *cursor_new(ConnectionObject *connection);
 
@@ -64,6 +80,12 @@ cursor_is_idle(const CursorObject *self)
 {
     return line_is_idle(&self->line) && self->connection->calls.under_way == 0;
 }
+
+/* Makes it one of `connection`. */
+void cursor_set_up(CursorObject *self, ConnectionObject *connection);
+
+/* Lets the worker's half go; it may hold a statement. */
+void cursor_drop_rest(CursorObject *self);
 
 /* Gives it the row factory and the chunk size that its connection has now. */
 void cursor_inherit(CursorObject *self);
@@ -82,9 +104,6 @@ size_t cursor_next_chunk(CursorObject *self);
  * open in the cursor. Only the unpack hook knows better. REQUEST_WAIT. */
 enum request_answer cursor_send(RequestObject *request);
 
-/* The same for a job that ends the cursor's result set. */
-enum request_answer cursor_send_anew(RequestObject *request);
-
 /* Keeps the error that the job of `request` met behind its rows, or that there is none. */
 void cursor_keep_error(CursorObject *self, RequestObject *request);
 
@@ -97,10 +116,6 @@ void cursor_abandon(RequestObject *request);
 
 /* Forgets the result set; what the worker has of it is another matter. */
 void cursor_forget(CursorObject *self);
-
-/* Takes in the result set that the job of `request` has begun, if any: what stands in it
- * besides rows. 0, or -1 with an exception. */
-int cursor_take_result(CursorObject *self, RequestObject *request);
 
 /* -1 with ProgrammingError when __init__ was not called. */
 int cursor_check(CursorObject *self);

@@ -72,7 +72,7 @@ execute_reset(RequestObject *request)
     }
     request->held = compat_take_exception();
     request->job.op = CSQ_RESET;
-    return cursor_send_anew(request);
+    return iterate_send(request);
 }
 
 /* What a job without rows has failed with, or what has made it a reset. */
@@ -167,7 +167,7 @@ execute_pack(RequestObject *request)
         return REQUEST_FAILED;
     }
     request->job.rows = cursor_first_chunk(self);
-    return cursor_send_anew(request);
+    return iterate_send(request);
 }
 
 /* Takes in the first chunk. Rows that came before an error are still rows: the
@@ -186,7 +186,7 @@ execute_unpack(RequestObject *request, int64_t deadline)
     if (job->up.rows == 0 && execute_check(request) < 0) {
         return fail(self);
     }
-    if (cursor_take_result(self, request) < 0 || execute_warn(request) < 0 ||
+    if (rows_take_result(self, request) < 0 || execute_warn(request) < 0 ||
         take_last_rowid(self, job) < 0) {
         return fail(self);
     }
@@ -201,12 +201,6 @@ execute_unpack(RequestObject *request, int64_t deadline)
         watchdog_begin(request);
     }
     return execute_give_cursor(request);
-}
-
-PyObject *
-cursor_leave(PyObject *cursor)
-{
-    return PyObject_CallMethod(cursor, "close", NULL);
 }
 
 int
@@ -296,7 +290,7 @@ pack_insert(RequestObject *request)
         return REQUEST_FAILED;
     }
     request->job.rows = 1;
-    return cursor_send_anew(request);
+    return iterate_send(request);
 }
 
 static enum request_answer
@@ -357,7 +351,7 @@ pack_fetchall(RequestObject *request)
     if (!request->inline_run) {
         csq_job_stream(&request->job);
     }
-    return cursor_send_anew(request);
+    return iterate_send(request);
 }
 
 static enum request_answer
@@ -382,7 +376,7 @@ fetchall_unpack(RequestObject *request, int64_t deadline)
         }
     }
     if (self->columns == NULL && job->columns != NULL &&
-        (cursor_take_result(self, request) < 0 || execute_warn(request) < 0)) {
+        (rows_take_result(self, request) < 0 || execute_warn(request) < 0)) {
         return REQUEST_FAILED;
     }
     if (rows_fill(self, &request->strip, &request->reader, request->rows, PY_SSIZE_T_MAX,
@@ -522,7 +516,7 @@ dump_pack(RequestObject *request)
         }
     }
     request->job.rows = cursor_first_chunk(self);
-    return cursor_send_anew(request);
+    return iterate_send(request);
 }
 
 static int

@@ -5,22 +5,6 @@
 
 #include "binding/cursor.h"
 
-/* What a request that executes was called with. */
-struct execute_call {
-    PyObject *sql;
-    PyObject *parameters; /* NULL: none */
-    PyObject *place;      /* where it was called, for the watchdog; or NULL */
-    PyObject *rows;       /* of executemany(): the iterator of parameters, until its end */
-};
-
-enum { EXECUTE_OBJECTS = 4 };
-
-static inline struct execute_call *
-execute_call(RequestObject *request)
-{
-    return REQUEST_PAYLOAD(request, struct execute_call);
-}
-
 /* Fills a request from (sql, parameters). 0, or -1 with an exception. */
 int execute_fill(RequestObject *request, PyObject *const *values);
 

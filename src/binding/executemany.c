@@ -102,9 +102,9 @@ many_pack(RequestObject *request)
     /* An iterator is not touched before the statement is known to be good. */
     if (execute_call(request)->rows == execute_call(request)->parameters &&
         !request->inline_run) {
-        return cursor_send_anew(request);
+        return iterate_send(request);
     }
-    return feed(request, deadline) < 0 ? REQUEST_FAILED : cursor_send_anew(request);
+    return feed(request, deadline) < 0 ? REQUEST_FAILED : iterate_send(request);
 }
 
 static enum request_answer

@@ -138,7 +138,7 @@ fill_enable(RequestObject *request, PyObject *const *values)
 
 METHOD(connection_enable_load_extension) = {
     .args = ARGS("Connection.enable_load_extension", 1, 1, 0, "value", "allow"),
-    .hooks = &connection_simple,
+    .hooks = &method_simple,
     .objects = 1,
     .run = enable,
     .takes = {TAKE(TRUTH, struct enable_call, on)},
@@ -180,7 +180,7 @@ fill_load(RequestObject *request, PyObject *const *values)
 
 METHOD(connection_load_extension) = {
     .args = ARGS("Connection.load_extension", 1, 1, 0, "path", "entrypoint"),
-    .hooks = &connection_simple,
+    .hooks = &method_simple,
     .objects = 2,
     .run = load,
     .takes = {TAKE(NAME, struct load_call, path), TAKE(OPTIONAL, struct load_call, entrypoint)},

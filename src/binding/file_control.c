@@ -191,7 +191,7 @@ METHOD(connection_file_control) = {
     .hooks = &status_value,
     .objects = 1,
     .run = run_control,
-    .takes = {[2] = TAKE(MAIN, struct control_call, name)},
+    .takes = {{TAKE_NOTHING}, {TAKE_NOTHING}, TAKE(MAIN, struct control_call, name)},
     .fill = fill_control,
 };
 

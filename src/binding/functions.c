@@ -59,7 +59,7 @@ static const char create_function_doc[] =
 METHOD(connection_create_function) = {
     .args = ARGS("Connection.create_function", 3, 4, 0, "name", "num_params", "func",
                  "deterministic", "directonly", "innocuous"),
-    .hooks = &connection_simple,
+    .hooks = &method_simple,
     .gated = true,
     .anytime = true,
     .objects = CALLABLE_OBJECTS,
@@ -81,7 +81,7 @@ static const char create_aggregate_doc[] =
 
 METHOD(connection_create_aggregate) = {
     .args = ARGS("Connection.create_aggregate", 3, 3, 0, "name", "n_arg", "aggregate_class"),
-    .hooks = &connection_simple,
+    .hooks = &method_simple,
     .gated = true,
     .anytime = true,
     .objects = CALLABLE_OBJECTS,
@@ -104,7 +104,7 @@ static const char create_window_function_doc[] =
 METHOD(connection_create_window_function) = {
     .args = ARGS("Connection.create_window_function", 3, 3, 3, "name", "num_params",
                  "aggregate_class"),
-    .hooks = &connection_simple,
+    .hooks = &method_simple,
     .gated = true,
     .anytime = true,
     .objects = CALLABLE_OBJECTS,
@@ -136,7 +136,7 @@ fill_collation(RequestObject *request, PyObject *const *values)
 
 METHOD(connection_create_collation) = {
     .args = ARGS("Connection.create_collation", 2, 2, 0, "name", "callback"),
-    .hooks = &connection_simple,
+    .hooks = &method_simple,
     .gated = true,
     .anytime = true,
     .objects = CALLABLE_OBJECTS,

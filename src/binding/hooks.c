@@ -165,7 +165,7 @@ fill_update_hook(RequestObject *request, PyObject *const *values)
 
 METHOD(connection_set_update_hook) = {
     .args = ARGS("Connection.set_update_hook", 1, 1, 0, "callback", "batch"),
-    .hooks = &connection_simple,
+    .hooks = &method_simple,
     .gated = true,
     .anytime = true,
     .objects = CALLABLE_OBJECTS,
@@ -189,7 +189,7 @@ static const struct kind commit_hook_kind = {CSQ_ON_COMMIT, false, {.commit = ho
 
 METHOD(connection_set_commit_hook) = {
     .args = ARGS("Connection.set_commit_hook", 1, 1, 0, "callback", "id"),
-    .hooks = &connection_simple,
+    .hooks = &method_simple,
     .gated = true,
     .anytime = true,
     .objects = CALLABLE_OBJECTS,
@@ -213,7 +213,7 @@ static const struct kind rollback_hook_kind = {
 
 METHOD(connection_set_rollback_hook) = {
     .args = ARGS("Connection.set_rollback_hook", 1, 1, 0, "callback", "id"),
-    .hooks = &connection_simple,
+    .hooks = &method_simple,
     .gated = true,
     .anytime = true,
     .objects = CALLABLE_OBJECTS,
@@ -241,7 +241,7 @@ static const struct kind wal_hook_kind = {CSQ_ON_WAL, false, {.wal = hook_wal}};
 /* It runs a PRAGMA, so not at any time. */
 METHOD(connection_set_wal_hook) = {
     .args = ARGS("Connection.set_wal_hook", 1, 1, 0, "callback"),
-    .hooks = &connection_simple,
+    .hooks = &method_simple,
     .gated = true,
     .objects = CALLABLE_OBJECTS,
     .run = set_hook,
@@ -259,7 +259,7 @@ PyDoc_STRVAR(
 
 METHOD(connection_wal_autocheckpoint) = {
     .args = ARGS("Connection.wal_autocheckpoint", 1, 1, 0, "n"),
-    .hooks = &connection_simple,
+    .hooks = &method_simple,
     .run = set_autocheckpoint,
     .takes = {TAKE(CLAMPED, struct callable_call, number)},
 };
@@ -295,7 +295,7 @@ static const struct kind preupdate_hook_kind = {
 
 METHOD(connection_set_preupdate_hook) = {
     .args = ARGS("Connection.set_preupdate_hook", 1, 1, 0, "callback", "id"),
-    .hooks = &connection_simple,
+    .hooks = &method_simple,
     .gated = true,
     .anytime = true,
     .objects = CALLABLE_OBJECTS,
@@ -343,7 +343,7 @@ static const struct kind trace_v2_kind = {CSQ_ON_TRACE, false, {.trace = hook_tr
 
 METHOD(connection_trace_v2) = {
     .args = ARGS("Connection.trace_v2", 1, 2, 0, "mask", "callback", "id"),
-    .hooks = &connection_simple,
+    .hooks = &method_simple,
     .gated = true,
     .anytime = true,
     .objects = CALLABLE_OBJECTS,
@@ -375,7 +375,7 @@ static const struct kind profile_kind = {CSQ_ON_TRACE, false, {.trace = hook_pro
 
 METHOD(connection_set_profile) = {
     .args = ARGS("Connection.set_profile", 1, 1, 0, "callback"),
-    .hooks = &connection_simple,
+    .hooks = &method_simple,
     .gated = true,
     .anytime = true,
     .objects = CALLABLE_OBJECTS,

@@ -213,3 +213,10 @@ iterate_init_type(struct module_state *state, PyObject *module)
     compat_forbid_new(state->iterator_type);
     return 0;
 }
+
+enum request_answer
+iterate_send(RequestObject *request)
+{
+    iterate_ask(request);
+    return cursor_send(request);
+}

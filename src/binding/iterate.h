@@ -17,6 +17,9 @@ PyObject *iterate_new(CursorObject *cursor);
  * still to see of it first. */
 void iterate_ask(RequestObject *request);
 
+/* At the end of such a pack hook, as cursor_send(). */
+enum request_answer iterate_send(RequestObject *request);
+
 /* Before the rows that are here are dropped: lets a loop keep what it is still to see, with
  * what the worker has stepped for it in `job` (NULL: nothing). 0, or -1 with MemoryError. */
 int iterate_keep(CursorObject *cursor, struct csq_job *job);

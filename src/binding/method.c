@@ -4,10 +4,11 @@
 #include "binding/method.h"
 
 #include "binding/cursor.h"
+#include "binding/errors.h"
 #include "bridge/deadline.h"
 
-RequestObject *
-method_request(const struct method *method, ConnectionObject *connection, PyObject *target)
+static inline RequestObject *
+make(const struct method *method, ConnectionObject *connection, PyObject *target)
 {
     enum csq_op op = method->run == NULL ? method->op : CSQ_APPLY;
     RequestObject *request = request_new(&connection->state->bridge, method->args.method,
@@ -27,12 +28,18 @@ method_request(const struct method *method, ConnectionObject *connection, PyObje
     return request;
 }
 
+RequestObject *
+method_request(const struct method *method, ConnectionObject *connection, PyObject *target)
+{
+    return make(method, connection, target);
+}
+
 /* The same, on a cursor of its own. */
 static RequestObject *
 make_with_cursor(const struct method *method, ConnectionObject *connection)
 {
     PyObject *cursor = (PyObject *)cursor_new(connection);
-    RequestObject *request = cursor == NULL ? NULL : method_request(method, connection, cursor);
+    RequestObject *request = cursor == NULL ? NULL : make(method, connection, cursor);
 
     Py_XDECREF(cursor);
     return request;
@@ -109,6 +116,8 @@ take(RequestObject *request, const struct method *method, int i, PyObject *value
     void *where = (char *)&request->payload + method->takes[i].where;
 
     switch (method->takes[i].how) {
+    case TAKE_NOTHING:
+        return 0;
     case TAKE_INT:
         return args_int(value, where);
     case TAKE_CLAMPED:
@@ -126,10 +135,7 @@ take(RequestObject *request, const struct method *method, int i, PyObject *value
 static int
 fill(const struct method *method, RequestObject *request, PyObject *const *values)
 {
-    for (int i = 0; i < METHOD_TAKES && i < method->args.count; i++) {
-        if (method->takes[i].how == TAKE_NOTHING) {
-            continue;
-        }
+    for (int i = 0; method->takes[i].how != TAKE_END; i++) {
         if (values[i] != NULL && take(request, method, i, values[i]) < 0) {
             return -1;
         }
@@ -166,15 +172,42 @@ method_call(const struct method *method, PyObject *self, PyObject *const *args, 
     } else if (args_parse(&method->args, args, nargs, kwnames, values) < 0) {
         return NULL;
     }
-    request = method->on == ON_NEW_CURSOR
-                  ? make_with_cursor(method, connection)
-                  : method_request(method, connection, part ? self : NULL);
+    request = method->on == ON_NEW_CURSOR ? make_with_cursor(method, connection)
+                                          : make(method, connection, part ? self : NULL);
     if (request != NULL && fill(method, request, values) < 0) {
         return request_drop(request);
     }
     return method->deadline ? deadline_limit((PyObject *)request, values[method->args.count - 1])
                             : (PyObject *)request;
 }
+
+/* -- hooks ---------------------------------------------------------------------- */
+
+/* The dispatcher finds the connection where every part of one has it. */
+_Static_assert(offsetof(CursorObject, connection) == offsetof(struct part, connection),
+               "a cursor is a part of a connection");
+
+enum request_answer
+method_simple_pack(RequestObject *request)
+{
+    return connection_use(request, CONNECTION_DIRECT) < 0 ? REQUEST_FAILED : REQUEST_WAIT;
+}
+
+enum request_answer
+method_simple_unpack(RequestObject *request, int64_t deadline)
+{
+    ConnectionObject *self = (ConnectionObject *)request->owner;
+
+    (void)deadline;
+    if (errors_check(self->state, request) < 0) {
+        return REQUEST_FAILED;
+    }
+    request->result = Py_NewRef(Py_None);
+    return REQUEST_READY;
+}
+
+const struct request_hooks method_simple = {.pack = method_simple_pack,
+                                            .unpack = method_simple_unpack};
 
 /* -- types ---------------------------------------------------------------------- */
 

@@ -10,7 +10,7 @@
 #include "binding/args.h"
 #include "binding/connection.h"
 
-enum { METHOD_TAKES = 6 };
+enum { METHOD_TAKES = 7 }; /* the last is TAKE_END */
 
 /* What a method is called on. */
 enum method_receiver {
@@ -28,6 +28,7 @@ struct part {
 /* What becomes of an argument that was given. What the payload keeps of an object is a
  * reference, so its member stands among those in front. */
 enum method_taking {
+    TAKE_END,      /* neither of this argument nor of what comes behind it */
     TAKE_NOTHING,  /* `fill` reads it */
     TAKE_OBJECT,   /* kept */
     TAKE_OPTIONAL, /* kept, unless it is None */
@@ -75,6 +76,11 @@ PyObject *method_call(const struct method *method, PyObject *self, PyObject *con
  * an exception. */
 RequestObject *method_request(const struct method *method, ConnectionObject *connection,
                               PyObject *target);
+
+/* The hooks of a method that runs its job and gives None. */
+enum request_answer method_simple_pack(RequestObject *request);
+enum request_answer method_simple_unpack(RequestObject *request, int64_t deadline);
+extern const struct request_hooks method_simple;
 
 /* Adds methods that stand in a file of their own to a type. 0, or -1 with an exception. */
 int method_add(PyTypeObject *type, PyMethodDef *methods);

@@ -52,6 +52,9 @@ struct module_state {
  * waits for it. GIL held. */
 void module_see_off(struct module_state *state, struct csq_worker *worker);
 
+/* What defines the module; it stands in init.c. */
+extern struct PyModuleDef module_def;
+
 /* The state of the module that defines `type`, or NULL with TypeError. */
 struct module_state *module_state_of_type(PyTypeObject *type);
 

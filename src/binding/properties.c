@@ -62,7 +62,7 @@ static int
 set_isolation_level(ConnectionObject *self, PyObject *value, void *closure)
 {
     static const struct method row = {
-        .args = ARGS_NONE("Connection.commit"), .hooks = &connection_simple, .op = CSQ_COMMIT};
+        .args = ARGS_NONE("Connection.commit"), .hooks = &method_simple, .op = CSQ_COMMIT};
     const char *level;
 
     (void)closure;
@@ -118,7 +118,7 @@ static int
 set_autocommit(ConnectionObject *self, PyObject *value, void *closure)
 {
     static const struct method row = {.args = ARGS_NONE("Connection.autocommit"),
-                                      .hooks = &connection_simple,
+                                      .hooks = &method_simple,
                                       .op = CSQ_AUTOCOMMIT};
     RequestObject *request;
     long control;
@@ -161,7 +161,7 @@ static int
 set_cached_statements(ConnectionObject *self, PyObject *value, void *closure)
 {
     static const struct method row = {.args = ARGS_NONE("Connection.cached_statements"),
-                                      .hooks = &connection_simple,
+                                      .hooks = &method_simple,
                                       .run = resize_cache};
     RequestObject *request;
     int count;

@@ -398,3 +398,15 @@ rows_converters(CursorObject *cursor)
     }
     return converters;
 }
+
+int
+rows_take_result(CursorObject *self, RequestObject *request)
+{
+    struct csq_job *job = &request->job;
+
+    cursor_forget(self);
+    self->result = atomic_load_explicit(&job->result, memory_order_relaxed);
+    self->columns = csq_columns_get(job->columns);
+    self->converters = rows_converters(self);
+    return self->converters == NULL && PyErr_Occurred() ? -1 : 0;
+}

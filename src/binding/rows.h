@@ -28,4 +28,8 @@ PyObject *rows_description(CursorObject *cursor);
  * with an exception, a failure). */
 PyObject *rows_converters(CursorObject *cursor);
 
+/* Takes in the result set that the job of `request` has begun, if any: what stands in it
+ * besides rows. 0, or -1 with an exception. */
+int rows_take_result(CursorObject *self, RequestObject *request);
+
 #endif

@@ -122,7 +122,7 @@ fill_serialize(RequestObject *request, PyObject *const *values)
     return 0;
 }
 
-static const struct request_hooks serialize_hooks = {.pack = connection_simple_pack,
+static const struct request_hooks serialize_hooks = {.pack = method_simple_pack,
                                                      .unpack = serialize_unpack};
 
 METHOD(connection_serialize) = {
@@ -176,7 +176,7 @@ static enum request_answer
 deserialize_unpack(RequestObject *request, int64_t deadline)
 {
     Py_CLEAR(REQUEST_PAYLOAD(request, struct deserialize_call)->data);
-    return connection_simple_unpack(request, deadline);
+    return method_simple_unpack(request, deadline);
 }
 
 static const char deserialize_doc[] =
@@ -206,7 +206,7 @@ METHOD(connection_deserialize) = {
     .hooks = &deserialize_hooks,
     .objects = 2,
     .run = run_deserialize,
-    .takes = {[1] = TAKE(MAIN, struct deserialize_call, name)},
+    .takes = {{TAKE_NOTHING}, TAKE(MAIN, struct deserialize_call, name)},
     .fill = fill_deserialize,
 };
 

@@ -72,9 +72,9 @@ open_unpack(RequestObject *request, int64_t deadline)
     return REQUEST_READY;
 }
 
-static const struct request_hooks value_hooks = {.pack = connection_simple_pack,
+static const struct request_hooks value_hooks = {.pack = method_simple_pack,
                                                  .unpack = status_unpack_value};
-static const struct request_hooks bool_hooks = {.pack = connection_simple_pack,
+static const struct request_hooks bool_hooks = {.pack = method_simple_pack,
                                                 .unpack = session_unpack_bool};
 
 /* -- the methods of Session ---------------------------------------------------- */
@@ -145,7 +145,7 @@ fill_attach(RequestObject *request, PyObject *const *values)
     return fill_recording(request, values);
 }
 
-static const struct request_hooks attach_hooks = {.pack = connection_simple_pack,
+static const struct request_hooks attach_hooks = {.pack = method_simple_pack,
                                                   .unpack = attach_unpack};
 
 METHOD(session_attach) = {
@@ -283,7 +283,7 @@ close_pack(RequestObject *request)
         request->result = Py_NewRef(Py_None);
         return REQUEST_READY;
     }
-    return connection_simple_pack(request);
+    return method_simple_pack(request);
 }
 
 static enum request_answer
@@ -403,7 +403,7 @@ METHOD(connection_session) = {
     .hooks = &open_hooks,
     .native = true,
     .run = recording_open,
-    .takes = {[1] = TAKE(TRUTH, struct session_call, rowid)},
+    .takes = {{TAKE_NOTHING}, TAKE(TRUTH, struct session_call, rowid)},
     .fill = fill_session,
 };
 
@@ -431,7 +431,7 @@ refuse(RequestObject *request, PyObject *const *values)
 
 METHOD(connection_session) = {
     .args = ARGS("Connection.session", 0, 1, 0, "name", "rowid"),
-    .hooks = &connection_simple,
+    .hooks = &method_simple,
     .op = CSQ_APPLY,
     .native = true,
     .fill = refuse,

@@ -67,7 +67,7 @@ static const char setlimit_doc[] =
     "above what SQLite was compiled with counts as that. As sqlite3's\n"
     "Connection.setlimit(); sqlite3_limit(). Raises ProgrammingError for an unknown category.";
 
-static const struct request_hooks limit_hooks = {.pack = connection_simple_pack,
+static const struct request_hooks limit_hooks = {.pack = method_simple_pack,
                                                  .unpack = limit_unpack};
 
 METHOD(connection_setlimit) = {
@@ -163,7 +163,7 @@ fill_set_switch(RequestObject *request, PyObject *const *values)
 
 METHOD(connection_setconfig) = {
     .args = ARGS_PLAIN("Connection.setconfig", 1, "op", "enable"),
-    .hooks = &connection_simple,
+    .hooks = &method_simple,
     .run = run_config,
     .fill = fill_set_switch,
 };
@@ -181,7 +181,7 @@ fill_get_switch(RequestObject *request, PyObject *const *values)
     return fill_switch(request, values);
 }
 
-static const struct request_hooks config_hooks = {.pack = connection_simple_pack,
+static const struct request_hooks config_hooks = {.pack = method_simple_pack,
                                                   .unpack = config_unpack};
 
 METHOD(connection_getconfig) = {

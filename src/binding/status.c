@@ -65,9 +65,9 @@ status_unpack_tuple(RequestObject *request, int64_t deadline)
     return request->result == NULL ? REQUEST_FAILED : REQUEST_READY;
 }
 
-const struct request_hooks status_value = {.pack = connection_simple_pack,
+const struct request_hooks status_value = {.pack = method_simple_pack,
                                            .unpack = status_unpack_value};
-static const struct request_hooks tuple_hooks = {.pack = connection_simple_pack,
+static const struct request_hooks tuple_hooks = {.pack = method_simple_pack,
                                                  .unpack = status_unpack_tuple};
 
 /* There always is a schema "temp", which SQLite does not know before it is used. */
@@ -229,7 +229,7 @@ PyDoc_STRVAR(limits_doc,
              "Give the limits that hold for the connection: dict of SQLITE_LIMIT_... name to\n"
              "int. sqlite3_limit(), asked for each.");
 
-static const struct request_hooks limits_hooks = {.pack = connection_simple_pack,
+static const struct request_hooks limits_hooks = {.pack = method_simple_pack,
                                                   .unpack = limits_unpack};
 
 METHOD(connection_limits) = {
@@ -324,7 +324,7 @@ PyDoc_STRVAR(
 
 METHOD(connection_cacheflush) = {
     .args = ARGS_NONE("Connection.cacheflush"),
-    .hooks = &connection_simple,
+    .hooks = &method_simple,
     .run = run_cacheflush,
 };
 
@@ -342,7 +342,7 @@ PyDoc_STRVAR(release_memory_doc,
 
 METHOD(connection_release_memory) = {
     .args = ARGS_NONE("Connection.release_memory"),
-    .hooks = &connection_simple,
+    .hooks = &method_simple,
     .run = run_release_memory,
 };
 
@@ -404,7 +404,7 @@ PyDoc_STRVAR(
     "name: of the schema. Raises OperationalError (\"unknown database ...\"). As apsw's\n"
     "Connection.readonly(). sqlite3_db_readonly().");
 
-static const struct request_hooks readonly_hooks = {.pack = connection_simple_pack,
+static const struct request_hooks readonly_hooks = {.pack = method_simple_pack,
                                                     .unpack = readonly_unpack};
 
 METHOD(connection_readonly) = {
@@ -449,7 +449,7 @@ PyDoc_STRVAR(db_filename_doc,
              "name: of the schema. Raises OperationalError (\"unknown database ...\"), where\n"
              "apsw's Connection.db_filename() gives None. sqlite3_db_filename().");
 
-static const struct request_hooks db_filename_hooks = {.pack = connection_simple_pack,
+static const struct request_hooks db_filename_hooks = {.pack = method_simple_pack,
                                                        .unpack = db_filename_unpack};
 
 METHOD(connection_db_filename) = {
@@ -489,7 +489,7 @@ PyDoc_STRVAR(
 
 METHOD(connection_reset) = {
     .args = ARGS_NONE("Connection.reset"),
-    .hooks = &connection_simple,
+    .hooks = &method_simple,
     .run = run_reset,
 };
 
@@ -524,7 +524,7 @@ PyDoc_STRVAR(cache_stats_doc,
              "csqlite's own BEGIN, COMMIT and ROLLBACK are counted too. After apsw's\n"
              "Connection.cache_stats(), where `size` is what is `max` here.");
 
-static const struct request_hooks cache_stats_hooks = {.pack = connection_simple_pack,
+static const struct request_hooks cache_stats_hooks = {.pack = method_simple_pack,
                                                        .unpack = cache_stats_unpack};
 
 METHOD(connection_cache_stats) = {

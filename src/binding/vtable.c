@@ -653,7 +653,7 @@ fill_module(RequestObject *request, PyObject *const *values)
 
 METHOD(connection_create_module) = {
     .args = ARGS_PLAIN("Connection._create_module", 3, "name", "connect", "kind"),
-    .hooks = &connection_simple,
+    .hooks = &method_simple,
     .native = true,
     .gated = true,
     .objects = 2,

@@ -5,7 +5,6 @@
 
 #include "binding/watchdog.h"
 
-#include "binding/execute.h"
 #include "binding/method.h"
 
 int
