@@ -21,6 +21,9 @@ PACKAGE_SOURCES := $(sort setup.py pyproject.toml $(wildcard README.md src/*/*.[
 ENGINE_KINDS := test-engine test-engine-asan test-engine-tsan
 CHECKED_KINDS := test-asan test-tsan test-debug test-parallel
 
+# What is built here is looked into, by gdb and by `make instructions`.
+export CSQLITE_SYMBOLS ?= 1
+
 # The directory csqlite/ has no extension in it, but Python would import it in place of the
 # installed package wherever the current directory is on sys.path. Tests and checks
 # therefore run in another directory, and so do the processes that tests start.
@@ -188,7 +191,7 @@ sqlite: $(VENV)/.requirements
 # What make cannot see in the age of a file: the variables that choose the build, and
 # which files there are. The file changes only when its content does.
 $(VENV)/.configuration: FORCE | sqlite
-	@echo "$$CSQLITE_SQLITE/$$CSQLITE_SANITIZE/$$CSQLITE_DEBUG/$$CSQLITE_WERROR" \
+	@echo "$$CSQLITE_SQLITE/$$CSQLITE_SANITIZE/$$CSQLITE_DEBUG/$$CSQLITE_WERROR/$$CSQLITE_SYMBOLS" \
 	    $(PACKAGE_SOURCES) > $@.new
 	@cmp -s $@.new $@ && rm $@.new || mv $@.new $@
 

@@ -8,6 +8,7 @@ here touches the network. Environment variables choose among builds:
     CSQLITE_DEBUG=2                     SQLite's own assertions as well
     CSQLITE_SANITIZE=address,undefined  or `thread`: the checks of that name, which need
                                         their run-time library preloaded into Python
+    CSQLITE_SYMBOLS=1                   the extension keeps its symbols, as with the two above
     CSQLITE_WERROR=1                    a warning of the C compiler is an error
 """
 
@@ -60,6 +61,10 @@ def switches() -> tuple[list[str], list[str]]:
         compiling += ["-O1", "-g", "-fno-omit-frame-pointer", f"-fsanitize={sanitizers}"]
         compiling += ["-fno-sanitize-recover=all"]
         linking += [f"-fsanitize={sanitizers}"]
+    # Python's own flags may ask for debug information, which is as large as the rest.
+    symbols = os.environ.get("CSQLITE_SYMBOLS") == "1" or compiling
+    if sys.platform == "linux" and not symbols:
+        linking += ["-Wl,--strip-all"]
     if os.environ.get("CSQLITE_WERROR") == "1":
         compiling += ["-Werror"]
     return compiling, linking
@@ -82,7 +87,9 @@ class BuildExtension(build_ext):
     def build_extension(self, ext: Extension) -> None:
         sqlite = sqlite_build.choose()
         compiling, linking = switches()
-        arguments = [*COMPILE_ARGS, *compiling, *sqlite.cflags]
+        print(sqlite.describe(), file=sys.stderr)
+        origin = sqlite.name.replace("\\", "\\\\").replace('"', '\\"')
+        arguments = [*COMPILE_ARGS, *compiling, *sqlite.cflags, f'-DCSQLITE_SOURCE="{origin}"']
         # Libraries stand among the arguments: setuptools looks for the age of an object.
         ext.extra_objects = self.compile_all(ext, arguments)
         ext.extra_link_args = ["-pthread", *linking, *sqlite.link_args()]

@@ -88,6 +88,7 @@ from ._csqlite import (
     Changeset as Changeset,
     Rebaser as Rebaser,
     Session as Session,
+    build as build,
     carray as carray,
     compile_options as compile_options,
     complete_statement as complete_statement,

@@ -127,6 +127,7 @@ async def test_bundled_sqlite_has_what_it_was_compiled_for():
         "select geopoly_area('[[0,0],[1,0],[1,1],[0,0]]')",
         "select jsonb('[]')",
         "select count(*) from dbstat",
+        "select count(*) from sqlite_dbpage",
     ):
         assert len(await sql(statement)) == 1
 
@@ -173,6 +174,77 @@ def test_pkg_config_names_the_system_sqlite(tmp_path):
     program.chmod(0o755)
     done = sqlite_build("print(choose().libs)", CSQLITE_SQLITE="system", PKG_CONFIG=str(program))
     assert ast.literal_eval(done.stdout)[0] == "-DASKED=sqlite3/--libs"
+
+
+@pytest.fixture
+def own(tmp_path):
+    """A directory with what passes for an amalgamation, and for a system's SQLite 9.8.7."""
+    (tmp_path / "sqlite3.c").write_text("int other;\n")
+    (tmp_path / "sqlite3.h").write_text('#define SQLITE_VERSION        "9.8.7"\n')
+    (tmp_path / "pkg-config").write_text("#!/bin/sh\necho 9.8.7\n")
+    (tmp_path / "pkg-config").chmod(0o755)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("wanted", "said"),
+    [
+        ("system", "csqlite: building on SQLite 9.8.7, the system's library"),
+        (
+            "",
+            "csqlite: building on SQLite 9.8.7, the system's library, because the pinned source is not in ",
+        ),
+        ("own", "csqlite: building on SQLite 9.8.7, "),
+    ],
+)
+def test_one_line_says_which_sqlite_is_built_on(own, wanted, said):
+    done = sqlite_build(
+        "print(choose().describe())",
+        CSQLITE_SQLITE=str(own) if wanted == "own" else wanted,
+        CSQLITE_CACHE=str(own),
+        PKG_CONFIG=str(own / "pkg-config"),
+    )
+    assert done.stdout.count("\n") == 1
+    assert done.stdout.startswith(said)
+    assert (str(own) in done.stdout) == (wanted != "system")
+    assert ("tools/fetch_sqlite.py" in done.stdout) == (wanted == "")
+
+
+def test_the_limit_of_delete_is_compiled_in_where_the_parser_knows_it(own):
+    for first_line, expected in (
+        ("int other;", False),
+        ("#define SQLITE_UDL_CAPABLE_PARSER 1", True),
+        ("**   -DSQLITE_ENABLE_UPDATE_DELETE_LIMIT", True),
+    ):
+        (own / "sqlite3.c").write_text(first_line + "\n")
+        done = sqlite_build("print(*choose().cflags)", CSQLITE_SQLITE=str(own))
+        assert ("-DSQLITE_ENABLE_UPDATE_DELETE_LIMIT" in done.stdout.split()) == expected
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only there")
+@pytest.mark.parametrize(
+    ("variables", "stripped"),
+    [
+        ({}, True),
+        ({"CSQLITE_WERROR": "1"}, True),
+        ({"CSQLITE_SYMBOLS": "1"}, False),
+        ({"CSQLITE_DEBUG": "1"}, False),
+        ({"CSQLITE_DEBUG": "2"}, False),
+        ({"CSQLITE_SANITIZE": "thread"}, False),
+    ],
+)
+def test_only_a_build_to_be_looked_into_keeps_its_symbols(variables, stripped):
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("CSQLITE_")}
+    program = "import setuptools; setuptools.setup = lambda **k: None; import setup; print(setup.switches()[1])"
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=ROOT,
+        env={**kept, "PYTHONDONTWRITEBYTECODE": "1", **variables},
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert ("-Wl,--strip-all" in done.stdout) == stripped
 
 
 def test_an_altered_source_is_not_the_pinned_one(tmp_path):

@@ -22,6 +22,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -37,17 +38,22 @@ PINNED_SHA256 = {
     "sqlite3.h": "8a9d1bff44d75174ca6dea3ea9bac50a6104d86facb566647b8bb839375b7b3a",
 }
 
-# What SQLite is compiled with. An option that is not here has SQLite's own default,
-# because that is what most builds of the sqlite3 module have as well: SQLITE_DQS,
-# SQLITE_USE_URI and SQLITE_LIKE_DOESNT_MATCH_BLOBS, for instance, change what SQL means.
+# The option that needs a parser made for it.
+UPDATE_DELETE_LIMIT = "SQLITE_ENABLE_UPDATE_DELETE_LIMIT"
+
+# What SQLite is compiled with: what the usual builds of the sqlite3 module have and that
+# only adds something. An option that changes what SQL or a file name means is not here, as
+# SQLITE_DQS or SQLITE_LIKE_DOESNT_MATCH_BLOBS: some of these builds have it and others have
+# not. What can be chosen for each connection (SQLITE_USE_URI, SQLITE_SECURE_DELETE) is as in
+# the sqlite3 module beside it: csqlite/copies.py; docs/compat.md lists what differs.
 # SQLITE_OMIT_SHARED_CACHE is not here either: without a shared cache, two connections to
 # "file::memory:?cache=shared", which programs use for tests, would silently see two
 # databases; and leaving it in costs nothing that could be measured.
 OPTIONS = [
     # One thread, the worker, uses a handle, so a handle needs no mutex of its own.
     "SQLITE_THREADSAFE=2",
-    # Memory statistics take a global mutex at every allocation, which connections
-    # on different threads would share.
+    # Memory statistics take a global mutex at every allocation, which connections on
+    # different threads would share: docs/introspection.md has what that costs.
     "SQLITE_DEFAULT_MEMSTATUS=0",
     # A long IN list that works with a distribution's library (Debian's has this limit)
     # must work here; the default is 32,766.
@@ -60,9 +66,12 @@ OPTIONS = [
     "SQLITE_ENABLE_RTREE",
     "SQLITE_ENABLE_MATH_FUNCTIONS",
     "SQLITE_ENABLE_DBSTAT_VTAB",
+    "SQLITE_ENABLE_DBPAGE_VTAB",
     "SQLITE_ENABLE_STMTVTAB",
     "SQLITE_ENABLE_COLUMN_METADATA",
     "SQLITE_SOUNDEX",
+    # DELETE and UPDATE with ORDER BY and LIMIT; see options().
+    UPDATE_DELETE_LIMIT,
     # Features that few builds have, and that cost nothing where they are not used.
     "SQLITE_ENABLE_GEOPOLY",  # Polygons on top of RTREE.
     "SQLITE_ENABLE_STAT4",  # ANALYZE keeps histograms, so the planner errs less.
@@ -99,6 +108,24 @@ class Sqlite(NamedTuple):
     source: Path | None
     cflags: list[str]
     libs: list[str]
+    # What csqlite.build.source says: "bundled", "system", or the directory.
+    name: str
+    version: str
+
+    def describe(self) -> str:
+        """One line that says which SQLite is built on."""
+        line = f"csqlite: building on SQLite {self.version}, "
+        if self.name == "bundled":
+            return line + "the pinned source"
+        if self.name != "system":
+            return line + f"the source in {self.name}"
+        line += "the system's library"
+        if not os.environ.get("CSQLITE_SQLITE"):
+            line += (
+                f", because the pinned source is not in {cache_dir()}: "
+                "`python tools/fetch_sqlite.py` puts it there"
+            )
+        return line
 
     def link_args(self) -> list[str]:
         """Everything a linker needs; compiles SQLite first if it is to be compiled."""
@@ -135,13 +162,34 @@ def pinned_source() -> Path | None:
     return directory if is_pinned(directory) else None
 
 
-def from_source(directory: Path) -> Sqlite:
+def options(source: Path) -> list[str]:
+    """What the amalgamation in a directory is compiled with.
+
+    SQLite's parser is generated, and not every amalgamation has one that knows what
+    SQLITE_ENABLE_UPDATE_DELETE_LIMIT is for. The one that does says so.
+    """
+    text = (source / "sqlite3.c").read_bytes()
+    capable = (
+        b"#define SQLITE_UDL_CAPABLE_PARSER" in text
+        or b"-D%b" % UPDATE_DELETE_LIMIT.encode() in text
+    )
+    return [option for option in OPTIONS if capable or option != UPDATE_DELETE_LIMIT]
+
+
+def version_of(source: Path) -> str:
+    """The version of the amalgamation in a directory."""
+    found = re.search(rb'#define SQLITE_VERSION +"([\d.]+)"', (source / "sqlite3.h").read_bytes())
+    return found[1].decode() if found else "of unknown version"
+
+
+def from_source(directory: Path, name: str) -> Sqlite:
     """SQLite as a private copy, compiled from an amalgamation."""
     # sqlite3.h declares the session API only where these are defined, and the
     # engine asks them what it may call.
-    features = ["-D" + option for option in OPTIONS if option.startswith("SQLITE_ENABLE_")]
+    features = ["-D" + option for option in options(directory) if "_ENABLE_" in option]
     libs = ["-lm", "-lpthread"] + (["-ldl"] if sys.platform == "linux" else [])
-    return Sqlite(directory, [f"-I{directory}", "-DCSQLITE_BUNDLED=1", *features], libs)
+    cflags = [f"-I{directory}", "-DCSQLITE_BUNDLED=1", *features]
+    return Sqlite(directory, cflags, libs, name, version_of(directory))
 
 
 def from_system() -> Sqlite | None:
@@ -150,12 +198,12 @@ def from_system() -> Sqlite | None:
     try:
         answers = [
             subprocess.run([*command, what], check=True, capture_output=True, text=True)
-            for what in ("--cflags", "--libs")
+            for what in ("--cflags", "--libs", "--modversion")
         ]
     except (OSError, subprocess.CalledProcessError):
         return None
-    cflags, libs = (shlex.split(answer.stdout) for answer in answers)
-    return Sqlite(None, cflags, [*libs, "-lpthread"])
+    cflags, libs, version = (shlex.split(answer.stdout) for answer in answers)
+    return Sqlite(None, cflags, [*libs, "-lpthread"], "system", " ".join(version))
 
 
 def choose() -> Sqlite:
@@ -164,7 +212,7 @@ def choose() -> Sqlite:
     found: Sqlite | None = None
     if wanted in ("", "bundled"):
         source = pinned_source()
-        found = from_source(source) if source else None
+        found = from_source(source, "bundled") if source else None
         complaint = (
             "csqlite: CSQLITE_SQLITE=bundled, but the source of SQLite is not in "
             f"{cache_dir()}; run `python tools/fetch_sqlite.py`"
@@ -178,7 +226,7 @@ def choose() -> Sqlite:
     if wanted not in ("", "bundled", "system"):
         directory = Path(wanted).resolve()
         if all((directory / name).is_file() for name in PINNED_SHA256):
-            found = from_source(directory)
+            found = from_source(directory, str(directory))
         complaint = (
             f"csqlite: CSQLITE_SQLITE={wanted} is neither `bundled` nor `system` nor a "
             "directory with sqlite3.c and sqlite3.h"
@@ -225,7 +273,12 @@ def compiled(source: Path) -> Path:
     cc = compiler()
     # ARCHFLAGS is how a build of a universal binary is asked for on macOS.
     extra = shlex.split(os.environ.get("ARCHFLAGS", ""))
-    flags = [*COMPILE_FLAGS, *extra, *checking_flags(), *("-D" + option for option in OPTIONS)]
+    flags = [
+        *COMPILE_FLAGS,
+        *extra,
+        *checking_flags(),
+        *("-D" + option for option in options(source)),
+    ]
     version = subprocess.run([*cc, "--version"], check=True, capture_output=True, text=True)
     target = subprocess.run([*cc, "-dumpmachine"], check=True, capture_output=True, text=True)
     # sqlite3.c contains its own copy of sqlite3.h and never reads the file.

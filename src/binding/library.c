@@ -16,8 +16,8 @@ PyDoc_STRVAR(
     "Give a tuple (current, highest) of one of SQLite's counters for the process.\n\n"
     "op: SQLITE_STATUS_... reset: set the highest value to the current one. A bundled\n"
     "SQLite does not count memory, because that costs a global mutex at each allocation:\n"
-    "those counters are 0. Raises InterfaceError for an op that SQLite does not know. As\n"
-    "apsw.status(). sqlite3_status64().");
+    "those counters are 0; db_status() has a connection's. Raises InterfaceError for an op\n"
+    "that SQLite does not know. As apsw.status(). sqlite3_status64().");
 
 static PyObject *
 library_status(PyObject *module, PyObject *args, PyObject *kwargs)
@@ -135,6 +135,46 @@ static PyMethodDef library_functions[] = {
     {NULL, NULL, 0, NULL},
 };
 
+PyDoc_STRVAR(build_doc, "Which SQLite csqlite was built on, and how: a named tuple.");
+
+static const PyStructSequence_Field build_fields[] = {
+    {"version", "Of the SQLite in use, as sqlite_version."},
+    {"source", "\"bundled\", \"system\", or the directory whose sqlite3.c was compiled."},
+    {"options", "What that SQLite was compiled with, as compile_options."},
+    {NULL, NULL},
+};
+
+/* Adds `build`, which has `options`. */
+static int
+add_build(PyObject *module, PyObject *options)
+{
+    PyStructSequence_Desc description = {
+        .name = "csqlite.build",
+        .doc = build_doc,
+        .fields = (PyStructSequence_Field *)build_fields,
+        .n_in_sequence = 3,
+    };
+    PyTypeObject *type = PyStructSequence_NewType(&description);
+    PyObject *values = NULL;
+    PyObject *build = NULL;
+
+    if (type == NULL) {
+        return -1;
+    }
+    values = Py_BuildValue("(sNO)", sqlite3_libversion(),
+                           PyUnicode_DecodeFSDefault(CSQLITE_SOURCE), options);
+    if (values != NULL) {
+        build = PyObject_CallOneArg((PyObject *)type, values);
+    }
+    Py_DECREF(type);
+    Py_XDECREF(values);
+    if (build == NULL || PyModule_AddObject(module, "build", build) < 0) {
+        Py_XDECREF(build);
+        return -1;
+    }
+    return 0;
+}
+
 /* How many parameters SQLite was compiled for; it may not tell. */
 static int
 most_parameters(void)
@@ -149,9 +189,9 @@ most_parameters(void)
     return option == NULL ? INT_MAX : atoi(option + strlen(name));
 }
 
-/* Adds what SQLite was compiled with, a tuple. */
-static int
-add_compile_options(PyObject *module)
+/* What SQLite was compiled with, a tuple; NULL with an exception. */
+static PyObject *
+compile_options(void)
 {
     PyObject *list = PyList_New(0);
     PyObject *options;
@@ -170,12 +210,14 @@ add_compile_options(PyObject *module)
     }
     options = list == NULL ? NULL : PyList_AsTuple(list);
     Py_XDECREF(list);
-    return options == NULL ? -1 : PyModule_AddObject(module, "compile_options", options);
+    return options;
 }
 
 int
 library_init(PyObject *module)
 {
+    PyObject *options;
+
     if (PyModule_AddFunctions(module, library_functions) < 0) {
         return -1;
     }
@@ -184,5 +226,11 @@ library_init(PyObject *module)
         return -1;
     }
     ((struct module_state *)PyModule_GetState(module))->most_parameters = most_parameters();
-    return add_compile_options(module);
+    options = compile_options();
+    if (options == NULL || add_build(module, options) < 0 ||
+        PyModule_AddObject(module, "compile_options", options) < 0) {
+        Py_XDECREF(options);
+        return -1;
+    }
+    return 0;
 }
