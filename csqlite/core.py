@@ -36,6 +36,7 @@ _STDLIB = sqlite3
 _STDLIB_CONNECT = sqlite3.connect
 
 _GUARD = copies.Guard()
+_HABITS = copies.Habits()
 
 # The options of sqlite3.connect() in the order of its positional parameters.
 _DEFAULTS = {
@@ -97,9 +98,13 @@ class _Connector:
         if b"\0" in path:
             raise ValueError("embedded null byte")
         settings = _settings(self.options) if self.options else _DEFAULT_SETTINGS
+        if settings is None:
+            return None
+        habitual, sql = _HABITS.ask()
+        flags = settings[0] | habitual
         if _GUARD.needed:
-            _GUARD.opening(self.location(), bool(self.options.get("uri")))
-        return None if settings is None else (path, *settings)
+            _GUARD.opening(self.location(), bool(flags & _csqlite.SQLITE_OPEN_URI))
+        return (path, flags, *settings[1:], sql)
 
 
 def _settings(options: dict[str, Any]) -> Optional[tuple[Any, ...]]:
@@ -322,7 +327,8 @@ def connect(
 ) -> Connection:
     """Return a connection to an SQLite database; await it, or `async with` it, to open it.
 
-    database: a path (str, bytes, os.PathLike), ":memory:", or a URI with uri=True.
+    database: a path (str, bytes, os.PathLike), ":memory:", or a URI with uri=True (without it,
+    too, where the running sqlite3 takes one without).
     iter_chunk_size: how many rows are fetched ahead. loop: ignored, with a DeprecationWarning.
     The others are those of sqlite3.connect(): timeout (seconds), detect_types,
     isolation_level, check_same_thread, factory, cached_statements, uri, and, on every Python

@@ -44,10 +44,10 @@ take_options(ConnectionObject *self, struct csq_open *open, PyObject *options)
     int check_same_thread;
     int untrusted;
 
-    if (!PyArg_ParseTuple(options, "yidiOpiizpO:connect", &open->path, &open->flags, &timeout,
+    if (!PyArg_ParseTuple(options, "yidiOpiizpOz:connect", &open->path, &open->flags, &timeout,
                           &self->detect_types, &isolation_level, &check_same_thread,
-                          &open->statements, &autocommit, &open->vfs, &untrusted,
-                          &reader_warning)) {
+                          &open->statements, &autocommit, &open->vfs, &untrusted, &reader_warning,
+                          &open->setup)) {
         return -1;
     }
     if (connection_level(isolation_level, &self->isolation_level) < 0 ||

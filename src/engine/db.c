@@ -193,6 +193,14 @@ csq_db_open(struct csq_db *db, const struct csq_open *open, struct csq_error *er
     db->untrusted = open->untrusted;
     csq_db_lend(db, false);
     csq_db_set_progress(db, NULL, NULL, 0);
+    if (open->setup != NULL) {
+        rc = sqlite3_exec(handle, open->setup, NULL, NULL, NULL);
+        if (rc != SQLITE_OK) {
+            csq_error_copy(error, handle, rc);
+            csq_db_close(db, NULL);
+            return error->code;
+        }
+    }
     if (db->untrusted && csq_harden(handle, error) != SQLITE_OK) {
         csq_db_close(db, NULL);
         return error->code;

@@ -31,7 +31,8 @@ struct csq_open {
     int timeout;      /* milliseconds to wait for a lock */
     int statements;   /* how many the cache keeps */
     enum csq_autocommit autocommit;
-    bool untrusted; /* the file is a stranger's: engine/harden.h */
+    bool untrusted;    /* the file is a stranger's: engine/harden.h */
+    const char *setup; /* lent, SQL that is run first; NULL: none */
 };
 
 /* Why a job is to end soon: what its `cancelled` holds. */
