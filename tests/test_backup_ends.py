@@ -11,6 +11,7 @@ import pytest
 from parity.outcomes import fetchall, outcome
 
 import csqlite
+from csqlite.deadlines import remaining
 
 ROWS = [(number, "x" * 1000) for number in range(100)]
 
@@ -147,13 +148,13 @@ async def test_deadline_of_a_backup_that_comes_while_it_cleans_up(db, path):
             tasks.append(asyncio.ensure_future(db.execute("select hold()")))
             while not held.is_set():
                 await asyncio.sleep(0)
-            asyncio.get_running_loop().call_later(0.2, go_on.set)
+            asyncio.get_running_loop().call_later(remaining() + 0.01, go_on.set)
             raise KeyError("progress")
 
     tasks = []
     await db.create_function("hold", 0, hold)
     async with csqlite.connect(path) as target:
         with pytest.raises(KeyError):
-            await db.backup(target, pages=1, progress=progress, deadline=0.1)
+            await db.backup(target, pages=1, progress=progress, deadline=1)
         assert await fetchall(target, "select * from sqlite_master") == []
     await asyncio.gather(*tasks, return_exceptions=True)

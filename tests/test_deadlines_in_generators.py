@@ -353,9 +353,8 @@ async def test_half_read_dump_says_nothing_when_it_is_late(db, ending):
         return 1
 
     await db.create_function("hold", 0, hold)
-    with csqlite.timeout(0.05):
-        dump = db.iterdump()
-        await dump.__anext__()
+    dump = db.iterdump()
+    await dump.__anext__()
     holding = asyncio.ensure_future(db.execute("select hold()"))
     await asyncio.sleep(0)
     loop.call_later(0.2, held.set)
