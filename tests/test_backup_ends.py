@@ -11,7 +11,7 @@ import pytest
 from parity.outcomes import fetchall, outcome
 
 import csqlite
-from csqlite.deadlines import remaining
+from csqlite import deadlines
 
 ROWS = [(number, "x" * 1000) for number in range(100)]
 
@@ -148,7 +148,7 @@ async def test_deadline_of_a_backup_that_comes_while_it_cleans_up(db, path):
             tasks.append(asyncio.ensure_future(db.execute("select hold()")))
             while not held.is_set():
                 await asyncio.sleep(0)
-            asyncio.get_running_loop().call_later(remaining() + 0.01, go_on.set)
+            asyncio.get_running_loop().call_later(deadlines.remaining() + 0.01, go_on.set)
             raise KeyError("progress")
 
     tasks = []

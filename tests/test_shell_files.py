@@ -75,6 +75,22 @@ async def test_a_locked_file_is_an_error(home, command, mode):
     assert await output(".tables\n", "locked.db") == "kept\n"
 
 
+@pytest.mark.parametrize("command", [".backup other.db", ".restore other.db"])
+async def test_own_file_that_is_locked_is_an_error(home, command):
+    await output("create table t (a);\n", "a.db")
+    await output("create table u (a);\n", "other.db")
+    with closing(sqlite3.connect("a.db", isolation_level=None)) as other:
+        other.execute("begin exclusive")
+        script = f".timeout 1\n{command}\npragma busy_timeout;\n"
+        result = await asyncio.wait_for(shell("a.db", stdin=script), 60)
+    assert (result.status, result.out, result.err) == (1, "1\n", "Error: database is locked\n")
+
+
+async def test_copying_leaves_the_timeout_as_it_was(home):
+    script = "create table t (a);\npragma busy_timeout;\n.backup b.db\npragma busy_timeout;\n"
+    assert await output(script, "a.db") == "5000\n5000\n"
+
+
 @pytest.mark.parametrize(
     ("script", "message"),
     [

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import subprocess
-from contextlib import suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from typing import TextIO
 
 from .. import _csqlite
@@ -32,7 +33,8 @@ async def backup(session: Session, arguments: list[str]) -> None:
     target = await open_database(rest[-1], patience=session.patience)
     try:
         await refuse_itself(await session.db.db_filename(name), target, rest[-1])
-        await session.db.backup(target, pages=PAGES, progress=refuse_locked, name=name, sleep=0)
+        async with waiting_briefly(session):
+            await session.db.backup(target, pages=PAGES, progress=refuse_locked, name=name, sleep=0)
     finally:
         await target.close()
 
@@ -46,9 +48,22 @@ async def restore(session: Session, arguments: list[str]) -> None:
     source = await open_database(arguments[-1], readonly=True, patience=session.patience)
     try:
         await refuse_itself(await session.db.db_filename(), source, arguments[-1])
-        await source.backup(session.db, pages=PAGES, progress=refuse_locked, sleep=0)
+        async with waiting_briefly(session):
+            await source.backup(session.db, pages=PAGES, progress=refuse_locked, sleep=0)
     finally:
         await source.close()
+
+
+@asynccontextmanager
+async def waiting_briefly(session: Session) -> AsyncIterator[None]:
+    """Let the session's connection wait no longer for a lock than the other one does."""
+    ((before,),) = await session.db.execute_fetchall("PRAGMA busy_timeout")
+    milliseconds = int(session.patience * 1000)
+    await session.db.execute_fetchall(f"PRAGMA busy_timeout = {milliseconds}")
+    try:
+        yield
+    finally:
+        await session.db.execute_fetchall(f"PRAGMA busy_timeout = {before}")
 
 
 async def refuse_itself(file: str, other: Connection, name: str) -> None:
