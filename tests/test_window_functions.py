@@ -20,6 +20,9 @@ FRAMES = [
     "rows between 1 preceding and 1 following",
     "rows between 1 preceding and 1 following exclude current row",
     "rows between current row and current row exclude current row",
+    "rows between current row and 2 following exclude group",
+    "groups between 1 preceding and 1 following exclude ties",
+    "range between unbounded preceding and current row exclude no others",
     "range between 1 preceding and current row",
     "groups between 1 preceding and 1 following",
 ]
@@ -94,6 +97,28 @@ async def test_frames(db, frame):
 
     rows, seen = await both(db, program)
     assert len(rows) == 6 and ("init" in seen) == (rows[0][1] is not None)
+
+
+async def test_frame_with_exclude_and_without_rows_is_null(db):
+    """No instance is made for it, and neither inverse() nor value() of any is called."""
+
+    class Plain:
+        step, finalize = Total.step, Total.finalize
+
+        def __init__(self):
+            self.total = 0
+
+        def inverse(self, number):
+            raise AssertionError("inverse() was called")
+
+        value = None
+
+    await db._execute(fill, db._conn)
+    await db.create_window_function("w", 1, Plain)
+    sql = "select w(a) over (order by a rows between 1 following and 1 following exclude {}) from t"
+    for excluded in ("current row", "group", "ties"):
+        rows = await fetchall(db, sql.format(excluded))
+        assert rows == [(2,), (3,), (4,), (5,), (6,), (None,)]
 
 
 @pytest.mark.parametrize(
