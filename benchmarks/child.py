@@ -64,8 +64,10 @@ def python() -> str:
     """Return the name and version of the interpreter, and whether it is a slow build."""
     import sysconfig
 
+    from . import quiet
+
     name = f"{platform.python_implementation()} {platform.python_version()}"
-    if "--enable-optimizations" in str(sysconfig.get_config_var("CONFIG_ARGS")):
+    if quiet.is_optimised(sysconfig.get_config_vars()):
         return name
     return f"{name} (built without --enable-optimizations)"
 

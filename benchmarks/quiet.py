@@ -16,6 +16,16 @@ LOOK_SECONDS = 0.5
 SHOWN = 5
 
 
+def is_optimised(settings: Mapping[str, Any]) -> bool:
+    """Return whether an interpreter was built with its optimisations.
+
+    Debian's, in /usr, is made by ``make profile-opt``, of which CONFIG_ARGS tells nothing.
+    """
+    if "--enable-optimizations" in str(settings.get("CONFIG_ARGS")):
+        return True
+    return settings.get("installed_base") == "/usr"
+
+
 def slow_build(settings: Mapping[str, Any]) -> str:
     """Return what makes an interpreter slow, of its ``sysconfig.get_config_vars()``; "" for nothing.
 
@@ -27,7 +37,7 @@ def slow_build(settings: Mapping[str, Any]) -> str:
         return "is a debug build"
     if levels and levels[-1] in ("-O0", "-Og"):
         return f"was compiled with {levels[-1]}"
-    if "--enable-optimizations" not in str(settings.get("CONFIG_ARGS")):
+    if not is_optimised(settings):
         return "was built without --enable-optimizations"
     return ""
 

@@ -384,6 +384,8 @@ def test_scaling_measures_what_it_is_asked_for() -> None:
         ({"CONFIG_ARGS": "'--enable-optimizations' '--with-lto'", "CFLAGS": "-g -O2"}, ""),
         ({"CONFIG_ARGS": "'--enable-optimizations'", "CFLAGS": "-Og -fwrapv -O3"}, ""),
         ({"CONFIG_ARGS": "'--prefix=/usr'", "CFLAGS": "-O3"}, "without --enable-optimizations"),
+        ({"CONFIG_ARGS": "'--prefix=/usr'", "installed_base": "/usr", "CFLAGS": "-O2"}, ""),
+        ({"installed_base": "/usr/local"}, "without --enable-optimizations"),
         ({}, "without --enable-optimizations"),
         ({"CONFIG_ARGS": "'--enable-optimizations'", "CFLAGS": "-O2 -O0"}, "compiled with -O0"),
         ({"CONFIG_ARGS": "'--enable-optimizations'", "PY_CFLAGS": "-Og"}, "compiled with -Og"),
