@@ -157,20 +157,29 @@ async def _finish(copy: Any) -> None:
 
 
 async def _persist(begin: Callable[[], Awaitable[object]]) -> None:
-    """Await what `begin` gives until it has ended, again and again if need be.
+    """Await what `begin` gives until it has ended, again if need be.
 
-    Being cancelled meanwhile does not stop it, and is raised when it has ended; nor does a deadline.
+    Being cancelled meanwhile, however often, does not stop it, and is raised when it has ended; nor
+    does a deadline. So a task of its own goes on with it: only the end of the loop cancels that.
     """
+
+    async def whole() -> None:
+        await begin()
+
     cancelled: Optional[asyncio.CancelledError] = None
-    while True:
-        try:
-            with deadlines.lifted():
-                await begin()
-            break
-        except asyncio.CancelledError as error:
-            cancelled = error
-        except deadlines.DeadlineExceeded:
-            pass
+    ended = False
+    while not ended:
+        with deadlines.lifted():
+            task = asyncio.ensure_future(whole())
+        while not task.done():
+            try:
+                await asyncio.wait([task])
+            except asyncio.CancelledError as error:
+                cancelled = error
+        ended = not task.cancelled() and not isinstance(
+            task.exception(), deadlines.DeadlineExceeded
+        )
+    task.result()
     if cancelled is not None:
         raise cancelled
 

@@ -25,6 +25,7 @@ def run_within(loop, awaitable):
     That is what nest_asyncio does: the running task is set aside meanwhile.
     """
     task = asyncio.current_task(loop)
+    counted = len(loop._ready)
     inner = asyncio.ensure_future(awaitable, loop=loop)
     asyncio.tasks._leave_task(loop, task)
     try:
@@ -32,6 +33,9 @@ def run_within(loop, awaitable):
             step(loop)
     finally:
         asyncio.tasks._enter_task(loop, task)
+        # The iteration around this one has counted what was ready, and takes as many.
+        for _ in range(counted - len(loop._ready)):
+            loop.call_soon(int)
     return inner.result()
 
 

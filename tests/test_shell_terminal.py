@@ -22,7 +22,7 @@ import time
 import pytest
 
 import csqlite
-from csqlite.shell import interrupts
+from csqlite.shell import commands, interrupts  # noqa: F401 (the commands register)
 from csqlite.shell.errors import Interrupted
 from csqlite.shell.lines import FileLines, history_path
 from csqlite.shell.modes import Settings
