@@ -5,9 +5,10 @@ Python's sqlite3 knows autocommit (3.12), it has to answer the same.
 """
 
 import asyncio
+import contextlib
 import sqlite3
 import sys
-from contextlib import closing
+import threading
 
 import pytest
 from parity.outcomes import fetchall, outcome, scalar
@@ -83,7 +84,7 @@ PROGRAMS = {
 
 def stdlib_program(mode, steps):
     seen = []
-    with closing(sqlite3.connect(":memory:", autocommit=True)) as db:
+    with contextlib.closing(sqlite3.connect(":memory:", autocommit=True)) as db:
         db.execute("create table t (a)")
         db.autocommit = mode
         for step in steps:
@@ -290,3 +291,130 @@ async def test_cancelled_executemany_of_autocommit_false_leaves_a_transaction(pa
         await db.rollback()
         assert db.in_transaction
         assert await scalar(db, "select count(*) from t") == 0
+
+
+# -- a property whose statement fails ------------------------------------------------------
+
+
+@contextlib.asynccontextmanager
+async def broken_promise(path, **options):
+    """Open a connection whose transaction cannot be committed: a child has no parent."""
+    async with csqlite.connect(path, **options) as db:
+        await db.executescript(
+            "create table p (id integer primary key);"
+            "create table c (p references p deferrable initially deferred);"
+        )
+        await db.commit()
+        if options.get("autocommit") is False:
+            await db.executescript("commit; pragma foreign_keys = on; begin")
+        else:
+            await db.execute("pragma foreign_keys = on")
+        await db.execute("insert into c values (1)")
+        yield db
+
+
+PROPERTIES = {
+    "autocommit": ({"autocommit": False}, "autocommit", True, False),
+    "isolation_level": ({}, "isolation_level", None, ""),
+}
+
+
+@contextlib.asynccontextmanager
+async def occupied(db):
+    """Let the worker be busy meanwhile."""
+    entered, release = threading.Event(), threading.Event()
+    call = asyncio.ensure_future(db._execute(lambda: entered.set() or release.wait(20)))
+    await asyncio.to_thread(entered.wait, 20)
+    try:
+        yield
+    finally:
+        release.set()
+        await call
+
+
+@pytest.mark.parametrize("what", PROPERTIES)
+@pytest.mark.parametrize("same_thread", [True, False])
+async def test_commit_that_fails_is_raised_and_changes_nothing(path, what, same_thread):
+    options, name, value, before = PROPERTIES[what]
+    async with broken_promise(path, check_same_thread=same_thread, **options) as db:
+        for _ in range(2):
+            with pytest.raises(sqlite3.IntegrityError, match="FOREIGN KEY"):
+                setattr(db, name, value)
+            assert getattr(db, name) == before and db.in_transaction
+        await db.execute("insert into p values (1)")
+        setattr(db, name, value)
+        assert getattr(db, name) == value and not db.in_transaction
+        assert stored(path, "select p from c") == [(1,)]
+
+
+@pytest.mark.parametrize("what", PROPERTIES)
+async def test_commit_that_fails_in_its_turn_is_owed_to_who_asks_next(path, what):
+    options, name, value, _ = PROPERTIES[what]
+    async with broken_promise(path, **options) as db:
+        async with occupied(db):
+            setattr(db, name, value)  # The worker is busy: it is queued.
+        with pytest.raises(sqlite3.IntegrityError, match="FOREIGN KEY"):
+            await db.execute("insert into p values (7)")
+        assert db.in_transaction
+        if name == "autocommit":
+            assert db.autocommit is False
+        # It is told once.
+        assert await (await db.execute("select * from p")).fetchall() == []
+        await db.rollback()
+
+
+@pytest.mark.parametrize("what", PROPERTIES)
+async def test_statements_behind_a_property_find_it_set(path, what):
+    options, name, value, _ = PROPERTIES[what]
+    async with csqlite.connect(path, **options) as db:
+        await db.execute("create table t (a)")
+        await db.execute("insert into t values (1)")
+        async with occupied(db):
+            setattr(db, name, value)
+            later = asyncio.ensure_future(db.execute("insert into t values (2)"))
+            await asyncio.sleep(0)
+        await later
+        assert getattr(db, name) == value and not db.in_transaction
+    assert stored(path, "select a from t") == [(1,), (2,)]
+
+
+@pytest.mark.parametrize("what", PROPERTIES)
+def test_property_outside_a_loop(path, what):
+    options, name, value, before = PROPERTIES[what]
+    loop = asyncio.new_event_loop()
+
+    async def start():
+        db = await csqlite.connect(path, **options)
+        await db.execute("create table t (a)")
+        await db.commit()
+        await db.execute("insert into t values (1)")
+        return db
+
+    db = loop.run_until_complete(start())
+    setattr(db, name, value)
+    assert getattr(db, name) == value and not db.in_transaction
+    assert stored(path, "select a from t") == [(1,)]
+
+    # While the worker is busy it would have to be queued, for which there is no loop.
+    setattr(db, name, before)
+    entered, release = threading.Event(), threading.Event()
+
+    async def busy():
+        call = asyncio.ensure_future(db._execute(lambda: entered.set() or release.wait(20)))
+        await asyncio.to_thread(entered.wait, 20)
+        return call
+
+    call = loop.run_until_complete(busy())
+    with pytest.raises(RuntimeError, match="no running event loop"):
+        setattr(db, name, value)
+    assert getattr(db, name) == before
+    release.set()
+    loop.run_until_complete(call)
+    loop.run_until_complete(db.close())
+    loop.close()
+
+
+def stored(path, sql):
+    """Return what another connection reads."""
+    with contextlib.closing(sqlite3.connect(path)) as other:
+        return other.execute(sql).fetchall()

@@ -52,7 +52,7 @@ connection_begin(const ConnectionObject *self)
         {"EXCLUSIVE", "BEGIN EXCLUSIVE"},
     };
 
-    if (self->isolation_level == NULL || self->autocommit != CSQ_LEGACY) {
+    if (self->isolation_level == NULL) {
         return NULL;
     }
     for (size_t i = 0; i < sizeof statements / sizeof *statements; i++) {

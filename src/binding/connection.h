@@ -32,7 +32,6 @@ typedef struct {
     PyObject *row_factory;
     PyObject *text_factory;
     const char *isolation_level; /* NULL: no implicit transactions */
-    enum csq_autocommit autocommit;
     int cached_statements;
     int detect_types;
     bool check_same_thread;

@@ -276,7 +276,6 @@ connection_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
         self->row_factory = Py_NewRef(Py_None);
         self->text_factory = Py_NewRef((PyObject *)&PyUnicode_Type);
         self->isolation_level = "";
-        self->autocommit = CSQ_LEGACY;
         self->check_same_thread = true;
         self->iter_chunk_size = 64;
     }

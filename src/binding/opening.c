@@ -57,7 +57,6 @@ take_options(ConnectionObject *self, struct csq_open *open, PyObject *options)
     open->timeout = timeout >= INT_MAX / 1000 ? INT_MAX : (int)(timeout * 1000);
     open->untrusted = untrusted != 0;
     open->autocommit = (enum csq_autocommit)autocommit;
-    self->autocommit = open->autocommit;
     self->cached_statements = open->statements < 0 ? 0 : open->statements;
     self->check_same_thread = check_same_thread;
     return 0;

@@ -34,9 +34,21 @@ get_isolation_level(ConnectionObject *self, void *closure)
     return PyUnicode_FromString(self->isolation_level);
 }
 
-/* Runs a request that nobody awaits, which it takes: what setting a property means.
- * At once where the sqlite3 module would do so (on the worker, or without
- * check_same_thread) and nothing else runs; in its turn everywhere else. */
+/* -- what changes transactions ------------------------------------------------------ */
+
+/* Whether the worker would come to it at once. */
+static bool
+is_idle(ConnectionObject *self)
+{
+    bool idle;
+
+    Py_BEGIN_ALLOW_THREADS idle = csq_worker_is_idle(self->worker);
+    Py_END_ALLOW_THREADS return idle;
+}
+
+/* Runs a request that nobody awaits, which it takes: what setting a property means. At once
+ * where nothing else runs, so that it raises what sqlite3's property would; in its turn
+ * everywhere else, and what it fails with then is raised by what comes behind it. */
 static int
 run_unawaited(ConnectionObject *self, RequestObject *request)
 {
@@ -46,10 +58,11 @@ run_unawaited(ConnectionObject *self, RequestObject *request)
     if (request == NULL) {
         return -1;
     }
-    if (!self->check_same_thread || csq_worker_is_current(self->worker)) {
+    if (!self->check_same_thread || csq_worker_is_current(self->worker) || is_idle(self)) {
         rc = direct_try(request);
     }
     if (rc == 0) {
+        request->job.owes = true;
         done = request_start(request);
         rc = done == NULL ? -1 : 1;
     }
@@ -66,14 +79,12 @@ set_isolation_level(ConnectionObject *self, PyObject *value, void *closure)
     const char *level;
 
     (void)closure;
-    if (connection_level(value, &level) < 0) {
+    if (connection_level(value, &level) < 0 ||
+        (level == NULL && run_unawaited(self, method_request(&row, self, NULL)) < 0)) {
         return -1;
     }
     self->isolation_level = level;
-    if (level != NULL) {
-        return 0;
-    }
-    return run_unawaited(self, method_request(&row, self, NULL));
+    return 0;
 }
 
 static PyObject *
@@ -109,9 +120,10 @@ set_text_factory(ConnectionObject *self, PyObject *value, void *closure)
 static PyObject *
 get_autocommit(ConnectionObject *self, void *closure)
 {
+    const int autocommit = atomic_load(&self->worker->db.autocommit);
+
     (void)closure;
-    return self->autocommit == CSQ_LEGACY ? PyLong_FromLong(-1)
-                                          : PyBool_FromLong(self->autocommit == CSQ_AUTO);
+    return autocommit == CSQ_LEGACY ? PyLong_FromLong(-1) : PyBool_FromLong(autocommit);
 }
 
 static int
@@ -134,7 +146,6 @@ set_autocommit(ConnectionObject *self, PyObject *value, void *closure)
     request = method_request(&row, self, NULL);
     if (request != NULL) {
         request->job.with.autocommit = (enum csq_autocommit)control;
-        self->autocommit = (enum csq_autocommit)control;
     }
     return run_unawaited(self, request);
 }

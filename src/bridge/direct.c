@@ -38,7 +38,8 @@ lock_db(struct csq_db *db, bool wait, int64_t deadline)
     return pthread_mutex_trylock(&db->lock) == 0;
 }
 
-/* Runs the job here, the GIL released. False: another job did not end in time. */
+/* Runs the job here, the GIL released; without `wait`, nothing is waited for, also not a lock
+ * of the database's. False: another job did not end in time. */
 static bool
 run_here(RequestObject *request, bool wait)
 {
@@ -53,7 +54,9 @@ run_here(RequestObject *request, bool wait)
     if (locked) {
         request->job.context = request;
         request->outer = within ? db->context : NULL;
+        db->patient = wait;
         csq_op_run_in_place(db, &request->job);
+        db->patient = true;
         request->outer = NULL;
     }
     if (locked && !within) {
@@ -72,7 +75,10 @@ direct_try(RequestObject *request)
     request->inline_run = true;
     answer = request_pack(request);
     if (answer == REQUEST_WAIT) {
-        if (!run_here(request, false)) {
+        bool run = run_here(request, false);
+
+        if (!run || request->job.error.code == SQLITE_BUSY) {
+            csq_error_clear(&request->job.error);
             request->inline_run = false;
             return 0;
         }

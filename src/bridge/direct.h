@@ -11,8 +11,8 @@
  * Takes the request. The db's lock is waited for, at most its timeout. */
 PyObject *direct_run(RequestObject *request);
 
-/* Runs it in the calling thread if nothing else runs on the connection now. 1: it
- * ran; 0: it is as it was; -1 with an exception. */
+/* Runs it in the calling thread if nothing else runs on the connection now and it finds no
+ * lock in its way. 1: it ran; 0: it is as it was; -1 with an exception. */
 int direct_try(RequestObject *request);
 
 #endif

@@ -37,13 +37,15 @@ csq_db_init(struct csq_db *db)
     atomic_init(&db->timeout, 0);
     atomic_init(&db->in_transaction, false);
     atomic_init(&db->total_changes, 0);
-    db->autocommit = CSQ_LEGACY;
+    csq_error_init(&db->owed);
+    atomic_init(&db->autocommit, CSQ_LEGACY);
     db->patient = true;
 }
 
 void
 csq_db_destroy(struct csq_db *db)
 {
+    csq_error_clear(&db->owed);
     pthread_mutex_destroy(&db->lock);
     pthread_mutex_destroy(&db->closing);
 }
@@ -189,7 +191,7 @@ csq_db_open(struct csq_db *db, const struct csq_open *open, struct csq_error *er
     db->handle = handle;
     db->hooks.handle = handle;
     atomic_store(&db->timeout, open->timeout);
-    db->autocommit = open->autocommit;
+    atomic_store(&db->autocommit, (int)open->autocommit);
     db->untrusted = open->untrusted;
     csq_db_lend(db, false);
     csq_db_set_progress(db, NULL, NULL, 0);
@@ -363,7 +365,7 @@ csq_db_set_autocommit(struct csq_db *db, enum csq_autocommit autocommit, struct 
         rc = csq_db_run(db, "BEGIN", error);
     }
     if (rc == SQLITE_OK) {
-        db->autocommit = autocommit;
+        atomic_store(&db->autocommit, (int)autocommit);
     }
     return rc;
 }

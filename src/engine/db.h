@@ -98,7 +98,8 @@ struct csq_db {
                                         did not allow; NULL: nothing is left to do */
     bool untrusted;              /* opened so: nothing may be loaded, no guard lowered */
     struct csq_allowed *allowed; /* extensions that may be loaded, NULL: any */
-    enum csq_autocommit autocommit;
+    struct csq_error owed; /* what a job has failed with that nobody waits for */
+    atomic_int autocommit; /* enum csq_autocommit; any thread may read it */
     /* What any thread may read at any time, as of the last job done. */
     atomic_bool in_transaction;
     atomic_llong total_changes;

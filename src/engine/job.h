@@ -81,6 +81,7 @@ struct csq_job {
     bool texts; /* typed columns also as the bytes that converters take */
     bool streaming; /* `flow` is in use */
     bool asked;   /* CSQ_CLOSE: somebody calls for it, and may hear what it does */
+    bool owes; /* nobody waits for it: what it fails with, the next job fails with */
     bool anytime; /* harms nothing in a callback that seals the db */
     struct csq_flow flow; /* CSQ_EXECUTEMANY: parameters; with all rows wanted: rows */
     union {

@@ -251,6 +251,16 @@ struct outer {
     enum csq_effect around;
 };
 
+/* Whether who waits for the job may be told what one before it has failed with: it is
+ * executing, and ends nothing. */
+static bool
+is_told(const struct csq_job *job)
+{
+    return job->op == CSQ_EXECUTE || job->op == CSQ_EXECUTEMANY || job->op == CSQ_SCRIPT ||
+           job->op == CSQ_FETCH || job->op == CSQ_COMMIT || job->op == CSQ_DUMP;
+}
+
+
 /* Says whether the job must not run here, in its error. */
 static bool
 is_refused(struct csq_db *db, struct csq_job *job)
@@ -260,6 +270,9 @@ is_refused(struct csq_db *db, struct csq_job *job)
                       job->op == CSQ_BLOB_TASK ? "blobs" : "cursors");
     } else if (is_sealed(db, job)) {
         csq_bounds_refuse(&job->error);
+    } else if (db->owed.code != SQLITE_OK && is_told(job)) {
+        job->error = db->owed;
+        csq_error_init(&db->owed);
     } else {
         return false;
     }
@@ -394,6 +407,11 @@ run_op(struct csq_db *db, struct csq_job *job)
         csq_hooks_tell(&db->hooks);
     }
     leave(db, job, &outer);
+    if (job->owes && job->error.code != SQLITE_OK) {
+        csq_error_clear(&db->owed);
+        db->owed = job->error;
+        csq_error_init(&job->error);
+    }
 }
 
 /* What was stopped by its deadline says so. `transaction`: one was open before. Where there

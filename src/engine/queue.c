@@ -15,6 +15,7 @@ csq_queue_init(struct csq_queue *queue)
     csq_list_init(&queue->jobs);
     queue->sleeping = false;
     queue->closed = false;
+    queue->taken = false;
 }
 
 void
@@ -48,6 +49,7 @@ void
 csq_queue_take(struct csq_queue *queue, struct csq_list *jobs)
 {
     pthread_mutex_lock(&queue->lock);
+    queue->taken = false;
     if (csq_list_empty(&queue->jobs)) {
         /* Whoever has just got an answer may be about to ask again. */
         pthread_mutex_unlock(&queue->lock);
@@ -60,6 +62,7 @@ csq_queue_take(struct csq_queue *queue, struct csq_list *jobs)
     }
     queue->sleeping = false;
     csq_list_move(jobs, &queue->jobs);
+    queue->taken = true;
     pthread_mutex_unlock(&queue->lock);
 }
 
@@ -85,6 +88,17 @@ csq_queue_any(struct csq_queue *queue, bool (*is)(struct csq_link *job, const vo
     }
     pthread_mutex_unlock(&queue->lock);
     return any;
+}
+
+bool
+csq_queue_idle(struct csq_queue *queue)
+{
+    bool idle;
+
+    pthread_mutex_lock(&queue->lock);
+    idle = csq_list_empty(&queue->jobs) && !queue->taken;
+    pthread_mutex_unlock(&queue->lock);
+    return idle;
 }
 
 bool

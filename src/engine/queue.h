@@ -14,6 +14,7 @@ struct csq_queue {
     struct csq_list jobs;
     bool sleeping; /* the worker waits for `pushed` */
     bool closed;
+    bool taken; /* what was taken last may not all be done */
 };
 
 /* Any thread. */
@@ -35,6 +36,9 @@ void csq_queue_close(struct csq_queue *queue, struct csq_list *jobs);
 /* Any thread. Whether `is` holds for one that waits. It is called under the lock. */
 bool csq_queue_any(struct csq_queue *queue,
                    bool (*is)(struct csq_link *job, const void *argument), const void *argument);
+
+/* Any thread. Whether nothing waits, and all that was taken is done. */
+bool csq_queue_idle(struct csq_queue *queue);
 
 /* Any thread. Whether nothing waits. */
 bool csq_queue_empty(struct csq_queue *queue);

@@ -265,6 +265,18 @@ csq_worker_is_current(struct csq_worker *worker)
 }
 
 bool
+csq_worker_is_idle(struct csq_worker *worker)
+{
+    const struct timespec pause = {0, 20 * 1000};
+    int tries = 50;
+
+    while (!csq_queue_idle(&worker->queue) && tries-- > 0) {
+        nanosleep(&pause, NULL);
+    }
+    return tries >= 0;
+}
+
+bool
 csq_worker_push(struct csq_worker *worker, struct csq_job *job)
 {
     return csq_queue_push(&worker->queue, &job->link);

@@ -52,6 +52,10 @@ bool csq_worker_is_running(struct csq_worker *worker);
 /* Any thread. Whether the caller is the worker's own thread. */
 bool csq_worker_is_current(struct csq_worker *worker);
 
+/* Any thread but the worker's. Whether it has nothing to do; it is waited for as long as who
+ * has just got its last answer may be ahead of it. */
+bool csq_worker_is_idle(struct csq_worker *worker);
+
 /* Any thread. Hands a job over; it comes back through its mailbox or `release`.
  * False: the worker has closed, the job remains the caller's. */
 bool csq_worker_push(struct csq_worker *worker, struct csq_job *job);
