@@ -25,6 +25,7 @@
 #include "binding/settings.h"
 #include "binding/statement.h"
 #include "binding/status.h"
+#include "binding/upkeep.h"
 #include "binding/vtable.h"
 #include "bridge/deadline.h"
 #include "bridge/direct.h"
@@ -456,6 +457,7 @@ connection_init_type(struct module_state *state, PyObject *module)
         settings_methods,
         statement_methods,
         status_methods,
+        upkeep_methods,
         vtable_methods,
         execute_connection_methods,
         executemany_connection_methods,

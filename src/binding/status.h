@@ -1,4 +1,4 @@
-/* What SQLite tells of a connection, and small things it can be told. Methods run on
+/* What SQLite tells of a connection. Methods run on
  * the loop thread and give requests. */
 
 #ifndef CSQ_STATUS_H
