@@ -9,16 +9,19 @@ import contextlib
 import logging
 import os
 import sqlite3
+import sys
 from collections.abc import AsyncIterator, Iterable
 from typing import TYPE_CHECKING, Any, Callable, Literal as _Literal, Optional, Union
 from warnings import warn
 
-from . import _csqlite, backup, copies, foreign, readers, statement, tables, values, worker
+from . import _csqlite, backup, copies, foreign, notes, readers, statement, tables, values, worker
 from .cursor import Cursor
 from .deadlines import DeadlineExceeded, limited
 from .worker import _connection_worker_thread, set_exception, set_result  # noqa: F401
 
 if TYPE_CHECKING:
+    from types import FrameType
+
     from _typeshed import StrOrBytesPath
 
 __all__ = ["Connection", "Cursor", "connect"]
@@ -64,9 +67,27 @@ class _Connector:
     does. csqlite itself asks for `native_options()` instead.
     """
 
-    def __init__(self, database: "StrOrBytesPath", options: dict[str, Any]) -> None:
+    def __init__(
+        self, database: "StrOrBytesPath", options: dict[str, Any], frame: "Optional[FrameType]"
+    ) -> None:
         self.database = database
         self.options = options
+        # Where connect() was called, as far as that costs nothing: the line is found later.
+        self.code = None if frame is None else frame.f_code
+        self.instruction = -1 if frame is None else frame.f_lasti
+
+    def __repr__(self) -> str:
+        database = self.database
+        if isinstance(database, bytes):
+            return repr(os.fsdecode(database))
+        return repr(str(database) if isinstance(database, os.PathLike) else database)
+
+    def opened_at(self) -> str:
+        """Return words that tell where connect() was called, "" where nobody knows."""
+        if self.code is None:
+            return ""
+        line = notes.line_of(self.code, self.instruction)
+        return f", made by connect() at {self.code.co_filename}:{line},"
 
     def location(self) -> str:
         """Return the database as a path, the way aiosqlite reads it."""
@@ -84,7 +105,11 @@ class _Connector:
             raise _STDLIB.NotSupportedError(
                 "reader_warning needs csqlite's own connection, not one of another module"
             )
-        return sqlite3.connect(self.location(), **options)
+        try:
+            return sqlite3.connect(self.location(), **options)
+        except Exception as error:
+            notes.name_file(error, self.location())
+            raise
 
     def native_options(self) -> Optional[tuple[Any, ...]]:
         """Return what the extension needs to open the database itself.
@@ -351,4 +376,4 @@ def connect(
             DeprecationWarning,
             stacklevel=2,
         )
-    return Connection(_Connector(database, kwargs), iter_chunk_size)
+    return Connection(_Connector(database, kwargs, sys._getframe(1)), iter_chunk_size)

@@ -54,8 +54,9 @@ ORDER = {
     "binding": (
         ("attributes", "codes", "jsonb", "module"),
         ("args", "carray", "changes", "connection", "constants", "handle", "numbers", "visit"),
+        ("notes",),
         ("convert", "cursor", "errors", "jsonb_decode", "jsonb_encode", "recording"),
-        ("change", "library", "method", "rows", "trampolines"),
+        ("change", "library", "method", "repr", "rows", "trampolines"),
         ("backup", "blob", "calls", "changeset", "cursor_properties", "extensions", "fetch"),
         (
             "hook_calls",
@@ -84,7 +85,17 @@ PYTHON_ORDER = {
     ),
     "csqlite": (
         ("_csqlite", "__version__", "rows", "values"),
-        ("context", "copies", "cursor", "deadlines", "hooks", "readers", "tables", "worker"),
+        (
+            "context",
+            "copies",
+            "cursor",
+            "deadlines",
+            "hooks",
+            "notes",
+            "readers",
+            "tables",
+            "worker",
+        ),
         ("backup", "foreign"),
         ("statement",),
         ("core",),

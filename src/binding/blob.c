@@ -595,6 +595,7 @@ static PyType_Slot type_slots[] = {
     {Py_tp_dealloc, blob_dealloc},
     {Py_tp_methods, type_methods},
     {Py_tp_members, type_members},
+    {Py_tp_repr, blob_repr},
     {Py_mp_length, blob_len},
     {Py_mp_subscript, blob_subscript},
     {Py_mp_ass_subscript, blob_ass_subscript},

@@ -55,6 +55,9 @@ int blob_check(RequestObject *request);
 /* The unpack hook of what gives None, and lets the data go. */
 enum request_answer blob_unpack_none(RequestObject *request, int64_t deadline);
 
+/* repr(blob): nothing that would have to ask the worker. */
+PyObject *blob_repr(BlobObject *self);
+
 /* Methods of Blob that stand in a file of their own. */
 extern PyMethodDef blob_data_methods[];
 

@@ -6,6 +6,7 @@
  * neither. */
 
 #include "binding/blob.h"
+
 #include "binding/method.h"
 
 /* -- reading ------------------------------------------------------------------ */
@@ -281,3 +282,17 @@ PyMethodDef blob_data_methods[] = {
     METHOD_ENTRY("set", blob_set, set_doc),
     {NULL, NULL, 0, NULL},
 };
+
+PyObject *
+blob_repr(BlobObject *self)
+{
+    const struct csq_blob *blob = self->rest == NULL ? NULL : &self->rest->blob;
+
+    if (self->closed || !self->opened || blob == NULL || self->connection == NULL ||
+        self->connection->stage != CONNECTION_OPEN) {
+        return PyUnicode_FromFormat("<csqlite.Blob object, closed, at %p>", self);
+    }
+    return PyUnicode_FromFormat("<csqlite.Blob object of %d bytes, position %d, at %p>",
+                                (int)atomic_load(&blob->size), (int)atomic_load(&blob->offset),
+                                self);
+}

@@ -20,6 +20,7 @@
 #include "binding/hooks.h"
 #include "binding/method.h"
 #include "binding/opening.h"
+#include "binding/repr.h"
 #include "binding/serialize.h"
 #include "binding/session.h"
 #include "binding/settings.h"
@@ -330,6 +331,37 @@ connection_clear(ConnectionObject *self)
     return 0;
 }
 
+/* Gives where connect() was called, as far as the connector knows: "" or words. */
+static PyObject *
+opened_at(ConnectionObject *self)
+{
+    PyObject *place = NULL;
+
+    if (self->connector != NULL && PyObject_HasAttrString(self->connector, "opened_at")) {
+        place = PyObject_CallMethod(self->connector, "opened_at", NULL);
+        if (place == NULL) {
+            PyErr_Clear(); /* the interpreter may be almost gone */
+        }
+    }
+    return place == NULL ? PyUnicode_FromString("") : place;
+}
+
+static void
+warn_forgotten(ConnectionObject *self)
+{
+    PyObject *place = opened_at(self);
+
+    /* With itself as the source, tracemalloc tells what it knows. */
+    if (place == NULL ||
+        PyErr_ResourceWarning((PyObject *)self, 1,
+                              "%R%S was deleted before being closed. Please use 'async with' or "
+                              "'.close()' to close the connection properly.",
+                              self, place) < 0) {
+        PyErr_WriteUnraisable((PyObject *)self);
+    }
+    Py_XDECREF(place);
+}
+
 /* A connection that is forgotten says so and closes itself. */
 static void
 connection_finalize(ConnectionObject *self)
@@ -338,12 +370,7 @@ connection_finalize(ConnectionObject *self)
     PyObject *foreign = self->foreign;
 
     if (!self->forked && self->stage == CONNECTION_OPEN) {
-        if (PyErr_WarnFormat(PyExc_ResourceWarning, 1,
-                             "%R was deleted before being closed. Please use 'async with' or "
-                             "'.close()' to close the connection properly.",
-                             self) < 0) {
-            PyErr_WriteUnraisable((PyObject *)self);
-        }
+        warn_forgotten(self);
         if (foreign != NULL) {
             closing_close_foreign(self, foreign);
         }
@@ -424,12 +451,19 @@ PyDoc_STRVAR(connection_doc,
              "connect()'s own, or any callable that returns a DB-API connection.");
 
 static PyType_Slot connection_slots[] = {
-    {Py_tp_doc, (void *)connection_doc}, {Py_tp_new, connection_new},
-    {Py_tp_init, connection_init},       {Py_tp_traverse, connection_traverse},
-    {Py_tp_clear, connection_clear},     {Py_tp_finalize, connection_finalize},
-    {Py_tp_dealloc, connection_dealloc}, {Py_tp_methods, connection_methods},
-    {Py_tp_getset, connection_getset},   {Py_tp_members, connection_members},
-    {Py_am_await, connection_await},     {0, NULL},
+    {Py_tp_doc, (void *)connection_doc},
+    {Py_tp_new, connection_new},
+    {Py_tp_init, connection_init},
+    {Py_tp_traverse, connection_traverse},
+    {Py_tp_clear, connection_clear},
+    {Py_tp_finalize, connection_finalize},
+    {Py_tp_dealloc, connection_dealloc},
+    {Py_tp_methods, connection_methods},
+    {Py_tp_getset, connection_getset},
+    {Py_tp_members, connection_members},
+    {Py_am_await, connection_await},
+    {Py_tp_repr, connection_repr},
+    {0, NULL},
 };
 
 static PyType_Spec connection_spec = {

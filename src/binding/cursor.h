@@ -43,6 +43,7 @@ typedef struct {
     PyObject *converters;   /* tuple of callable or None per column; NULL: none */
     PyObject *row_cursor;   /* what the row factory is given; NULL: not yet */
     PyObject *watch;        /* of csqlite/readers.py, since it was executed; NULL: none */
+    PyObject *sql;          /* what was executed last, for repr() and notes; NULL: nothing */
 
     long long rowcount;
     PyObject *lastrowid;

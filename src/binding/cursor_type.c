@@ -9,6 +9,7 @@
 #include "binding/errors.h"
 #include "binding/iterate.h"
 #include "binding/method.h"
+#include "binding/repr.h"
 #include "binding/watchdog.h"
 #include "bridge/ready.h"
 
@@ -179,6 +180,7 @@ adopt(CursorObject *self, CursorObject *from)
     Py_XSETREF(self->converters, Py_XNewRef(from->converters));
     Py_XSETREF(self->lastrowid, Py_XNewRef(from->lastrowid));
     Py_XSETREF(self->row_factory, Py_XNewRef(from->row_factory));
+    Py_XSETREF(self->sql, Py_XNewRef(from->sql));
     cursor_forget(from);
 }
 
@@ -238,6 +240,7 @@ cursor_traverse(CursorObject *self, visitproc visit, void *arg)
     Py_VISIT(self->converters);
     Py_VISIT(self->row_cursor);
     Py_VISIT(self->watch);
+    Py_VISIT(self->sql);
     Py_VISIT(self->lastrowid);
     Py_VISIT(self->row_factory);
     Py_VISIT(self->dict);
@@ -254,6 +257,7 @@ cursor_clear(CursorObject *self)
     Py_CLEAR(self->converters);
     Py_CLEAR(self->row_cursor);
     Py_CLEAR(self->watch);
+    Py_CLEAR(self->sql);
     Py_CLEAR(self->lastrowid);
     Py_CLEAR(self->row_factory);
     Py_CLEAR(self->dict);
@@ -317,6 +321,7 @@ static PyType_Slot cursor_slots[] = {
     {Py_tp_traverse, cursor_traverse},
     {Py_tp_clear, cursor_clear},
     {Py_tp_dealloc, cursor_dealloc},
+    {Py_tp_repr, cursor_repr},
     {Py_tp_methods, cursor_methods},
     {Py_tp_getset, cursor_getset},
     {Py_tp_members, cursor_members},

@@ -5,6 +5,7 @@
 
 #include "binding/codes.h"
 #include "binding/connection.h"
+#include "binding/notes.h"
 #include "bridge/deadline.h"
 #include "engine/clock.h"
 
@@ -166,10 +167,15 @@ fail(struct module_state *state, RequestObject *request)
         compat_give_exception(held);
     } else if (error->code == CSQ_DEADLINE || is_late(request)) {
         raise_late(request);
+    } else if (raised != NULL && error->code == CSQ_RAISED) {
+        request->raised = NULL;
+        compat_give_exception(raised);
+        return -1; /* it is the callable's own, which knows nothing of SQL */
     } else {
         request->raised = NULL;
         errors_raise(state, error, raised);
     }
+    notes_of_request(request);
     return -1;
 }
 

@@ -9,6 +9,7 @@
 #include "binding/errors.h"
 #include "binding/iterate.h"
 #include "binding/method.h"
+#include "binding/notes.h"
 #include "binding/rows.h"
 #include "binding/watchdog.h"
 #include "engine/scan.h"
@@ -89,6 +90,9 @@ execute_check(RequestObject *request)
     }
     request->held = NULL;
     compat_give_exception(held);
+    if (request->job.op == CSQ_RESET) {
+        notes_of_request(request); /* else it is that of an iterator of parameters */
+    }
     return -1;
 }
 
@@ -132,6 +136,12 @@ take_last_rowid(CursorObject *self, const struct csq_job *job)
     }
     Py_XSETREF(self->lastrowid, last);
     return 0;
+}
+
+PyObject *
+execute_sql(RequestObject *request)
+{
+    return execute_call(request)->sql;
 }
 
 /* What the request ends with: its cursor. */
@@ -179,6 +189,7 @@ execute_unpack(RequestObject *request, int64_t deadline)
     struct csq_job *job = &request->job;
 
     (void)deadline;
+    Py_XSETREF(self->sql, Py_XNewRef(execute_call(request)->sql));
     self->exhausted = job->exhausted || job->error.code != SQLITE_OK;
     if (iterate_keep(self, job) < 0) {
         return fail(self);
@@ -219,8 +230,10 @@ PyDoc_STRVAR(cursor_execute_doc,
              "Execute one statement and give the cursor itself; what was open in it is ended.\n\n"
              "See Connection.execute().");
 
-static const struct request_hooks cursor_hooks = {
-    .pack = execute_pack, .unpack = execute_unpack, .abandon = cursor_abandon};
+static const struct request_hooks cursor_hooks = {.pack = execute_pack,
+                                                  .unpack = execute_unpack,
+                                                  .sql = execute_sql,
+                                                  .abandon = cursor_abandon};
 
 METHOD(cursor_execute) = {
     .args = ARGS("Cursor.execute", 1, 2, 0, "sql", "parameters", "deadline"),
@@ -268,8 +281,10 @@ PyDoc_STRVAR(
     "deadline: seconds from when it is awaited, 0: at once. What has not ended by then is\n"
     "stopped and raises DeadlineExceeded; see csqlite.timeout().");
 
-static const struct request_hooks connection_hooks = {
-    .pack = connection_execute_pack, .unpack = execute_unpack, .leave = cursor_leave};
+static const struct request_hooks connection_hooks = {.pack = connection_execute_pack,
+                                                      .unpack = execute_unpack,
+                                                      .sql = execute_sql,
+                                                      .leave = cursor_leave};
 
 METHOD(connection_execute) = {
     .args = ARGS("Connection.execute", 1, 2, 0, "sql", "parameters", "deadline"),
@@ -322,7 +337,8 @@ PyDoc_STRVAR(connection_execute_insert_doc,
              "execute_insert($self, sql, parameters=None, *, deadline=None)\n--\n\n"
              "Execute an INSERT and give a row of one value: last_insert_rowid().");
 
-static const struct request_hooks insert_hooks = {.pack = insert_pack, .unpack = insert_unpack};
+static const struct request_hooks insert_hooks = {
+    .pack = insert_pack, .unpack = insert_unpack, .sql = execute_sql};
 
 METHOD(connection_execute_insert) = {
     .args = ARGS("Connection.execute_insert", 1, 2, 0, "sql", "parameters", "deadline"),
@@ -399,8 +415,8 @@ PyDoc_STRVAR(connection_execute_fetchall_doc,
              "execute_fetchall($self, sql, parameters=None, *, deadline=None)\n--\n\n"
              "Execute a query and give the list of all its rows.");
 
-static const struct request_hooks fetchall_hooks = {.pack = fetchall_pack,
-                                                    .unpack = fetchall_unpack};
+static const struct request_hooks fetchall_hooks = {
+    .pack = fetchall_pack, .unpack = fetchall_unpack, .sql = execute_sql};
 
 METHOD(connection_execute_fetchall) = {
     .args = ARGS("Connection.execute_fetchall", 1, 2, 0, "sql", "parameters", "deadline"),
@@ -463,7 +479,7 @@ PyDoc_STRVAR(cursor_executescript_doc,
              "See Connection.executescript().");
 
 static const struct request_hooks cursor_script_hooks = {
-    .pack = script_pack, .unpack = script_unpack, .abandon = cursor_abandon};
+    .pack = script_pack, .unpack = script_unpack, .sql = execute_sql, .abandon = cursor_abandon};
 
 METHOD(cursor_executescript) = {
     .args = ARGS("Cursor.executescript", 1, 1, 0, "sql_script", "deadline"),
@@ -486,8 +502,10 @@ PyDoc_STRVAR(connection_executescript_doc,
              "Execute the statements of a script, after committing an open transaction (but\n"
              "not when autocommit is True or False), as sqlite3's executescript().");
 
-static const struct request_hooks connection_script_hooks = {
-    .pack = connection_script_pack, .unpack = script_unpack, .leave = cursor_leave};
+static const struct request_hooks connection_script_hooks = {.pack = connection_script_pack,
+                                                             .unpack = script_unpack,
+                                                             .sql = execute_sql,
+                                                             .leave = cursor_leave};
 
 METHOD(connection_executescript) = {
     .args = ARGS("Connection.executescript", 1, 1, 0, "sql_script", "deadline"),

@@ -33,6 +33,9 @@ int execute_check(RequestObject *request);
  * sequence bound to named placeholders. 0, or -1 when the warning is an error. */
 int execute_warn(RequestObject *request);
 
+/* The `sql` hook. */
+PyObject *execute_sql(RequestObject *request);
+
 /* In an unpack hook: lets the request end with its cursor. */
 enum request_answer execute_give_cursor(RequestObject *request);
 

@@ -114,6 +114,7 @@ many_unpack(RequestObject *request, int64_t deadline)
     struct csq_job *job = &request->job;
 
     (void)deadline;
+    Py_XSETREF(self->sql, Py_XNewRef(execute_call(request)->sql));
     if (iterate_keep(self, job) < 0) {
         return REQUEST_FAILED;
     }
@@ -132,8 +133,11 @@ PyDoc_STRVAR(cursor_executemany_doc,
              "Execute a DML statement once for each row of `parameters`; give the cursor "
              "itself.\n\nSee Connection.executemany().");
 
-static const struct request_hooks cursor_hooks = {
-    .pack = many_pack, .feed = feed, .unpack = many_unpack, .abandon = cursor_abandon};
+static const struct request_hooks cursor_hooks = {.pack = many_pack,
+                                                  .feed = feed,
+                                                  .unpack = many_unpack,
+                                                  .sql = execute_sql,
+                                                  .abandon = cursor_abandon};
 
 METHOD(cursor_executemany) = {
     .args = ARGS("Cursor.executemany", 2, 2, 0, "sql", "parameters", "deadline"),
@@ -157,8 +161,11 @@ PyDoc_STRVAR(connection_executemany_doc,
              "Rows are drained in slices, so a long iterable does not stall the event loop.\n"
              "Rows executed before an error stay in the transaction, as in sqlite3.");
 
-static const struct request_hooks connection_hooks = {
-    .pack = connection_many_pack, .feed = feed, .unpack = many_unpack, .leave = cursor_leave};
+static const struct request_hooks connection_hooks = {.pack = connection_many_pack,
+                                                      .feed = feed,
+                                                      .unpack = many_unpack,
+                                                      .sql = execute_sql,
+                                                      .leave = cursor_leave};
 
 METHOD(connection_executemany) = {
     .args = ARGS("Connection.executemany", 2, 2, 0, "sql", "parameters", "deadline"),

@@ -5,6 +5,7 @@
 #include "binding/cursor.h"
 #include "binding/errors.h"
 #include "binding/method.h"
+#include "binding/notes.h"
 #include "binding/rows.h"
 #include "bridge/deadline.h"
 #include "bridge/ready.h"
@@ -40,6 +41,12 @@ struct fetch_call {
     bool iterates;   /* there being no row is StopAsyncIteration */
 };
 
+static PyObject *
+cursor_sql(RequestObject *request)
+{
+    return ((CursorObject *)request->target)->sql;
+}
+
 /* -- one row ------------------------------------------------------------------ */
 
 /* The error that the worker met behind the last row here; 0 when there is none,
@@ -55,6 +62,7 @@ raise_pending(CursorObject *self)
     cause = self->cause;
     self->cause = NULL;
     errors_raise(self->state, &self->error, cause);
+    notes_of_error(self->connection, self->sql, &self->error);
     csq_error_clear(&self->error);
     csq_strip_clear(&self->strip);
     self->reader = (struct csq_reader){NULL, NULL};
@@ -177,7 +185,7 @@ row_unpack(RequestObject *request, int64_t deadline)
 }
 
 static const struct request_hooks row_hooks = {
-    .pack = row_pack, .unpack = row_unpack, .abandon = cursor_abandon};
+    .pack = row_pack, .unpack = row_unpack, .sql = cursor_sql, .abandon = cursor_abandon};
 
 PyDoc_STRVAR(fetchone_doc, "fetchone($self, *, deadline=None)\n--\n\n"
                            "Give the next row, or None when there are no more.\n\n"
@@ -389,7 +397,7 @@ many_unpack(RequestObject *request, int64_t deadline)
 }
 
 static const struct request_hooks many_hooks = {
-    .pack = many_pack, .unpack = many_unpack, .abandon = cursor_abandon};
+    .pack = many_pack, .unpack = many_unpack, .sql = cursor_sql, .abandon = cursor_abandon};
 
 PyDoc_STRVAR(fetchall_doc, "fetchall($self, *, deadline=None)\n--\n\n"
                            "Give a list of all remaining rows.\n\n"

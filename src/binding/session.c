@@ -7,6 +7,7 @@
 #include "binding/errors.h"
 #include "binding/method.h"
 #include "binding/recording.h"
+#include "binding/repr.h"
 #include "binding/status.h"
 #include "bridge/ready.h"
 
@@ -15,6 +16,7 @@ typedef struct {
     ConnectionObject *connection;
     PyObject *name; /* of the schema */
     bool rowid;
+    bool closed;
     struct recording *recording; /* NULL: it was never opened */
 } SessionObject;
 
@@ -293,6 +295,7 @@ close_unpack(RequestObject *request, int64_t deadline)
     if (request->job.error.code == CSQ_CLOSED) {
         csq_error_clear(&request->job.error);
     }
+    ((SessionObject *)request->target)->closed = request->job.error.code == SQLITE_OK;
     return status_unpack_value(request, deadline);
 }
 
@@ -474,12 +477,26 @@ PyDoc_STRVAR(session_doc,
              "closed, or called within a callback of the connection. A sqlite3_session, as\n"
              "apsw's Session.");
 
+static PyObject *
+session_repr(SessionObject *self)
+{
+    const ConnectionObject *connection = self->connection;
+    bool closed = self->closed || connection->stage == CONNECTION_CLOSED;
+    PyObject *database = repr_database(self->connection);
+    PyObject *text = NULL;
+
+    if (database != NULL) {
+        text = PyUnicode_FromFormat("<csqlite.Session of %R in %U, %s, at %p>", self->name,
+                                    database, closed ? "closed" : "open", self);
+        Py_DECREF(database);
+    }
+    return text;
+}
+
 static PyType_Slot session_slots[] = {
-    {Py_tp_doc, (void *)session_doc},
-    {Py_tp_traverse, session_traverse},
-    {Py_tp_dealloc, session_dealloc},
-    {Py_tp_methods, session_object_methods},
-    {0, NULL},
+    {Py_tp_doc, (void *)session_doc},        {Py_tp_traverse, session_traverse},
+    {Py_tp_dealloc, session_dealloc},        {Py_tp_repr, session_repr},
+    {Py_tp_methods, session_object_methods}, {0, NULL},
 };
 
 static PyType_Spec session_spec = {

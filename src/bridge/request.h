@@ -46,6 +46,9 @@ struct request_hooks {
      * entered with. NULL: nothing to do. */
     PyObject *(*leave)(PyObject *result);
 
+    /* Lends the SQL that it runs, for what its exceptions tell. NULL: it runs none. */
+    PyObject *(*sql)(RequestObject *request);
+
     /* It ends something: a deadline ends the waiting for it, but not what it does. */
     bool ending;
 };

@@ -168,6 +168,7 @@ execute_rows(struct csq_db *db, struct csq_job *job, struct csq_stmt *stmt,
     int rc = SQLITE_OK;
 
     for (size_t row = 0; row < rows->rows && rc == SQLITE_OK; row++) {
+        job->row++;
         rc = csq_stmt_bind(stmt, rows, &reader, &job->error);
         if (rc != SQLITE_OK) {
             break;
@@ -305,6 +306,17 @@ step_out(struct csq_db *db, struct csq_job *job, sqlite3_stmt *handle, bool lend
     return rc;
 }
 
+/* Copies why a statement of the script cannot be prepared; the place is one of the script. */
+static int
+fail_to_prepare(struct csq_db *db, struct csq_job *job, int rc)
+{
+    rc = csq_error_copy(&job->error, db->handle, rc);
+    if (job->error.offset >= 0) {
+        job->error.offset += (int)job->statement;
+    }
+    return rc;
+}
+
 /* Runs one statement of a script and moves *sql behind it. */
 static int
 run_one(struct csq_db *db, struct csq_job *job, const char **sql, bool lends)
@@ -313,6 +325,7 @@ run_one(struct csq_db *db, struct csq_job *job, const char **sql, bool lends)
     bool lent = lends && csq_scan_is_pragma(*sql);
     int rc;
 
+    job->statement = (size_t)(*sql - job->sql);
     if (!csq_bounds_allow_text(db, *sql)) {
         return csq_bounds_refuse(&job->error);
     }
@@ -324,7 +337,7 @@ run_one(struct csq_db *db, struct csq_job *job, const char **sql, bool lends)
         csq_db_lend(db, false);
     }
     if (rc != SQLITE_OK) {
-        return csq_error_copy(&job->error, db->handle, rc);
+        return fail_to_prepare(db, job, rc);
     }
     if (!csq_bounds_allow_statement(db, handle)) {
         rc = csq_bounds_refuse(&job->error);

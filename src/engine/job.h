@@ -115,6 +115,8 @@ struct csq_job {
                                     first named placeholder; 0: there is none */
     int64_t changes; /* rows changed by DML, -1 for anything else */
     int64_t last_rowid; /* sqlite3_last_insert_rowid() */
+    int64_t row; /* CSQ_EXECUTEMANY: the row that was taken up last, from 1; 0: none */
+    size_t statement; /* CSQ_SCRIPT: where in the SQL the statement stands that was last */
 };
 
 /* Any thread. Makes an empty job: no mailbox, nothing lent. */

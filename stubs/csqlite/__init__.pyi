@@ -371,6 +371,7 @@ sqlite_version: Final[str]
 sqlite_version_info: Final[tuple[int, int, int]]
 
 def enable_callback_tracebacks(flag: bool, /) -> None: ...
+def enable_error_notes(flag: bool, /) -> None: ...
 
 # For connect(autocommit=...), on every Python version.
 LEGACY_TRANSACTION_CONTROL: Final = -1

@@ -106,7 +106,7 @@ async def test_uri_names_a_mode(aiosqlite, path):
     async with aiosqlite.connect(path.as_uri() + "?mode=ro", uri=True) as db:
         assert await scalar(db, "select a from t") == 42
         with pytest.raises(
-            sqlite3.OperationalError, match=r"^attempt to write a readonly database$"
+            sqlite3.OperationalError, match=r"(?m)^attempt to write a readonly database$"
         ):
             await db.execute("insert into t values (1)")
 
@@ -235,7 +235,7 @@ async def test_file_that_is_not_a_database_opens_and_fails_at_the_first_statemen
         b"this is text, and it is long enough to be taken for a header of a database\n" * 20
     )
     async with aiosqlite.connect(path) as db:
-        with pytest.raises(sqlite3.DatabaseError, match=r"^file is not a database$") as caught:
+        with pytest.raises(sqlite3.DatabaseError, match=r"(?m)^file is not a database$") as caught:
             await db.execute("select * from sqlite_master")
         assert type(caught.value) is sqlite3.DatabaseError
 
@@ -270,7 +270,7 @@ async def test_timeout_zero_does_not_wait_for_a_lock(aiosqlite, path):
     await create(aiosqlite.connect(path))
     async with aiosqlite.connect(path) as one, aiosqlite.connect(path, timeout=0) as two:
         await one.execute("begin exclusive")
-        with pytest.raises(sqlite3.OperationalError, match=r"^database is locked$"):
+        with pytest.raises(sqlite3.OperationalError, match=r"(?m)^database is locked$"):
             await two.execute("insert into t values (1)")
         await one.rollback()
         await two.execute("insert into t values (1)")

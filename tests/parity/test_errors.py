@@ -130,13 +130,15 @@ async def test_raise_in_a_trigger(db):
     await db.executescript(
         "create table t (a); create trigger no before insert on t begin select raise(abort, 'not today'); end"
     )
-    with pytest.raises(sqlite3.IntegrityError, match=r"^not today$"):
+    with pytest.raises(sqlite3.IntegrityError, match=r"(?m)^not today$"):
         await db.execute("insert into t values (1)")
 
 
 async def test_readonly_pragma(db):
     await db.execute("pragma query_only = on")
-    with pytest.raises(sqlite3.OperationalError, match=r"^attempt to write a readonly database$"):
+    with pytest.raises(
+        sqlite3.OperationalError, match=r"(?m)^attempt to write a readonly database$"
+    ):
         await db.execute("create table t (a)")
 
 
@@ -219,7 +221,7 @@ async def test_table_changed_under_a_prepared_statement(db):
     await db.execute("create table t (a)")
     assert await fetchall(db, "select a from t") == []
     await db.execute("drop table t")
-    with pytest.raises(sqlite3.OperationalError, match=r"^no such table: t$"):
+    with pytest.raises(sqlite3.OperationalError, match=r"(?m)^no such table: t$"):
         await fetchall(db, "select a from t")
 
 
@@ -229,7 +231,7 @@ async def test_table_dropped_while_it_is_read(db):
     await db.commit()
     reader = await db.execute("select a from t")
     assert await reader.fetchone() == (0,)
-    with pytest.raises(sqlite3.OperationalError, match=r"^database table is locked$"):
+    with pytest.raises(sqlite3.OperationalError, match=r"(?m)^database table is locked$"):
         await db.execute("drop table t")
     assert len(await reader.fetchall()) == 999
     await db.execute("drop table t")

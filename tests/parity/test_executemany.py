@@ -167,7 +167,7 @@ async def test_what_changes_no_row_is_refused_as_sqlite3_refuses_it(db, sql, ite
 
 async def test_select_is_refused(db):
     with pytest.raises(
-        sqlite3.ProgrammingError, match=r"^executemany\(\) can only execute DML statements\.$"
+        sqlite3.ProgrammingError, match=r"(?m)^executemany\(\) can only execute DML statements\.$"
     ):
         await db.executemany("select ?", [(1,)])
 
@@ -183,7 +183,7 @@ async def test_rows_of_returning_are_discarded():
 
 async def test_statement_that_does_not_compile_takes_no_item(db):
     items = iter([(1,), (2,)])
-    with pytest.raises(sqlite3.OperationalError, match=r"^no such table: nowhere$"):
+    with pytest.raises(sqlite3.OperationalError, match=r"(?m)^no such table: nowhere$"):
         await db.executemany("insert into nowhere values (?)", items)
     assert list(items) == [(1,), (2,)]
 

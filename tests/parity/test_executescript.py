@@ -52,13 +52,13 @@ async def test_script_without_a_statement(db, script):
 
 
 async def test_error_in_the_middle_keeps_what_ran_before_and_skips_the_rest(db):
-    with pytest.raises(sqlite3.OperationalError, match=r'^near "nonsense": syntax error$'):
+    with pytest.raises(sqlite3.OperationalError, match=r'(?m)^near "nonsense": syntax error$'):
         await db.executescript("create table a (x); nonsense here; create table b (x)")
     assert await fetchall(db, "select name from sqlite_master") == [("a",)]
 
 
 async def test_error_while_running_keeps_what_ran_before(db):
-    with pytest.raises(sqlite3.IntegrityError, match=r"^UNIQUE constraint failed: t.a$"):
+    with pytest.raises(sqlite3.IntegrityError, match=r"(?m)^UNIQUE constraint failed: t.a$"):
         await db.executescript(
             "create table t (a unique); insert into t values (1);"
             "insert into t values (1); insert into t values (2)"
@@ -67,7 +67,7 @@ async def test_error_while_running_keeps_what_ran_before(db):
 
 
 async def test_incomplete_last_statement(db):
-    with pytest.raises(sqlite3.OperationalError, match=r"^incomplete input$"):
+    with pytest.raises(sqlite3.OperationalError, match=r"(?m)^incomplete input$"):
         await db.executescript("create table t (a); select")
     assert await scalar(db, "select count(*) from sqlite_master") == 1
 

@@ -219,7 +219,7 @@ async def test_async_with_a_result_that_is_no_cursor_gives_it(db, method):
 
 
 async def test_async_with_a_failing_execute_raises_before_the_body(db):
-    with pytest.raises(sqlite3.OperationalError, match=r"^no such table: t$"):
+    with pytest.raises(sqlite3.OperationalError, match=r"(?m)^no such table: t$"):
         async with db.execute("select * from t"):
             raise AssertionError("the body ran without a cursor")
 
@@ -617,7 +617,7 @@ async def test_error_in_a_later_row_comes_after_the_earlier_rows(db):
     await db.executemany("insert into t values (?)", [(3,), (2,), (-9223372036854775807 - 1,)])
     cursor = await db.execute("select abs(a) from t")
     assert await cursor.fetchone() == (3,)
-    with pytest.raises(sqlite3.OperationalError, match=r"^integer overflow$"):
+    with pytest.raises(sqlite3.OperationalError, match=r"(?m)^integer overflow$"):
         await cursor.fetchall()
 
 

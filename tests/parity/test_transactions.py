@@ -150,7 +150,7 @@ async def test_begin_within_a_transaction(aiosqlite):
     async with table(aiosqlite.connect(":memory:")) as db:
         await db.execute("insert into t values (1)")
         with pytest.raises(
-            sqlite3.OperationalError, match=r"^cannot start a transaction within a transaction$"
+            sqlite3.OperationalError, match=r"(?m)^cannot start a transaction within a transaction$"
         ):
             await db.execute("begin")
         assert db.in_transaction
@@ -158,7 +158,7 @@ async def test_begin_within_a_transaction(aiosqlite):
 
 async def test_commit_statement_without_a_transaction(db):
     with pytest.raises(
-        sqlite3.OperationalError, match=r"^cannot commit - no transaction is active$"
+        sqlite3.OperationalError, match=r"(?m)^cannot commit - no transaction is active$"
     ):
         await db.execute("commit")
 
@@ -364,7 +364,7 @@ async def test_vacuum_within_a_transaction(aiosqlite):
     async with table(aiosqlite.connect(":memory:")) as db:
         await db.execute("insert into t values (1)")
         with pytest.raises(
-            sqlite3.OperationalError, match=r"^cannot VACUUM from within a transaction$"
+            sqlite3.OperationalError, match=r"(?m)^cannot VACUUM from within a transaction$"
         ):
             await db.execute("vacuum")
 

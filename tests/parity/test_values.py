@@ -118,7 +118,9 @@ async def test_infinity_from_sql(db):
 
 @pytest.mark.parametrize("value", [2**63, -(2**63) - 1, 2**100])
 async def test_integer_of_more_than_64_bits(db, value):
-    with pytest.raises(OverflowError, match=r"^Python int too large to convert to SQLite INTEGER$"):
+    with pytest.raises(
+        OverflowError, match=r"(?m)^Python int too large to convert to SQLite INTEGER$"
+    ):
         await db.execute("select ?", (value,))
 
 
@@ -255,7 +257,7 @@ async def test_large_blob(db):
 
 
 async def test_blob_beyond_the_limit_of_sqlite(db):
-    with pytest.raises(sqlite3.DataError, match=r"^string or blob too big$"):
+    with pytest.raises(sqlite3.DataError, match=r"(?m)^string or blob too big$"):
         await db.execute("select zeroblob(2000000000)")
 
 
