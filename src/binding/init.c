@@ -21,6 +21,7 @@
 #include "binding/module.h"
 #include "binding/numbers.h"
 #include "binding/session.h"
+#include "binding/signature.h"
 #include "bridge/bridge.h"
 #include "bridge/deadline.h"
 #include "engine/clock.h"
@@ -297,6 +298,7 @@ module_exec(PyObject *module)
     }
     if (carray_init_type(state, module) < 0 || change_init_types(state, module) < 0 ||
         changeset_init_types(state, module) < 0 || session_init_type(state, module) < 0 ||
+        signature_init(state, module) < 0 ||
         PyModule_AddFunctions(module, jsonb_encode_methods) < 0 ||
         PyModule_AddFunctions(module, jsonb_decode_methods) < 0) {
         return -1;
