@@ -6,6 +6,7 @@ connect(), and the names without promise that programs written for aiosqlite tou
 
 import asyncio
 import contextlib
+import inspect
 import logging
 import os
 import sqlite3
@@ -68,9 +69,14 @@ class _Connector:
     """
 
     def __init__(
-        self, database: "StrOrBytesPath", options: dict[str, Any], frame: "Optional[FrameType]"
+        self,
+        database: "StrOrBytesPath",
+        options: dict[str, Any],
+        row_factory: Any,
+        frame: "Optional[FrameType]",
     ) -> None:
         self.database = database
+        self.row_factory = row_factory
         self.options = options
         # Where connect() was called, as far as that costs nothing: the line is found later.
         self.code = None if frame is None else frame.f_code
@@ -106,10 +112,13 @@ class _Connector:
                 "reader_warning needs csqlite's own connection, not one of another module"
             )
         try:
-            return sqlite3.connect(self.location(), **options)
+            connection = sqlite3.connect(self.location(), **options)
         except Exception as error:
             notes.name_file(error, self.location())
             raise
+        if self.row_factory is not None:
+            connection.row_factory = self.row_factory
+        return connection
 
     def native_options(self) -> Optional[tuple[Any, ...]]:
         """Return what the extension needs to open the database itself.
@@ -129,7 +138,7 @@ class _Connector:
         flags = settings[0] | habitual
         if _GUARD.needed:
             _GUARD.opening(self.location(), bool(flags & _csqlite.SQLITE_OPEN_URI))
-        return (path, flags, *settings[1:], sql)
+        return (path, flags, *settings[1:], sql, self.row_factory)
 
 
 def _settings(options: dict[str, Any]) -> Optional[tuple[Any, ...]]:
@@ -348,6 +357,7 @@ def connect(
     *,
     iter_chunk_size: int = 64,
     loop: Optional[asyncio.AbstractEventLoop] = None,
+    row_factory: Any = None,
     **kwargs: Any,
 ) -> Connection:
     """Return a connection to an SQLite database; await it, or `async with` it, to open it.
@@ -355,6 +365,7 @@ def connect(
     database: a path (str, bytes, os.PathLike), ":memory:", or a URI with uri=True (without it,
     too, where the running sqlite3 takes one without).
     iter_chunk_size: how many rows are fetched ahead. loop: ignored, with a DeprecationWarning.
+    row_factory: what makes rows of tuples, as the property; None: nothing does.
     The others are those of sqlite3.connect(): timeout (seconds), detect_types,
     isolation_level, check_same_thread, factory, cached_statements, uri, and, on every Python
     version, autocommit. vfs: the name of an SQLite VFS, one of vfs_list(); with uri=True, a
@@ -376,4 +387,21 @@ def connect(
             DeprecationWarning,
             stacklevel=2,
         )
-    return Connection(_Connector(database, kwargs, sys._getframe(1)), iter_chunk_size)
+    connector = _Connector(database, kwargs, row_factory, sys._getframe(1))
+    return Connection(connector, iter_chunk_size)
+
+
+def _signature() -> inspect.Signature:
+    """Return connect()'s signature with every option, for those who complete what they type.
+
+    A wrong name is refused when the connection is opened, as by sqlite3: so they are one
+    parameter of the function.
+    """
+    kind = inspect.Parameter.KEYWORD_ONLY
+    own = inspect.signature(connect)
+    named = [each for each in own.parameters.values() if each.kind is not each.VAR_KEYWORD]
+    options = [inspect.Parameter(name, kind, default=value) for name, value in _DEFAULTS.items()]
+    return own.replace(parameters=[named[0], *options, *named[1:]])
+
+
+connect.__signature__ = _signature()  # type: ignore[attr-defined]

@@ -21,11 +21,13 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-async def cursor(db: "Connection", factory: Any = None) -> Cursor:
+async def cursor(db: "Connection", factory: Any = None, *, row_factory: Any = ...) -> Cursor:
     """See Connection.cursor(); `factory` makes the cursor below, on the worker."""
-    if factory is None:
-        return Cursor(db, await db._execute(db._conn.cursor))
-    return Cursor(db, await db._execute(db._conn.cursor, factory))
+    arguments = () if factory is None else (factory,)
+    made: Cursor = Cursor(db, await db._execute(db._conn.cursor, *arguments))
+    if row_factory is not ...:
+        made.row_factory = row_factory
+    return made
 
 
 @contextmanager

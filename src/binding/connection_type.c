@@ -110,28 +110,38 @@ call_factory(ConnectionObject *self, PyObject *factory)
 }
 
 struct cursor_call {
-    PyObject *factory; /* NULL: none */
+    PyObject *factory;     /* NULL: none */
+    PyObject *row_factory; /* NULL: the connection's */
 };
 
 static enum request_answer
 cursor_pack(RequestObject *request)
 {
     ConnectionObject *self = (ConnectionObject *)request->owner;
-    PyObject *factory = REQUEST_PAYLOAD(request, struct cursor_call)->factory;
+    const struct cursor_call *call = REQUEST_PAYLOAD(request, struct cursor_call);
 
     if (connection_use(request, CONNECTION_DIRECT) < 0) {
         return REQUEST_FAILED;
     }
     request->result =
-        factory == NULL ? (PyObject *)cursor_new(self) : call_factory(self, factory);
-    return request->result == NULL ? REQUEST_FAILED : REQUEST_READY;
+        call->factory == NULL ? (PyObject *)cursor_new(self) : call_factory(self, call->factory);
+    if (request->result == NULL) {
+        return REQUEST_FAILED;
+    }
+    if (call->row_factory != NULL && call->row_factory != Py_Ellipsis &&
+        PyObject_SetAttrString(request->result, "row_factory", call->row_factory) < 0) {
+        Py_CLEAR(request->result);
+        return REQUEST_FAILED;
+    }
+    return REQUEST_READY;
 }
 
 PyDoc_STRVAR(
     cursor_doc,
-    "cursor($self, /, factory=None)\n--\n\n"
+    "cursor($self, /, factory=None, *, row_factory=...)\n--\n\n"
     "Give a new Cursor; `async with` closes it at the end.\n\n"
     "factory: called with the connection, gives a Cursor or one of a subclass; None: Cursor.\n"
+    "row_factory: its row factory, None: tuples; by default the connection's.\n"
     "It never suspends: unlike aiosqlite's, nothing has to cross to the worker. As\n"
     "sqlite3's Connection.cursor(). Raises ValueError when the connection is not open,\n"
     "TypeError when the factory gives no cursor.");
@@ -139,11 +149,12 @@ PyDoc_STRVAR(
 static const struct request_hooks cursor_hooks = {.pack = cursor_pack, .leave = cursor_leave};
 
 METHOD(connection_cursor) = {
-    .args = ARGS("Connection.cursor", 0, 1, 0, "factory"),
+    .args = ARGS("Connection.cursor", 0, 1, 0, "factory", "row_factory"),
     .hooks = &cursor_hooks,
     .op = CSQ_CALL,
-    .objects = 1,
-    .takes = {TAKE(OPTIONAL, struct cursor_call, factory)},
+    .objects = 2,
+    .takes = {TAKE(OPTIONAL, struct cursor_call, factory),
+              TAKE(OBJECT, struct cursor_call, row_factory)},
 };
 
 /* -- awaiting ----------------------------------------------------------------- */

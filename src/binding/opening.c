@@ -39,17 +39,19 @@ take_options(ConnectionObject *self, struct csq_open *open, PyObject *options)
 {
     PyObject *isolation_level;
     PyObject *reader_warning;
+    PyObject *row_factory;
     double timeout;
     int autocommit;
     int check_same_thread;
     int untrusted;
 
-    if (!PyArg_ParseTuple(options, "yidiOpiizpOz:connect", &open->path, &open->flags, &timeout,
+    if (!PyArg_ParseTuple(options, "yidiOpiizpOzO:connect", &open->path, &open->flags, &timeout,
                           &self->detect_types, &isolation_level, &check_same_thread,
                           &open->statements, &autocommit, &open->vfs, &untrusted, &reader_warning,
-                          &open->setup)) {
+                          &open->setup, &row_factory)) {
         return -1;
     }
+    Py_XSETREF(self->row_factory, Py_NewRef(row_factory));
     if (connection_level(isolation_level, &self->isolation_level) < 0 ||
         watchdog_set(self, reader_warning) < 0) {
         return -1;

@@ -6,10 +6,8 @@
 # sqlite3.Row, as in aiosqlite's annotations, so that a program which assigns
 # `db.row_factory = csqlite.Row` and reads row["name"] checks without a word. It is the one
 # promise these stubs cannot keep alone: a connection without any row_factory gives tuples. A
-# program that relies on that says so:
-#
-#     db: csqlite.Connection[tuple[int, str]] = csqlite.connect(path)
-#     async with db: ...                         (or: await db)
+# program that says what it wants, connect(path, row_factory=None) or another factory, gets the
+# type of just that.
 
 import sys
 from asyncio import AbstractEventLoop, Future
@@ -40,6 +38,7 @@ _P = ParamSpec("_P")
 _T = TypeVar("_T")
 _T_co = TypeVar("_T_co", covariant=True)
 _RowT = TypeVar("_RowT", default=Row)
+_MadeT = TypeVar("_MadeT", default=tuple[Any, ...])
 _CursorT = TypeVar("_CursorT", bound=Cursor[Any])
 
 # What a user's SQL function may return.
@@ -159,7 +158,13 @@ class Connection(Generic[_RowT]):
     @overload
     def cursor(self, factory: None = None) -> Result[Cursor[_RowT]]: ...
     @overload
-    def cursor(self, factory: Callable[[Self], _CursorT]) -> Result[_CursorT]: ...
+    def cursor(
+        self, factory: Callable[[Self], _CursorT], *, row_factory: Any = ...
+    ) -> Result[_CursorT]: ...
+    @overload
+    def cursor(
+        self, factory: None = None, *, row_factory: Callable[[Any, tuple[Any, ...]], _MadeT] | None
+    ) -> Result[Cursor[_MadeT]]: ...
     def execute(
         self, sql: str, parameters: _Parameters | None = None, *, deadline: float | None = None
     ) -> Result[Cursor[_RowT]]: ...
@@ -447,8 +452,8 @@ class Cursor(Generic[_RowT]):
     @property
     def connection(self) -> Any: ...
     # They do nothing, as PEP 249 allows; awaiting them is not needed.
-    def setinputsizes(self, sizes: Any, /) -> Awaitable[None]: ...
-    def setoutputsize(self, size: Any, column: Any = None, /) -> Awaitable[None]: ...
+    async def setinputsizes(self, sizes: Any, /) -> None: ...
+    async def setoutputsize(self, size: Any, column: Any = None, /) -> None: ...
     # Private in name, used by subclasses and ORMs.
     @property
     def _conn(self) -> Connection[_RowT]: ...

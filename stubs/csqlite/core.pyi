@@ -3,7 +3,7 @@ import logging
 import sqlite3 as sqlite3
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from threading import Thread
-from typing import Any, Literal, Protocol, type_check_only
+from typing import Any, Literal, Protocol, overload, type_check_only
 
 from _typeshed import StrOrBytesPath
 from typing_extensions import TypeAlias, TypeVar
@@ -17,6 +17,7 @@ __all__ = ["Connection", "Cursor", "connect"]
 
 _T = TypeVar("_T")
 _RowT = TypeVar("_RowT", default=sqlite3.Row)
+_MadeT = TypeVar("_MadeT", default=tuple[Any, ...])
 
 # Names of tables, columns, databases and triggers may be None at run time. They are str here, as
 # in aiosqlite: a callback that declares `str | None` fits this type, and so does one that
@@ -82,15 +83,17 @@ class Connection(_csqlite.Connection[_RowT]):
     def _execute_insert(self, sql: str, parameters: Any) -> _RowT | None: ...
     def _execute_fetchall(self, sql: str, parameters: Any) -> list[_RowT]: ...
 
-# Returns what is asked for: Connection[T] where an annotation names it, Connection[sqlite3.Row]
-# where nothing does. (Pyright sees the annotation in `db: Connection[T] = connect(...)`, but not
-# through `await connect(...)` or `async with connect(...) as db`; mypy sees through the await.)
+# Without row_factory: what is asked for. Connection[T] where an annotation names it,
+# Connection[sqlite3.Row] where nothing does, as aiosqlite's programs, which set row_factory later, expect.
+# (Pyright sees the annotation in `db: Connection[T] = connect(...)`, but not through
+# `await connect(...)` or `async with connect(...) as db`; mypy sees through the await.)
+@overload
 def connect(
     database: StrOrBytesPath,
     *,
     timeout: float = 5.0,
     detect_types: int = 0,
-    isolation_level: Literal["", "DEFERRED", "IMMEDIATE", "EXCLUSIVE"] | None = "DEFERRED",
+    isolation_level: Literal["", "DEFERRED", "IMMEDIATE", "EXCLUSIVE"] | None = "",
     check_same_thread: bool = True,
     factory: type[sqlite3.Connection] | None = None,
     cached_statements: int = 128,
@@ -102,3 +105,24 @@ def connect(
     iter_chunk_size: int = 64,
     loop: asyncio.AbstractEventLoop | None = None,
 ) -> Connection[_RowT]: ...
+
+# Rows are what the factory makes; with None tuples, of what an annotation says.
+@overload
+def connect(
+    database: StrOrBytesPath,
+    *,
+    timeout: float = 5.0,
+    detect_types: int = 0,
+    isolation_level: Literal["", "DEFERRED", "IMMEDIATE", "EXCLUSIVE"] | None = "",
+    check_same_thread: bool = True,
+    factory: type[sqlite3.Connection] | None = None,
+    cached_statements: int = 128,
+    uri: bool = False,
+    autocommit: bool | Literal[-1] = -1,
+    vfs: str | None = None,
+    untrusted: bool = False,
+    reader_warning: float | None = None,
+    iter_chunk_size: int = 64,
+    loop: asyncio.AbstractEventLoop | None = None,
+    row_factory: Callable[[Any, tuple[Any, ...]], _MadeT] | None,
+) -> Connection[_MadeT]: ...

@@ -148,3 +148,20 @@ async def deadlines(db: Connection, cursor: Cursor) -> None:
     await cursor.fetchall(1.0)  # rejected: by keyword
     csqlite.timeout()  # rejected: how long?
     db.reader_warning = "60"  # rejected: seconds are a number
+
+
+async def rows_that_were_promised() -> None:
+    async with csqlite.connect("x.db", row_factory=None) as db:
+        async with db.execute("SELECT name FROM t") as cursor:
+            async for row in cursor:
+                print(row["name"])  # rejected: a tuple has no names
+            last = await cursor.fetchone()
+            if last is not None:
+                print(last["name"])  # rejected: a tuple has no names
+        async with db.cursor(row_factory=as_dict) as dicts:
+            print((await dicts.fetchall())[0].name)  # rejected: a dict has no attributes
+    async with csqlite.connect("x.db", row_factory=as_dict) as db_of_dicts:
+        for found in await db_of_dicts.execute_fetchall("SELECT 1"):
+            print(found[0])  # rejected: keys are names
+        db_of_dicts.row_factory = sqlite3.Row  # rejected: rows are promised to be dicts
+    csqlite.connect("x.db", row_factory=5)  # rejected: nothing that can be called

@@ -325,6 +325,8 @@ async def whole_databases(db: csqlite.Connection[tuple[str, float | None]]) -> N
     assert_type(await db.getconfig(csqlite.SQLITE_DBCONFIG_ENABLE_FKEY), bool)
     async with db.cursor(factory=Ruler) as ruler:
         assert_type(ruler, Ruler)
+    async with db.cursor(Ruler, row_factory=None) as ruler:
+        assert_type(ruler, Ruler)
     try:
         await db.execute("INSERT INTO reading VALUES (1)")
     except db.IntegrityError as error:
@@ -395,3 +397,58 @@ async def status(db: Connection) -> None:
     assert_type(csqlite.vfs_list(), list[str])
     db.cached_statements += 10
     await db.reset()
+
+
+# Row factories that are given to connect() and to cursor(): their rows, all the way.
+
+
+class Point:
+    def __init__(self, x: float, y: float) -> None:
+        self.x = x
+        self.y = y
+
+
+def as_point(cursor: sqlite3.Cursor, row: tuple[Any, ...]) -> Point:
+    return Point(*row)
+
+
+def as_mapping(cursor: Cursor[Any], row: tuple[Any, ...]) -> dict[str, Any]:
+    return {column[0]: value for column, value in zip(cursor.description, row)}
+
+
+async def rows_of_a_factory() -> None:
+    async with csqlite.connect(":memory:", row_factory=as_point) as db:
+        assert_type(db, csqlite.Connection[Point])
+        async with db.execute("SELECT 1, 2") as cursor:
+            assert_type(await cursor.fetchone(), Optional[Point])
+            assert_type(await cursor.fetchall(), list[Point])
+            async for point in cursor:
+                assert_type(point, Point)
+        assert_type(await db.execute_fetchall("SELECT 1, 2"), list[Point])
+        async with db.cursor(row_factory=as_mapping) as mappings:
+            assert_type(await mappings.fetchone(), Optional[dict[str, Any]])
+        async with db.cursor(row_factory=None) as tuples:
+            assert_type(await tuples.fetchone(), Optional[tuple[Any, ...]])
+        async with db.cursor() as same:
+            assert_type(same, Cursor[Point])
+
+
+async def rows_as_they_are() -> None:
+    db = await csqlite.connect(":memory:", row_factory=None, timeout=1)
+    cursor = await db.execute("SELECT 1")
+    assert_type(await cursor.fetchone(), Optional[tuple[Any, ...]])
+    async for row in cursor:
+        assert_type(row, tuple[Any, ...])
+    exact: csqlite.Connection[tuple[int, str]] = csqlite.connect(":memory:", row_factory=None)
+    async with exact, exact.execute("SELECT 1, 'a'") as pairs:
+        async for number, name in pairs:
+            assert_type(number, int)
+            assert_type(name, str)
+
+
+async def rows_by_name() -> None:
+    async with csqlite.connect(":memory:", row_factory=sqlite3.Row) as db:
+        assert_type(db, csqlite.Connection[sqlite3.Row])
+        async with db.execute("SELECT 1 AS name") as cursor:
+            async for row in cursor:
+                print(row["name"])
