@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import heapq
+import importlib.util
 import subprocess
 import sys
 import textwrap
@@ -30,7 +32,7 @@ def run_within(loop, awaitable):
     asyncio.tasks._leave_task(loop, task)
     try:
         while not inner.done():
-            step(loop)
+            loop._run_once()
     finally:
         asyncio.tasks._enter_task(loop, task)
         # The iteration around this one has counted what was ready, and takes as many.
@@ -39,13 +41,33 @@ def run_within(loop, awaitable):
     return inner.result()
 
 
-def step(loop):
-    """One iteration of the loop: asyncio's own, which has no state of its own between two."""
-    loop._run_once()
+class NestableLoop(asyncio.SelectorEventLoop):
+    """A loop that counts nothing beforehand: asyncio's own calls as many as there were, though a
+    loop within one of the calls may have made them.
+    """
+
+    def _run_once(self):
+        while self._scheduled and self._scheduled[0]._cancelled:
+            heapq.heappop(self._scheduled)._scheduled = False
+        timeout = 0 if self._ready or self._stopping else None
+        if timeout is None and self._scheduled:
+            timeout = max(0, self._scheduled[0]._when - self.time())
+        self._process_events(self._selector.select(timeout))
+        end = self.time() + self._clock_resolution
+        while self._scheduled and self._scheduled[0]._when < end:
+            handle = heapq.heappop(self._scheduled)
+            handle._scheduled = False
+            self._ready.append(handle)
+        for _ in range(len(self._ready)):
+            if not self._ready:
+                break
+            handle = self._ready.popleft()
+            if not handle._cancelled:
+                handle._run()
 
 
 def run(main):
-    loop = asyncio.SelectorEventLoop()
+    loop = NestableLoop()
     # An iteration that hangs would wait in the selector for ever; this lets the test fail.
     guard = loop.call_later(SECONDS, fail)
     try:
@@ -223,6 +245,12 @@ HOWS = {
 }
 
 
+def need(package):
+    """Skip where a package is not installed. It is not imported here: it patches asyncio."""
+    if importlib.util.find_spec(package) is None:
+        pytest.skip(f"{package} is not installed")
+
+
 def run_program(program):
     done = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(program)],
@@ -236,13 +264,13 @@ def run_program(program):
 
 @pytest.mark.parametrize("how", HOWS)
 def test_nest_asyncio(how):
-    pytest.importorskip("nest_asyncio")
+    need("nest_asyncio")
     assert run_program(PROGRAM.replace("HOW", HOWS[how])) == ("done", "")
 
 
 @pytest.mark.parametrize("imports", ["trio_asyncio, csqlite", "csqlite, trio_asyncio"])
 def test_trio_asyncio_in_either_order(imports):
-    pytest.importorskip("trio_asyncio")
+    need("trio_asyncio")
     program = f"""
         import asyncio
         import {imports}
