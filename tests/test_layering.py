@@ -41,7 +41,7 @@ ORDER = {
         ("worker",),
     ),
     "bridge": (
-        ("compat",),
+        ("compat", "stretch"),
         ("context", "gate"),
         ("reactor",),
         ("line",),

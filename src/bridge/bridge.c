@@ -74,6 +74,7 @@ bridge_traverse(struct bridge *bridge, visitproc visit, void *arg)
     Py_VISIT(bridge->ready_type);
     Py_VISIT(bridge->waiter_type);
     Py_VISIT(bridge->asyncio_names);
+    Py_VISIT(bridge->get_running_loop);
     Py_VISIT(bridge->CancelledError);
     Py_VISIT(bridge->InvalidStateError);
     Py_VISIT(bridge->await_type);
@@ -94,6 +95,7 @@ bridge_clear(struct bridge *bridge)
     Py_CLEAR(bridge->ready_type);
     Py_CLEAR(bridge->waiter_type);
     Py_CLEAR(bridge->asyncio_names);
+    Py_CLEAR(bridge->get_running_loop);
     Py_CLEAR(bridge->CancelledError);
     Py_CLEAR(bridge->InvalidStateError);
     Py_CLEAR(bridge->context_names);

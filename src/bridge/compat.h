@@ -81,6 +81,18 @@ compat_give_exception(PyObject *exception)
 #endif
 }
 
+/* Changes whenever `dict` does; 0 where Python does not tell. */
+static inline uint64_t
+compat_dict_version(PyObject *dict)
+{
+#if PY_VERSION_HEX < 0x030C0000
+    return ((PyDictObject *)dict)->ma_version_tag;
+#else
+    (void)dict;
+    return 0;
+#endif
+}
+
 /* Raises a RuntimeError, whose cause is the current exception, in its place. */
 static inline void
 compat_replace_exception(const char *message)

@@ -164,11 +164,43 @@ request_send_method(RequestObject *self, PyObject *value)
     return give_next(answer, result);
 }
 
+/* What await calls. Once in a while a task gives way before it asks: `None` lets its loop
+ * call it again in the next iteration. Whoever calls send() by hand knows nothing of that. */
+static PySendResult
+request_resume(RequestObject *self, PyObject *value, PyObject **result)
+{
+    if (self->gave_way) {
+        stretch_begin(&self->bridge->stretch);
+        self->gave_way = false;
+    } else if (self->stage == REQUEST_NEW && stretch_count(&self->bridge->stretch)) {
+        self->gave_way = true;
+        *result = Py_NewRef(Py_None);
+        return PYGEN_NEXT;
+    }
+    return request_send(self, value, result);
+}
+
+#if PY_VERSION_HEX >= 0x030A0000
+
 static PyObject *
 request_iternext(RequestObject *self)
 {
     return request_send_method(self, Py_None);
 }
+
+#else
+
+/* There, await has nothing else to call. */
+static PyObject *
+request_iternext(RequestObject *self)
+{
+    PyObject *result;
+    PySendResult answer = request_resume(self, Py_None, &result);
+
+    return give_next(answer, result);
+}
+
+#endif
 
 /* Raises what throw(type, value, traceback) was given. */
 static void
@@ -416,7 +448,7 @@ static PyType_Slot request_slots[] = {
     {Py_tp_getset, request_getset},
     {Py_am_await, request_await},
 #if PY_VERSION_HEX >= 0x030A0000
-    {Py_am_send, request_send},
+    {Py_am_send, request_resume},
 #endif
     {0, NULL},
 };

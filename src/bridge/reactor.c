@@ -114,8 +114,10 @@ static int
 turn(ReactorObject *reactor)
 {
     PyObject *outside = context_step_out();
-    PyObject *exception = csq_turn_run(&reactor->turn) ? NULL : compat_take_exception();
+    PyObject *exception;
 
+    stretch_begin(&reactor->bridge->stretch);
+    exception = csq_turn_run(&reactor->turn) ? NULL : compat_take_exception();
     if (reactor->bridge->silent > 0) {
         reactor_sweep(reactor->bridge);
     }
@@ -287,17 +289,22 @@ watch(ReactorObject *reactor)
 static PyObject *
 running_loop(struct bridge *bridge)
 {
-    PyObject *function =
-        PyDict_GetItemWithError(bridge->asyncio_names, bridge->str_get_running_loop);
+    uint64_t version = compat_dict_version(bridge->asyncio_names);
+    PyObject *function;
     PyObject *loop;
 
-    if (function == NULL) {
-        if (!PyErr_Occurred()) {
-            PyErr_SetString(PyExc_RuntimeError, "no running event loop");
+    if (version == 0 || version != bridge->names_version) {
+        function = PyDict_GetItemWithError(bridge->asyncio_names, bridge->str_get_running_loop);
+        if (function == NULL) {
+            if (!PyErr_Occurred()) {
+                PyErr_SetString(PyExc_RuntimeError, "no running event loop");
+            }
+            return NULL;
         }
-        return NULL;
+        Py_XSETREF(bridge->get_running_loop, Py_NewRef(function));
+        bridge->names_version = version;
     }
-    Py_INCREF(function);
+    function = Py_NewRef(bridge->get_running_loop);
     loop = PyObject_CallNoArgs(function);
     Py_DECREF(function);
     return loop;

@@ -8,6 +8,7 @@
 #define CSQ_REACTOR_H
 
 #include "bridge/compat.h"
+#include "bridge/stretch.h"
 #include "engine/list.h"
 #include "engine/turn.h"
 
@@ -16,6 +17,7 @@ struct bridge {
     void (*raise)(PyObject *request); /* the error of a request's job; set by who makes them */
     struct csq_list reactors; /* all that live, by ReactorObject.all */
     int silent;               /* how many of them have no loop any more */
+    struct stretch stretch;   /* of awaits that were answered at once */
     unsigned long exiting;    /* the thread in which the process ends; 0: it does not */
     PyTypeObject *reactor_type;
     PyTypeObject *waker_type;
@@ -23,6 +25,8 @@ struct bridge {
     PyTypeObject *ready_type;
     PyTypeObject *waiter_type;
     PyObject *asyncio_names; /* the dict of the module: others replace what stands there */
+    PyObject *get_running_loop; /* what stood there when it had … */
+    uint64_t names_version;     /* … this version (compat.h) */
     PyObject *CancelledError;
     PyObject *InvalidStateError;
     PyObject *context_names; /* ("context",) */

@@ -80,6 +80,7 @@ struct RequestObject {
     bool inline_run;           /* runs in the calling thread, no loop takes part */
     bool unawaited;            /* nobody awaits it, but perhaps the future it gave */
     bool entered;              /* by `async with` */
+    bool gave_way;             /* its task has, before it asked (stretch.h) */
     bool running;              /* a hook of it runs, which may run any Python code */
     bool elsewhere;            /* … in another thread than its loop's (line.h) */
     bool delayed;              /* it has news, and it was not its turn */
