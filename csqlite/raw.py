@@ -87,7 +87,11 @@ class RawCursor:
             raise StopIteration
         return row
 
-    connection = _owners("connection", "The connection it belongs to.")
+    @property
+    def connection(self) -> Any:
+        """The connection it belongs to, a synchronous one as well."""
+        return self._owner._conn._conn
+
     description = _owners("description", "One 7-tuple a column, or None.")
     rowcount = _owners("rowcount", "Rows changed by DML, else -1.")
     lastrowid = _owners("lastrowid", "last_insert_rowid() after the last execute().")

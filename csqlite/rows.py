@@ -15,6 +15,14 @@ class RowCursor(sqlite3.Cursor):
         """Refuse: a row factory is called in the middle of a cursor's work."""
         raise sqlite3.ProgrammingError("Recursive use of cursors not allowed.")
 
+    @property
+    def connection(self) -> Any:
+        """Refuse: it belongs to none. Without, it would be one that is closed."""
+        raise AttributeError(
+            "the cursor that a row factory is given has no connection: use the csqlite.Connection "
+            "or csqlite.Cursor whose row_factory it is"
+        )
+
     executemany = executescript = fetchone = fetchmany = fetchall = execute
 
     def close(self) -> None:

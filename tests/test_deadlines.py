@@ -622,7 +622,7 @@ async def test_lock_timeout_is_kept_by_the_clock(path, seconds):
             # Never less; more only where the machine is busy, which it is not all the time.
             for _ in range(20):
                 began = time.monotonic()
-                with pytest.raises(sqlite3.OperationalError, match="^database is locked$"):
+                with pytest.raises(sqlite3.OperationalError, match="(?m)^database is locked$"):
                     await db.execute("insert into t values (1)")
                 waited = time.monotonic() - began
                 assert waited >= seconds

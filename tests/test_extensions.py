@@ -305,7 +305,9 @@ async def test_relative_paths_are_from_the_current_directory(db, library, monkey
 async def test_bare_name_is_not_searched_for_among_the_libraries(db, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     await db.enable_load_extension(True, allow=[tmp_path])
-    with pytest.raises(sqlite3.OperationalError, match=r"^libc\.so\.6: No such file or directory$"):
+    with pytest.raises(
+        sqlite3.OperationalError, match=r"(?m)^libc\.so\.6: No such file or directory$"
+    ):
         await db.load_extension("libc.so.6")
 
 
@@ -383,7 +385,7 @@ async def test_path_on_the_list_that_does_not_exist(db, library, tmp_path):
 
 @pytest.mark.parametrize("allow", ["/", b"/", Path("/"), 1], ids=["str", "bytes", "path", "number"])
 async def test_list_that_is_none(db, allow):
-    with pytest.raises(TypeError, match=r"^allow must be an iterable of paths, not \w+$"):
+    with pytest.raises(TypeError, match=r"(?m)^allow must be an iterable of paths, not \w+$"):
         await db.enable_load_extension(True, allow=allow)
 
 

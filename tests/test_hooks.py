@@ -97,7 +97,7 @@ async def test_setting_and_removing_give_none(db, setter):
 
 @pytest.mark.parametrize("wrong", [5, "hook", object()])
 async def test_what_cannot_be_called_is_refused(db, setter, wrong):
-    with pytest.raises(TypeError, match="^parameter must be callable$"):
+    with pytest.raises(TypeError, match="(?m)^parameter must be callable$"):
         await setter(db, wrong)
 
 
@@ -116,7 +116,7 @@ async def test_number_and_names_of_arguments(db, name):
 async def test_closed_connection(setter):
     db = await csqlite.connect(":memory:")
     await db.close()
-    with pytest.raises(ValueError, match="^no active connection$"):
+    with pytest.raises(ValueError, match="(?m)^no active connection$"):
         await setter(db, print)
 
 
@@ -129,7 +129,7 @@ async def test_connection_of_another_module(name):
             return
         with pytest.raises(
             sqlite3.NotSupportedError,
-            match=rf"^{name}\(\) needs csqlite's own connection, not sqlite3\.Connection$",
+            match=rf"(?m)^{name}\(\) needs csqlite's own connection, not sqlite3\.Connection$",
         ):
             await getattr(db, name)(print)
 
@@ -620,7 +620,7 @@ async def test_batch_when_a_commit_fails(path):
         await reader.execute("begin")
         await reader.execute_fetchall("select * from t")
         await db.execute("insert into t values (1, 1)")
-        with pytest.raises(sqlite3.OperationalError, match="^database is locked$"):
+        with pytest.raises(sqlite3.OperationalError, match="(?m)^database is locked$"):
             await db.commit()
         assert seen == []
         await reader.rollback()
@@ -838,7 +838,7 @@ async def test_commit_hook_that_says_no_rolls_back(db, answer):
     await db.set_rollback_hook(lambda: rolled.append(1))
     await db.set_commit_hook(lambda: answer)
     await db.execute("insert into t values (1, 1)")
-    with pytest.raises(sqlite3.IntegrityError, match="^constraint failed$") as caught:
+    with pytest.raises(sqlite3.IntegrityError, match="(?m)^constraint failed$") as caught:
         await db.commit()
     assert caught.value.sqlite_errorname == "SQLITE_CONSTRAINT_COMMITHOOK"
     assert not db.in_transaction
@@ -873,7 +873,7 @@ async def test_commit_hook_that_raises_rolls_back(db, result):
     await db.set_commit_hook(hook)
     await db.execute("insert into t values (1, 1)")
     with unraisables() as seen:
-        with pytest.raises(sqlite3.IntegrityError, match="^constraint failed$"):
+        with pytest.raises(sqlite3.IntegrityError, match="(?m)^constraint failed$"):
             await db.commit()
     assert [(type(error), where) for error, where in seen] == [(LookupError, hook)]
     assert not db.in_transaction
@@ -1052,7 +1052,7 @@ async def test_error_code_of_a_wal_hook_is_raised_though_all_is_committed(wal):
     async with wal as db:
         await db.set_wal_hook(lambda name, pages: csqlite._csqlite.SQLITE_IOERR)
         await db.execute("insert into t values (1, 1)")
-        with pytest.raises(sqlite3.OperationalError, match="^SQL logic error$"):
+        with pytest.raises(sqlite3.OperationalError, match="(?m)^SQL logic error$"):
             await db.commit()
         await db.set_wal_hook(None)
         assert not db.in_transaction
@@ -1164,7 +1164,7 @@ async def test_wal_autocheckpoint_of_odd_numbers(db):
 async def test_preupdate_hook_where_sqlite_has_none(db):
     with pytest.raises(
         sqlite3.NotSupportedError,
-        match=r"^set_preupdate_hook\(\) needs SQLite built with SQLITE_ENABLE_PREUPDATE_HOOK$",
+        match=r"(?m)^set_preupdate_hook\(\) needs SQLite built with SQLITE_ENABLE_PREUPDATE_HOOK$",
     ):
         await db.set_preupdate_hook(print)
 

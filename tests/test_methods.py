@@ -99,7 +99,7 @@ async def test_a_native_method_names_the_connection_that_has_it_not(name):
     async with foreign() as db:
         with pytest.raises(
             sqlite3.NotSupportedError,
-            match=rf"^{name}\(\) needs csqlite's own connection, not sqlite3\.Connection$",
+            match=rf"(?m)^{name}\(\) needs csqlite's own connection, not sqlite3\.Connection$",
         ):
             await getattr(db, name)(*NATIVE[name])
 

@@ -45,7 +45,7 @@ async def test_half_read_queries_are_ended(db):
     rows = []
     with pytest.raises(
         sqlite3.ProgrammingError,
-        match=r"^The cursor was ended by reset\(\) before it was read to its end\.$",
+        match=r"(?m)^The cursor was ended by reset\(\) before it was read to its end\.$",
     ):
         while True:
             row = await cursor.fetchone()
@@ -235,7 +235,7 @@ async def test_reset_on_the_worker(db):
 async def test_closed_connection():
     db = await csqlite.connect(":memory:")
     await db.close()
-    with pytest.raises(ValueError, match="^no active connection$"):
+    with pytest.raises(ValueError, match="(?m)^no active connection$"):
         await db.reset()
 
 

@@ -111,7 +111,7 @@ async def test_what_is_no_database_shows_when_it_is_used(twin, data):
     async with twin(":memory:") as db:
         await db.deserialize(data)
         for _ in range(2):
-            with pytest.raises(sqlite3.DatabaseError, match=r"^file is not a database$"):
+            with pytest.raises(sqlite3.DatabaseError, match=r"(?m)^file is not a database$"):
                 await db.execute("create table t (a)")
 
 

@@ -188,15 +188,17 @@ async def test_what_cannot_be_prepared(db, method, sql, error, message):
 
 
 async def test_names_of_the_methods_in_messages(db):
-    with pytest.raises(TypeError, match=r"^statement_info\(\) argument 1 must be str, not int$"):
+    with pytest.raises(
+        TypeError, match=r"(?m)^statement_info\(\) argument 1 must be str, not int$"
+    ):
         await db.statement_info(1)
-    with pytest.raises(TypeError, match=r"^script_info\(\) argument 1 must be str, not int$"):
+    with pytest.raises(TypeError, match=r"(?m)^script_info\(\) argument 1 must be str, not int$"):
         await db.script_info(1)
 
 
 async def test_authorizer_is_asked(db):
     await db.set_authorizer(lambda *arguments: sqlite3.SQLITE_DENY)
-    with pytest.raises(sqlite3.DatabaseError, match="^not authorized$"):
+    with pytest.raises(sqlite3.DatabaseError, match="(?m)^not authorized$"):
         await db.statement_info("select 1")
 
 
@@ -273,14 +275,14 @@ async def test_closed_connection():
     info = await db.statement_info("select 1")
     await db.close()
     for attempt in (db.statement_info("select 1"), db.script_info("select 1"), info.expanded_sql()):
-        with pytest.raises(ValueError, match="^no active connection$"):
+        with pytest.raises(ValueError, match="(?m)^no active connection$"):
             await attempt
 
 
 async def test_connection_of_another_module():
     async with csqlite.Connection(lambda: sqlite3.connect(":memory:"), 64) as db:
         for name in ("statement_info", "script_info"):
-            with pytest.raises(sqlite3.NotSupportedError, match=rf"^{name}\(\) {NOT_HERE}$"):
+            with pytest.raises(sqlite3.NotSupportedError, match=rf"(?m)^{name}\(\) {NOT_HERE}$"):
                 await getattr(db, name)("select 1")
 
 
@@ -348,11 +350,11 @@ async def test_sizes_that_cannot_be(db, value, error):
 async def test_size_of_the_cache_of_a_closed_connection():
     db = await csqlite.connect(":memory:")
     await db.close()
-    with pytest.raises(ValueError, match="^no active connection$"):
+    with pytest.raises(ValueError, match="(?m)^no active connection$"):
         db.cached_statements  # noqa: B018
-    with pytest.raises(ValueError, match="^no active connection$"):
+    with pytest.raises(ValueError, match="(?m)^no active connection$"):
         db.cached_statements = 5
-    with pytest.raises(ValueError, match="^no active connection$"):
+    with pytest.raises(ValueError, match="(?m)^no active connection$"):
         await db.cache_stats()
 
 

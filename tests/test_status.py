@@ -53,13 +53,13 @@ METHODS = {
 async def test_closed_connection(name):
     db = await csqlite.connect(":memory:")
     await db.close()
-    with pytest.raises(ValueError, match="^no active connection$"):
+    with pytest.raises(ValueError, match="(?m)^no active connection$"):
         await getattr(db, name)(*METHODS[name])
 
 
 @pytest.mark.parametrize("name", METHODS)
 async def test_connection_that_is_not_open_yet(name):
-    with pytest.raises(ValueError, match="^no active connection$"):
+    with pytest.raises(ValueError, match="(?m)^no active connection$"):
         await getattr(csqlite.connect(":memory:"), name)(*METHODS[name])
 
 
@@ -81,7 +81,7 @@ async def test_arguments_that_there_are_not(db, name):
 @pytest.mark.parametrize("name", ["db_status", "file_control", "wal_autocheckpoint"])
 async def test_argument_that_is_missing(db, name):
     with pytest.raises(
-        TypeError, match=rf"^{name}\(\) missing required argument '(op|n)' \(pos 1\)$"
+        TypeError, match=rf"(?m)^{name}\(\) missing required argument '(op|n)' \(pos 1\)$"
     ):
         getattr(db, name)()
 
@@ -119,7 +119,7 @@ async def test_db_status(db):
 @pytest.mark.parametrize("op", [99, -1, 2**80])
 async def test_db_status_that_there_is_not(db, op):
     with pytest.raises(
-        sqlite3.OperationalError, match="^SQLite has no status of a connection -?[0-9]+$"
+        sqlite3.OperationalError, match="(?m)^SQLite has no status of a connection -?[0-9]+$"
     ):
         await db.db_status(op)
 
@@ -140,7 +140,7 @@ async def test_status_of_the_library(db):
 
 
 def test_status_of_the_library_that_there_is_not():
-    with pytest.raises(sqlite3.InterfaceError, match="^SQLite has no status 99$"):
+    with pytest.raises(sqlite3.InterfaceError, match="(?m)^SQLite has no status 99$"):
         csqlite.status(99)
     for wrong in (("1",), (), (1, 2, 3)):
         with pytest.raises(TypeError):
@@ -338,7 +338,7 @@ async def test_checkpoint_that_a_reader_is_in_the_way_of(path):
         await db.executescript("insert into t values (zeroblob(20000))")
         log, done = await db.wal_checkpoint()
         assert log > done > 0
-        with pytest.raises(sqlite3.OperationalError, match="^database is locked$"):
+        with pytest.raises(sqlite3.OperationalError, match="(?m)^database is locked$"):
             await db.wal_checkpoint(csqlite.SQLITE_CHECKPOINT_TRUNCATE)
 
 
@@ -358,7 +358,7 @@ async def test_checkpoint_that_waits_can_be_cancelled(path):
 async def test_checkpoint_within_a_transaction_of_its_own(path):
     async with open_wal(path) as db:
         await db.execute("insert into t values (1)")
-        with pytest.raises(sqlite3.OperationalError, match="^database table is locked$"):
+        with pytest.raises(sqlite3.OperationalError, match="(?m)^database table is locked$"):
             await db.wal_checkpoint()
 
 
@@ -399,7 +399,7 @@ async def test_cacheflush_with_a_reader_in_the_way(path):
         await reader.execute("begin")
         await fetchall(reader, "select * from t")
         await db.execute("insert into t values (zeroblob(100000))")
-        with pytest.raises(sqlite3.OperationalError, match="^database is locked$"):
+        with pytest.raises(sqlite3.OperationalError, match="(?m)^database is locked$"):
             await db.cacheflush()
         await db.rollback()
 
@@ -456,7 +456,7 @@ async def test_size_limit():
         await db.execute("create table t (a)")
         assert await db.file_control(csqlite.SQLITE_FCNTL_SIZE_LIMIT, 100_000) == 100_000
         assert await db.file_control(csqlite.SQLITE_FCNTL_SIZE_LIMIT) == 100_000
-        with pytest.raises(sqlite3.OperationalError, match="^database or disk is full$"):
+        with pytest.raises(sqlite3.OperationalError, match="(?m)^database or disk is full$"):
             await db.execute("insert into t values (zeroblob(200000))")
             await db.commit()
 
@@ -491,7 +491,7 @@ async def test_control_of_another_schema(path, tmp_path):
 async def test_control_that_the_vfs_does_not_know(db):
     with pytest.raises(
         sqlite3.NotSupportedError,
-        match=r"^The VFS of database main does not know file control 10\.$",
+        match=r"(?m)^The VFS of database main does not know file control 10\.$",
     ):
         await db.file_control(csqlite.SQLITE_FCNTL_PERSIST_WAL)
 
@@ -513,7 +513,7 @@ async def test_control_that_the_vfs_does_not_know(db):
     ],
 )
 async def test_controls_that_are_not_offered(db, op):
-    with pytest.raises(ValueError, match=rf"^file_control\(\) does not offer operation {op}$"):
+    with pytest.raises(ValueError, match=rf"(?m)^file_control\(\) does not offer operation {op}$"):
         await db.file_control(op, 1)
 
 
@@ -593,7 +593,7 @@ async def test_two_connections_to_one_memdb():
 )
 async def test_vfs_that_there_is_not(arguments):
     database, options = arguments
-    with pytest.raises(sqlite3.OperationalError, match="^no such vfs: nowhere$"):
+    with pytest.raises(sqlite3.OperationalError, match="(?m)^no such vfs: nowhere$"):
         await csqlite.connect(database, **options)
 
 

@@ -190,7 +190,7 @@ async def test_trace_callback_is_given_what_sqlite3_gives(db):
 @pytest.mark.parametrize("mask", [16, 31, -1, 2**40])
 async def test_mask_of_unknown_events(db, mask):
     with pytest.raises(
-        ValueError, match="^mask must be made of SQLITE_TRACE_ events, not -?[0-9]+$"
+        ValueError, match="(?m)^mask must be made of SQLITE_TRACE_ events, not -?[0-9]+$"
     ):
         await db.trace_v2(mask, print)
 

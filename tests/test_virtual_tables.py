@@ -381,7 +381,7 @@ async def test_an_error_comes_behind_the_rows_before_it(db, make, at):
     cursor = await db.cursor()
     cursor.iter_chunk_size = 1
     rows = []
-    with pytest.raises(csqlite.OperationalError, match="^LookupError: lost ☃$") as caught:
+    with pytest.raises(csqlite.OperationalError, match="(?m)^LookupError: lost ☃$") as caught:
         await cursor.execute("SELECT a FROM m")
         while True:
             row = await cursor.fetchone()

@@ -63,15 +63,12 @@ set_arraysize(CursorObject *self, PyObject *value, void *closure)
 
 /* -- what a foreign cursor does not have -------------------------------------- */
 
-/* As the sqlite3 cursor's: the synchronous view of the connection. */
+/* What made it. The sqlite3 cursor's is of its own kind, too: that is RawCursor's. */
 static PyObject *
 get_connection(CursorObject *self, void *closure)
 {
     (void)closure;
-    if (cursor_check(self) < 0) {
-        return NULL;
-    }
-    return PyObject_GetAttrString((PyObject *)self->connection, "_conn");
+    return cursor_check(self) < 0 ? NULL : Py_NewRef((PyObject *)self->connection);
 }
 
 static PyObject *
@@ -124,7 +121,7 @@ PyGetSetDef cursor_getset[] = {
      (void *)&row_factory_attribute},
     {"arraysize", attribute_get, attribute_set, "How many rows fetchmany() gives by default.",
      (void *)&arraysize_attribute},
-    {"connection", (getter)get_connection, NULL, "The synchronous view of the connection.", NULL},
+    {"connection", (getter)get_connection, NULL, "The connection.", NULL},
     {"_conn", (getter)get_conn, NULL, "The connection.", NULL},
     {"_cursor", (getter)get_cursor, NULL, "The synchronous view of the cursor.", NULL},
     {"__dict__", PyObject_GenericGetDict, PyObject_GenericSetDict, NULL, NULL},

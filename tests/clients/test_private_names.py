@@ -194,16 +194,16 @@ async def test_conn_interrupts_from_the_loop(db):
 
 async def test_conn_when_it_is_not_open(aiosqlite):
     db = aiosqlite.connect(":memory:")
-    with pytest.raises(ValueError, match=r"^no active connection$"):
+    with pytest.raises(ValueError, match=r"(?m)^no active connection$"):
         _ = db._conn
     async with db:
         pass
-    with pytest.raises(ValueError, match=r"^no active connection$"):
+    with pytest.raises(ValueError, match=r"(?m)^no active connection$"):
         _ = db._conn
 
 
 async def test_conn_errors_are_those_of_sqlite3(db):
-    with pytest.raises(sqlite3.OperationalError, match=r"^no such table: nowhere$"):
+    with pytest.raises(sqlite3.OperationalError, match=r"(?m)^no such table: nowhere$"):
         await db._execute(db._conn.execute, "select * from nowhere")
 
 
@@ -229,11 +229,11 @@ async def test_execute_is_a_coroutine_function_that_starts_when_awaited(db):
 
 async def test_execute_on_a_connection_that_is_not_open(aiosqlite):
     db = aiosqlite.connect(":memory:")
-    with pytest.raises(ValueError, match=r"^Connection closed$"):
+    with pytest.raises(ValueError, match=r"(?m)^Connection closed$"):
         await db._execute(int)
     async with db:
         pass
-    with pytest.raises(ValueError, match=r"^Connection closed$"):
+    with pytest.raises(ValueError, match=r"(?m)^Connection closed$"):
         await db._execute(int)
 
 
@@ -275,7 +275,7 @@ async def test_thread_can_be_joined_after_the_close(aiosqlite):
 
 async def test_thread_that_never_started_cannot_be_joined(aiosqlite):
     db = aiosqlite.connect(":memory:")
-    with pytest.raises(RuntimeError, match=r"^cannot join thread before it is started$"):
+    with pytest.raises(RuntimeError, match=r"(?m)^cannot join thread before it is started$"):
         db._thread.join()
 
 
@@ -397,7 +397,9 @@ async def test_contextmanager_for_a_coroutine_function_of_ones_own(aiosqlite, db
     assert Repository.query.__doc__ == "Run a query."
     async with Repository().query("select ?", first=5) as cursor:
         assert await cursor.fetchone() == (5,)
-    with pytest.raises(sqlite3.ProgrammingError, match=r"^Cannot operate on a closed cursor\.$"):
+    with pytest.raises(
+        sqlite3.ProgrammingError, match=r"(?m)^Cannot operate on a closed cursor\.$"
+    ):
         await cursor.fetchone()
     cursor = await Repository().query("select ?", first=6)
     assert await cursor.fetchone() == (6,)
@@ -480,7 +482,7 @@ async def test_result_of_a_statement_is_driven_by_hand(db):
 
 async def test_result_takes_exceptions_thrown_into_it(db):
     result = db.execute("select 1")
-    with pytest.raises(LookupError, match=r"^thrown$"):
+    with pytest.raises(LookupError, match=r"(?m)^thrown$"):
         result.throw(LookupError("thrown"))
     result = db.execute("select 1")
     with pytest.raises(LookupError):
@@ -491,7 +493,7 @@ async def test_result_that_is_closed_runs_nothing(db):
     await db.execute("create table t (a)")
     result = db.execute("insert into t values (1)")
     result.close()
-    with pytest.raises(RuntimeError, match=r"^cannot reuse already awaited coroutine$"):
+    with pytest.raises(RuntimeError, match=r"(?m)^cannot reuse already awaited coroutine$"):
         await result
     assert db.total_changes == 0
 
@@ -633,7 +635,7 @@ async def test_connection_executes_and_fetches(connection):
             assert await cursor.fetchmany(size=1) == [ROWS[1]]
             assert await cursor.fetchall() == [ROWS[2]]
         with pytest.raises(
-            sqlite3.ProgrammingError, match=r"^Cannot operate on a closed cursor\.$"
+            sqlite3.ProgrammingError, match=r"(?m)^Cannot operate on a closed cursor\.$"
         ):
             await cursor.fetchone()
         async with db.execute("select a from t") as cursor:
@@ -681,11 +683,11 @@ async def test_connection_callbacks(connection):
         assert seen == ["select twice(4)"]
         await db.set_trace_callback(None)
         await db.set_progress_handler(lambda: 1, 1)
-        with pytest.raises(sqlite3.OperationalError, match=r"^interrupted$"):
+        with pytest.raises(sqlite3.OperationalError, match=r"(?m)^interrupted$"):
             await db.execute_fetchall("select twice(4)")
         await db.set_progress_handler(None, 1)
         await db.set_authorizer(lambda *arguments: sqlite3.SQLITE_DENY)
-        with pytest.raises(sqlite3.DatabaseError, match=r"^not authorized$"):
+        with pytest.raises(sqlite3.DatabaseError, match=r"(?m)^not authorized$"):
             await db.execute("select 1")
 
 
@@ -714,11 +716,11 @@ async def test_connection_is_a_target_of_a_backup(aiosqlite, connection):
 
 async def test_connection_errors(connection):
     async with connection as db:
-        with pytest.raises(sqlite3.OperationalError, match=r"^no such table: nowhere$"):
+        with pytest.raises(sqlite3.OperationalError, match=r"(?m)^no such table: nowhere$"):
             await db.execute("select * from nowhere")
         await db.execute("create table t (a unique)")
         await db.execute("insert into t values (1)")
-        with pytest.raises(sqlite3.IntegrityError, match=r"^UNIQUE constraint failed: t\.a$"):
+        with pytest.raises(sqlite3.IntegrityError, match=r"(?m)^UNIQUE constraint failed: t\.a$"):
             await db.execute("insert into t values (1)")
         with pytest.raises(sqlite3.ProgrammingError, match=r"uses 1, and there are 0 supplied"):
             await db.execute("select ?")
@@ -736,7 +738,7 @@ async def test_connection_interrupts(connection):
         )
         await asyncio.to_thread(started.wait, 20)
         await db.interrupt()
-        with pytest.raises(sqlite3.OperationalError, match=r"^interrupted$"):
+        with pytest.raises(sqlite3.OperationalError, match=r"(?m)^interrupted$"):
             await task
 
 
@@ -759,8 +761,8 @@ async def test_connection_concurrent_tasks(connection):
 async def test_connection_after_close(connection):
     async with connection as db:
         cursor = await db.execute("select 1")
-    with pytest.raises(ValueError, match=r"^no active connection$"):
+    with pytest.raises(ValueError, match=r"(?m)^no active connection$"):
         await db.execute("select 1")
-    with pytest.raises(ValueError, match=r"^Connection closed$"):
+    with pytest.raises(ValueError, match=r"(?m)^Connection closed$"):
         await cursor.fetchone()
     assert db._thread.join(20) is None

@@ -231,7 +231,7 @@ async def test_error_of_a_converter_passes_through(aiosqlite):
 
     sqlite3.register_converter("odd", convert)
     async with aiosqlite.connect(":memory:", detect_types=COLNAMES) as db:
-        with pytest.raises(LookupError, match=r"^'?converter of 5'?$"):
+        with pytest.raises(LookupError, match=r"(?m)^'?converter of 5'?$"):
             await fetchall(db, 'select 5 as "a [odd]"')
         assert await scalar(db, "select 1") == 1
 

@@ -216,7 +216,7 @@ async def test_failed_open_stops_the_connection(aiosqlite, tmp_path):
     assert db._running is False
     assert db._connection is None
     assert await outcome(db.execute("select 1")) == (ValueError, "no active connection")
-    with pytest.raises(RuntimeError, match=r"^threads can only be started once$"):
+    with pytest.raises(RuntimeError, match=r"(?m)^threads can only be started once$"):
         await db
 
 

@@ -130,7 +130,7 @@ async def test_error_in_the_middle_keeps_the_rows_before(db, bad, error):
 
 async def test_error_of_the_iterable_passes_through_and_keeps_the_rows_before(db):
     await create(db)
-    with pytest.raises(LookupError, match=r"^'?the generator failed'?$"):
+    with pytest.raises(LookupError, match=r"(?m)^'?the generator failed'?$"):
         await db.executemany(INSERT, raising_after(3))
     assert await fetchall(db, "select a from t") == [(0,), (1,), (2,)]
     assert db.in_transaction

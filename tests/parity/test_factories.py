@@ -44,7 +44,7 @@ async def test_row_gives_names_and_positions(aiosqlite, db):
     assert tuple(row) == (1, "x")
     assert row[0:2] == (1, "x")
     assert dict(row) == {"a": 1, "b": "x"}
-    with pytest.raises(IndexError, match=r"^No item with that key$"):
+    with pytest.raises(IndexError, match=r"(?m)^No item with that key$"):
         row["c"]
 
 

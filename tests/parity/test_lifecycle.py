@@ -68,7 +68,7 @@ async def test_state_before_while_and_after(aiosqlite):
 @pytest.mark.parametrize("name", PROPERTIES)
 async def test_property_before_opening(aiosqlite, name):
     db = aiosqlite.connect(":memory:")
-    with pytest.raises(ValueError, match=r"^no active connection$"):
+    with pytest.raises(ValueError, match=r"(?m)^no active connection$"):
         getattr(db, name)
 
 
@@ -76,18 +76,18 @@ async def test_property_before_opening(aiosqlite, name):
 async def test_property_after_close(aiosqlite, name):
     async with aiosqlite.connect(":memory:") as db:
         getattr(db, name)
-    with pytest.raises(ValueError, match=r"^no active connection$"):
+    with pytest.raises(ValueError, match=r"(?m)^no active connection$"):
         getattr(db, name)
 
 
 @pytest.mark.parametrize("name", ["isolation_level", "row_factory", "text_factory"])
 async def test_setting_a_property_of_a_connection_that_is_not_open(aiosqlite, name):
     db = aiosqlite.connect(":memory:")
-    with pytest.raises(ValueError, match=r"^no active connection$"):
+    with pytest.raises(ValueError, match=r"(?m)^no active connection$"):
         setattr(db, name, None)
     async with db:
         pass
-    with pytest.raises(ValueError, match=r"^no active connection$"):
+    with pytest.raises(ValueError, match=r"(?m)^no active connection$"):
         setattr(db, name, None)
 
 
@@ -122,7 +122,7 @@ async def test_shortcut_of_a_connection_that_is_not_open(aiosqlite, name):
 async def test_iterdump_after_close(aiosqlite):
     async with aiosqlite.connect(":memory:") as db:
         pass
-    with pytest.raises(ValueError, match=r"^Connection closed$"):
+    with pytest.raises(ValueError, match=r"(?m)^Connection closed$"):
         async for _ in db.iterdump():
             raise AssertionError("a closed connection gave a line")
 
@@ -151,7 +151,7 @@ async def test_cursor_attributes_after_the_connection_is_closed(aiosqlite):
 
 async def test_awaiting_twice(aiosqlite):
     db = await aiosqlite.connect(":memory:")
-    with pytest.raises(RuntimeError, match=r"^threads can only be started once$"):
+    with pytest.raises(RuntimeError, match=r"(?m)^threads can only be started once$"):
         await db
     assert await scalar(db, "select 1") == 1
     await db.close()
@@ -160,7 +160,7 @@ async def test_awaiting_twice(aiosqlite):
 async def test_awaiting_after_close(aiosqlite):
     async with aiosqlite.connect(":memory:") as db:
         pass
-    with pytest.raises(RuntimeError, match=r"^threads can only be started once$"):
+    with pytest.raises(RuntimeError, match=r"(?m)^threads can only be started once$"):
         await db
 
 
@@ -343,14 +343,14 @@ async def test_result_that_is_never_awaited_warns_and_runs_nothing(db, call):
 async def test_awaiting_a_result_twice(db):
     result = db.execute("select 1")
     await result
-    with pytest.raises(RuntimeError, match=r"^cannot reuse already awaited coroutine$"):
+    with pytest.raises(RuntimeError, match=r"(?m)^cannot reuse already awaited coroutine$"):
         await result
 
 
 async def test_awaiting_a_coroutine_method_twice(db):
     pending = db.commit()
     await pending
-    with pytest.raises(RuntimeError, match=r"^cannot reuse already awaited coroutine$"):
+    with pytest.raises(RuntimeError, match=r"(?m)^cannot reuse already awaited coroutine$"):
         await pending
 
 

@@ -375,7 +375,7 @@ async def test_deferred_constraint_fails_at_the_commit(aiosqlite):
         await db.execute("create table p (a primary key)")
         await db.execute("create table c (a references p deferrable initially deferred)")
         await db.execute("insert into c values (1)")
-        with pytest.raises(sqlite3.IntegrityError, match=r"^FOREIGN KEY constraint failed$"):
+        with pytest.raises(sqlite3.IntegrityError, match=r"(?m)^FOREIGN KEY constraint failed$"):
             await db.commit()
         assert db.in_transaction
         await db.rollback()
