@@ -1145,3 +1145,94 @@ def test_process_ends_while_a_worker_waits(path, tmp_path, sql, end):
     assert not {"Traceback", "Fatal"} & set(done.stderr.split()), done.stderr
     with contextlib.closing(sqlite3.connect(path)) as connection:
         assert connection.execute("select * from t").fetchall() == [(1,)]
+
+
+# -- callbacks that await each other's connection -------------------------------------------
+
+CIRCLE = "callback awaits its own"
+
+
+@contextlib.asynccontextmanager
+async def ring(count):
+    """Open connections; the function `ask(n)` of each awaits the next one's, n times in all."""
+    async with contextlib.AsyncExitStack() as stack:
+        dbs = [await stack.enter_async_context(csqlite.connect(":memory:")) for _ in range(count)]
+
+        def asking(following):
+            async def ask(times):
+                if times == 0:
+                    return 0
+                return 1 + await scalar(following, "select ask(?)", (times - 1,))
+
+            return ask
+
+        for place, db in enumerate(dbs):
+            await db.create_function("ask", 1, asking(dbs[(place + 1) % count]))
+        yield dbs
+
+
+@pytest.mark.parametrize("count", [2, 3, 5])
+async def test_callbacks_in_a_circle_are_noticed(count):
+    async with ring(count) as dbs:
+        for db in dbs:
+            # As far as the last connection that is still free, and no further.
+            assert await scalar(db, "select ask(?)", (count - 1,)) == count - 1
+            with pytest.raises(sqlite3.OperationalError) as caught:
+                await asyncio.wait_for(scalar(db, "select ask(?)", (count,)), SECONDS)
+            cause = caught.value
+            while cause.__cause__ is not None:
+                cause = cause.__cause__
+            assert isinstance(cause, sqlite3.ProgrammingError)
+            assert "own connection" in str(cause) or CIRCLE in str(cause)
+            assert await scalar(db, "select ask(0)") == 0
+
+
+@pytest.mark.parametrize("count", [2, 3])
+async def test_callbacks_that_begin_at_once_and_await_each_other_are_noticed(count):
+    async with contextlib.AsyncExitStack() as stack:
+        dbs = [await stack.enter_async_context(csqlite.connect(":memory:")) for _ in range(count)]
+        begun = 0
+        all_begun = asyncio.Event()
+
+        def asking(following):
+            async def ask():
+                nonlocal begun
+                begun += 1
+                if begun == count:
+                    all_begun.set()
+                await all_begun.wait()
+                return await scalar(following, "select 7")
+
+            return ask
+
+        for place, db in enumerate(dbs):
+            await db.create_function("ask", 0, asking(dbs[(place + 1) % count]))
+        answers = await asyncio.wait_for(
+            asyncio.gather(*[scalar(db, "select ask()") for db in dbs], return_exceptions=True),
+            SECONDS,
+        )
+        refused = [answer for answer in answers if isinstance(answer, Exception)]
+        assert len(refused) == 1 and CIRCLE in str(refused[0].__cause__)
+        assert [answer for answer in answers if answer not in refused] == [7] * (count - 1)
+
+
+async def test_connection_whose_callback_awaits_something_else_is_waited_for():
+    async with csqlite.connect(":memory:") as first, csqlite.connect(":memory:") as second:
+        go_on = asyncio.Event()
+        begun = asyncio.Event()
+
+        async def slow():
+            begun.set()
+            await go_on.wait()
+            return 1
+
+        async def ask():
+            asyncio.get_running_loop().call_soon(go_on.set)
+            return await scalar(second, "select 2")
+
+        await second.create_function("slow", 0, slow)
+        await first.create_function("ask", 0, ask)
+        waiting = asyncio.ensure_future(scalar(second, "select slow()"))
+        await begun.wait()
+        assert await asyncio.wait_for(scalar(first, "select ask()"), SECONDS) == 2
+        assert await waiting == 1

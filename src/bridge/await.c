@@ -11,6 +11,9 @@
 
 #include "bridge/context.h"
 
+/* Over how many connections it is looked whether callbacks await each other. */
+enum { CONNECTIONS_MOST = 16 };
+
 typedef struct {
     PyObject_HEAD
     struct bridge *bridge;
@@ -21,9 +24,10 @@ typedef struct {
     PyObject *result;
     PyObject *exception;
     PyObject *outer; /* the object in whose task the statement is awaited, or NULL */
-    bool over;       /* the worker may go on */
-    bool cancelled;  /* before the task began */
-    bool left;       /* the worker has gone on */
+    struct csq_list asked; /* requests under way that its task has made, by RequestObject.asked */
+    bool over; /* the worker may go on */
+    bool cancelled; /* before the task began */
+    bool left; /* the worker has gone on */
 } AwaitObject;
 
 /* Takes the awaitable; a coroutine is told that nobody awaits it, lest it complain. */
@@ -246,6 +250,7 @@ make(struct bridge *bridge, RequestObject *root, PyObject *awaitable)
     self->worker = root->worker;
     self->loop = Py_NewRef(root->reactor->loop);
     self->awaitable = awaitable;
+    csq_list_init(&self->asked);
     if (find_outer(bridge, &self->outer) < 0) {
         Py_DECREF(self);
         return NULL;
@@ -315,7 +320,9 @@ await_on_loop(struct bridge *bridge, RequestObject *request, PyObject *awaitable
     gate = root->gate;
     root->awaiting = Py_NewRef((PyObject *)self);
     gate->awaiting = (PyObject *)self;
+    bridge->awaits++;
     sent = send(self, gate, root);
+    bridge->awaits--;
     gate->awaiting = NULL;
     Py_CLEAR(root->awaiting);
     if (sent) {
@@ -348,37 +355,87 @@ is_done(AwaitObject *self)
     return done;
 }
 
+/* Whether `awaiting` is among the callbacks within which code runs, `within` the innermost. */
+static bool
+is_within(PyObject *within, PyObject *awaiting)
+{
+    while (within != NULL && within != Py_None && within != awaiting) {
+        within = ((AwaitObject *)within)->outer;
+    }
+    return within == awaiting;
+}
+
+/* Whether the end of `awaiting` waits, over so many connections, for a callback within which
+ * this code runs. One whose task is done waits for nobody. -1 with an exception. */
+static int
+waits_for(PyObject *awaiting, PyObject *within, int depth)
+{
+    AwaitObject *self = (AwaitObject *)awaiting;
+    struct csq_link *link;
+    int found = is_done(self);
+
+    if (found != 0) {
+        return found < 0 ? -1 : 0;
+    }
+    found = is_within(within, awaiting);
+    for (link = self->asked.head.next; found == 0 && depth > 0 && link != &self->asked.head;
+         link = link->next) {
+        PyObject *next = csq_item(link, RequestObject, asked)->gate->awaiting;
+
+        found = next == NULL ? 0 : waits_for(next, within, depth - 1);
+    }
+    return found;
+}
+
+/* Notes for whom the request is made. */
+static void
+note_asker(RequestObject *request, PyObject *within)
+{
+    if (within != Py_None && request->asker == NULL) {
+        request->asker = Py_NewRef(within);
+        csq_list_append(&((AwaitObject *)within)->asked, &request->asked);
+    }
+}
+
 int
 await_check(RequestObject *request)
 {
     struct bridge *bridge = request->bridge;
     PyObject *awaiting = Py_XNewRef(request->gate->awaiting);
-    PyObject *value = NULL;
-    PyObject *within;
-    int done = 1;
+    PyObject *within = NULL;
+    int found = 0;
 
-    if (awaiting == NULL || request->unawaited) {
+    if (bridge->awaits == 0 || request->unawaited) {
         Py_XDECREF(awaiting);
         return 0;
     }
-    if (PyContextVar_Get(bridge->within, Py_None, &value) < 0) {
-        Py_DECREF(awaiting);
+    if (PyContextVar_Get(bridge->within, Py_None, &within) < 0) {
+        Py_XDECREF(awaiting);
         return -1;
     }
-    within = value;
-    while (within != NULL && within != Py_None && within != awaiting) {
-        within = ((AwaitObject *)within)->outer;
+    if (awaiting != NULL && within != Py_None) {
+        found = waits_for(awaiting, within, CONNECTIONS_MOST);
     }
-    if (within == awaiting) {
-        done = is_done((AwaitObject *)awaiting);
+    if (found > 0) {
+        PyErr_SetString(bridge->ProgrammingError,
+                        is_within(within, awaiting)
+                            ? "A callback cannot await its own connection, which waits for the "
+                              "callback."
+                            : "A callback cannot await a connection whose callback awaits its "
+                              "own.");
+    } else if (found == 0) {
+        note_asker(request, within);
     }
-    Py_DECREF(value);
-    Py_DECREF(awaiting);
-    if (done == 0) {
-        PyErr_SetString(bridge->ProgrammingError, "A callback cannot await its own connection, "
-                                                  "which waits for the callback.");
-    }
-    return done > 0 ? 0 : -1;
+    Py_DECREF(within);
+    Py_XDECREF(awaiting);
+    return found == 0 ? 0 : -1;
+}
+
+void
+await_forget(RequestObject *request)
+{
+    csq_link_remove(&request->asked);
+    Py_CLEAR(request->asker);
 }
 
 /* -- the type ----------------------------------------------------------------- */

@@ -32,8 +32,12 @@ void await_cancel(PyObject *awaiting);
 void await_forsake(PyObject *awaiting);
 
 /* Loop thread, GIL held. 0, or -1 with ProgrammingError when the worker of `request` waits for
- * a callback in which, or in a task of which, this runs: neither would ever end. */
+ * a callback in which, or in a task of which, this runs, or for one that awaits such a
+ * connection: neither would ever end. */
 int await_check(RequestObject *request);
+
+/* GIL held. The request is under way no more. */
+void await_forget(RequestObject *request);
 
 /* Registers the type. 0, or -1 with an exception. */
 int await_init(struct bridge *bridge, PyObject *module);

@@ -335,6 +335,7 @@ request_traverse(RequestObject *self, visitproc visit, void *arg)
     Py_VISIT(self->held);
     Py_VISIT(self->raised);
     Py_VISIT(self->home);
+    Py_VISIT(self->asker);
     Py_VISIT(self->variables);
     Py_VISIT(self->awaiting);
     Py_VISIT(self->context);
@@ -359,6 +360,7 @@ request_clear(RequestObject *self)
     Py_CLEAR(self->held);
     Py_CLEAR(self->raised);
     Py_CLEAR(self->home);
+    await_forget(self);
     Py_CLEAR(self->variables);
     Py_CLEAR(self->awaiting);
     Py_CLEAR(self->context);
@@ -379,6 +381,7 @@ request_dealloc(RequestObject *self)
     }
     PyObject_GC_UnTrack(self);
     csq_link_remove(&self->news);
+    csq_link_remove(&self->asked);
     csq_job_clear(&self->job);
     csq_strip_clear(&self->strip);
     request_clear(self);

@@ -26,6 +26,7 @@ request_new(struct bridge *bridge, const char *name, const struct request_hooks 
     csq_link_init(&request->under_way);
     csq_link_init(&request->news);
     csq_link_init(&request->place);
+    csq_link_init(&request->asked);
     request->bridge = bridge;
     request->name = name;
     request->hooks = hooks;
@@ -192,6 +193,9 @@ request_arrive(RequestObject *request)
     }
     Py_CLEAR(request->home);
     Py_CLEAR(request->variables);
+    if (request->asker != NULL) {
+        await_forget(request);
+    }
     Py_DECREF(request);
 }
 

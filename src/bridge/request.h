@@ -87,6 +87,8 @@ struct RequestObject {
     bool given_up;             /* nobody waits for it any more, and its turn is to come */
     struct line *line;         /* lent by target; NULL: the order does not matter */
     struct csq_link place;     /* in the line */
+    struct csq_link asked;     /* in the list of … */
+    PyObject *asker;           /* … the callback in which it is awaited (await.h); or NULL */
     struct csq_worker *worker; /* lent by owner */
     struct gate *gate;         /* lent by owner */
     PyObject *owner;           /* the connection */
