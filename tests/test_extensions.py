@@ -22,7 +22,7 @@ import csqlite
 TESTS = Path(__file__).resolve().parent
 SUFFIX = ".dylib" if sys.platform == "darwin" else ".so"
 
-REFUSED = "^not authorized$"
+REFUSED = "(?m)^not authorized$"
 
 
 def headers(directory):

@@ -19,7 +19,7 @@ METHODS = [
     pytest.param(kind, name, id=f"{kind.__name__}.{name}")
     for kind in TYPES
     for name, value in sorted(vars(kind).items())
-    if inspect.ismethoddescriptor(value) and not name.startswith("_") and name not in ANYTHING
+    if inspect.isroutine(value) and not name.startswith("_") and name not in ANYTHING
 ]
 TARGETS = {"Connection": "db", "Cursor": "cursor", "Blob": "blob", "Session": "session"}
 

@@ -357,17 +357,38 @@ opened_at(ConnectionObject *self)
     return place == NULL ? PyUnicode_FromString("") : place;
 }
 
+/* Whether tracemalloc knows where it was made. */
+static bool
+is_traced(void)
+{
+    PyObject *ask = module_import("_tracemalloc", "is_tracing");
+    PyObject *answer = ask == NULL ? NULL : PyObject_CallNoArgs(ask);
+    bool traced = answer == Py_True;
+
+    PyErr_Clear();
+    Py_XDECREF(ask);
+    Py_XDECREF(answer);
+    return traced;
+}
+
+/* Warns; 0, or -1 when the warning is an error. With itself as the source, tracemalloc tells
+ * what it knows; where that is nothing, the warning would only say so. */
+static int
+warn_at(ConnectionObject *self, PyObject *place)
+{
+    static const char text[] = "%R%S was deleted before being closed. Please use 'async with' or "
+                               "'.close()' to close the connection properly.";
+
+    return is_traced() ? PyErr_ResourceWarning((PyObject *)self, 1, text, self, place)
+                       : PyErr_WarnFormat(PyExc_ResourceWarning, 1, text, self, place);
+}
+
 static void
 warn_forgotten(ConnectionObject *self)
 {
     PyObject *place = opened_at(self);
 
-    /* With itself as the source, tracemalloc tells what it knows. */
-    if (place == NULL ||
-        PyErr_ResourceWarning((PyObject *)self, 1,
-                              "%R%S was deleted before being closed. Please use 'async with' or "
-                              "'.close()' to close the connection properly.",
-                              self, place) < 0) {
+    if (place == NULL || warn_at(self, place) < 0) {
         PyErr_WriteUnraisable((PyObject *)self);
     }
     Py_XDECREF(place);
