@@ -180,17 +180,7 @@ request_resume(RequestObject *self, PyObject *value, PyObject **result)
     return request_send(self, value, result);
 }
 
-#if PY_VERSION_HEX >= 0x030A0000
-
-static PyObject *
-request_iternext(RequestObject *self)
-{
-    return request_send_method(self, Py_None);
-}
-
-#else
-
-/* There, await has nothing else to call. */
+/* await calls this before 3.10 and since 3.12, where it has nothing to send. */
 static PyObject *
 request_iternext(RequestObject *self)
 {
@@ -199,8 +189,6 @@ request_iternext(RequestObject *self)
 
     return give_next(answer, result);
 }
-
-#endif
 
 /* Raises what throw(type, value, traceback) was given. */
 static void
