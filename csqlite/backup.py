@@ -160,7 +160,8 @@ async def _persist(begin: Callable[[], Awaitable[object]]) -> None:
     """Await what `begin` gives until it has ended, again if need be.
 
     Being cancelled meanwhile, however often, does not stop it, and is raised when it has ended; nor
-    does a deadline. So a task of its own goes on with it: only the end of the loop cancels that.
+    does a deadline. Once that has happened a task of its own goes on with it: only the end of the
+    loop cancels that.
     """
 
     async def whole() -> None:
@@ -168,6 +169,14 @@ async def _persist(begin: Callable[[], Awaitable[object]]) -> None:
 
     cancelled: Optional[asyncio.CancelledError] = None
     ended = False
+    try:
+        with deadlines.lifted():
+            await begin()
+        return
+    except asyncio.CancelledError as error:
+        cancelled = error
+    except deadlines.DeadlineExceeded:
+        pass
     while not ended:
         with deadlines.lifted():
             task = asyncio.ensure_future(whole())
