@@ -107,7 +107,7 @@ PYTHON_ORDER = {
             "tables",
             "worker",
         ),
-        ("backup", "foreign"),
+        ("backup", "foreign", "gathering"),
         ("statement",),
         ("core",),
         ("__init__", "raw"),

@@ -200,8 +200,8 @@ args_lend(PyObject *buffer, const char **bytes, size_t *size)
 }
 
 PyObject *
-args_forward(const char *function, PyObject *self, PyObject *const *args, Py_ssize_t nargs,
-             PyObject *kwnames)
+args_forward_to(const char *module, const char *function, PyObject *self, PyObject *const *args,
+                Py_ssize_t nargs, PyObject *kwnames)
 {
     Py_ssize_t keywords = kwnames == NULL ? 0 : PyTuple_GET_SIZE(kwnames);
     PyObject *all[ARGS_MAX + 1];
@@ -212,7 +212,7 @@ args_forward(const char *function, PyObject *self, PyObject *const *args, Py_ssi
         PyErr_Format(PyExc_TypeError, "%s() takes fewer arguments", function);
         return NULL;
     }
-    callable = module_import("csqlite.foreign", function);
+    callable = module_import(module, function);
     if (callable == NULL) {
         return NULL;
     }
@@ -223,4 +223,11 @@ args_forward(const char *function, PyObject *self, PyObject *const *args, Py_ssi
     result = PyObject_Vectorcall(callable, all, (size_t)nargs + 1, kwnames);
     Py_DECREF(callable);
     return result;
+}
+
+PyObject *
+args_forward(const char *function, PyObject *self, PyObject *const *args, Py_ssize_t nargs,
+             PyObject *kwnames)
+{
+    return args_forward_to("csqlite.foreign", function, self, args, nargs, kwnames);
 }

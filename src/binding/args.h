@@ -79,6 +79,10 @@ void args_lend(PyObject *buffer, const char **bytes, size_t *size);
 PyObject *args_forward(const char *function, PyObject *self, PyObject *const *args,
                        Py_ssize_t nargs, PyObject *kwnames);
 
+/* The same of another module. */
+PyObject *args_forward_to(const char *module, const char *function, PyObject *self,
+                          PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames);
+
 /* Reads an int; one that no C int holds becomes the nearest that one does, which is 1.
  * 0, or -1 with TypeError. */
 int args_clamped(PyObject *value, int *number);

@@ -128,6 +128,52 @@ many_unpack(RequestObject *request, int64_t deadline)
     return execute_give_cursor(request);
 }
 
+/* The rows among a call's arguments, lent; NULL: none were given. */
+static PyObject *
+find_rows(PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
+{
+    Py_ssize_t keywords = kwnames == NULL ? 0 : PyTuple_GET_SIZE(kwnames);
+
+    for (Py_ssize_t i = 0; i < keywords; i++) {
+        if (PyUnicode_CompareWithASCIIString(PyTuple_GET_ITEM(kwnames, i), "parameters") == 0) {
+            return args[nargs + i];
+        }
+    }
+    return nargs > 1 ? args[1] : NULL;
+}
+
+/* Whether rows have to be awaited. */
+static bool
+is_async(PyObject *rows)
+{
+    const PyAsyncMethods *methods = Py_TYPE(rows)->tp_as_async;
+
+    return methods != NULL && methods->am_aiter != NULL && Py_TYPE(rows)->tp_iter == NULL;
+}
+
+/* Rows that have to be awaited are gathered first (gathering.py). */
+static PyObject *
+call(const struct method *method, PyObject *self, PyObject *const *args, Py_ssize_t nargs,
+     PyObject *kwnames)
+{
+    PyObject *rows = find_rows(args, nargs, kwnames);
+
+    if (rows == NULL || !is_async(rows)) {
+        return method_call(method, self, args, nargs, kwnames);
+    }
+    return args_forward_to("csqlite.gathering", "executemany", self, args, nargs, kwnames);
+}
+
+/* As METHOD(). */
+#define EXECUTEMANY(function)                                                          \
+    static const struct method function##_row;                                         \
+    static PyObject *function(PyObject *self, PyObject *const *args, Py_ssize_t nargs, \
+                              PyObject *kwnames)                                       \
+    {                                                                                  \
+        return call(&function##_row, self, args, nargs, kwnames);                      \
+    }                                                                                  \
+    static const struct method function##_row
+
 PyDoc_STRVAR(cursor_executemany_doc,
              "executemany($self, sql, parameters, *, deadline=None)\n--\n\n"
              "Execute a DML statement once for each row of `parameters`; give the cursor "
@@ -139,7 +185,7 @@ static const struct request_hooks cursor_hooks = {.pack = many_pack,
                                                   .sql = execute_sql,
                                                   .abandon = cursor_abandon};
 
-METHOD(cursor_executemany) = {
+EXECUTEMANY(cursor_executemany) = {
     .args = ARGS("Cursor.executemany", 2, 2, 0, "sql", "parameters", "deadline"),
     .hooks = &cursor_hooks,
     .on = ON_PART,
@@ -159,6 +205,7 @@ PyDoc_STRVAR(connection_executemany_doc,
              "executemany($self, sql, parameters, *, deadline=None)\n--\n\n"
              "Execute a DML statement once for each row of `parameters` (any iterable).\n\n"
              "Rows are drained in slices, so a long iterable does not stall the event loop.\n"
+             "Those of an async iterable are gathered before the first is executed.\n"
              "Rows executed before an error stay in the transaction, as in sqlite3.");
 
 static const struct request_hooks connection_hooks = {.pack = connection_many_pack,
@@ -167,7 +214,7 @@ static const struct request_hooks connection_hooks = {.pack = connection_many_pa
                                                       .sql = execute_sql,
                                                       .leave = cursor_leave};
 
-METHOD(connection_executemany) = {
+EXECUTEMANY(connection_executemany) = {
     .args = ARGS("Connection.executemany", 2, 2, 0, "sql", "parameters", "deadline"),
     .hooks = &connection_hooks,
     .on = ON_NEW_CURSOR,

@@ -11,7 +11,7 @@
 
 import sys
 from asyncio import AbstractEventLoop, Future
-from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterable, Iterator
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Generator, Iterable, Iterator
 from contextvars import ContextVar
 from sqlite3 import Row
 from types import GenericAlias, TracebackType
@@ -169,7 +169,11 @@ class Connection(Generic[_RowT]):
         self, sql: str, parameters: _Parameters | None = None, *, deadline: float | None = None
     ) -> Result[Cursor[_RowT]]: ...
     def executemany(
-        self, sql: str, parameters: Iterable[_Parameters], *, deadline: float | None = None
+        self,
+        sql: str,
+        parameters: Iterable[_Parameters] | AsyncIterable[_Parameters],
+        *,
+        deadline: float | None = None,
     ) -> Result[Cursor[_RowT]]: ...
     def executescript(
         self, sql_script: str, *, deadline: float | None = None
@@ -423,7 +427,11 @@ class Cursor(Generic[_RowT]):
         self, sql: str, parameters: _Parameters | None = None, *, deadline: float | None = None
     ) -> Cursor[_RowT]: ...
     async def executemany(
-        self, sql: str, parameters: Iterable[_Parameters], *, deadline: float | None = None
+        self,
+        sql: str,
+        parameters: Iterable[_Parameters] | AsyncIterable[_Parameters],
+        *,
+        deadline: float | None = None,
     ) -> Cursor[_RowT]: ...
     async def executescript(
         self, sql_script: str, *, deadline: float | None = None
