@@ -1054,3 +1054,29 @@ def test_blob_in_a_forked_child(tmp_path):
         tmp_path,
     )
     assert (done.returncode, done.stdout) == (0, "b'text'\n"), done.stderr
+
+
+@pytest.mark.filterwarnings("ignore:coroutine .* was never awaited")
+@pytest.mark.parametrize("kept", [False, True])
+@pytest.mark.parametrize("turns", range(4))
+async def test_cancelled_opening_keeps_nothing_open(kept, turns):
+    async with csqlite.connect(":memory:") as db:
+        await db.execute("create table t (b blob)")
+        await db.execute("insert into t values (zeroblob(10))")
+        await db.commit()
+        for _ in range(50):
+            await db.execute("update t set b = zeroblob(10)")
+            request = db.blobopen("t", "b", 1)
+
+            async def use(request=request):
+                async with request as blob:
+                    await blob.write(b"abc")
+
+            task = asyncio.ensure_future(use())
+            if not kept:
+                del request
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            task.cancel()
+            await asyncio.wait([task])
+            await db.commit()  # "SQL statements in progress", while a blob is open for writing

@@ -394,6 +394,56 @@ blob_aexit(PyObject *self, PyObject *args)
     return blob_leave(self);
 }
 
+/* Worker thread, or whoever is left when there is none. */
+static void
+release_rest(struct csq_job *job)
+{
+    struct blob_rest *rest = csq_item(job, struct blob_rest, farewell);
+
+    csq_job_clear(&rest->farewell);
+    csq_free(rest);
+}
+
+/* Lets the worker close the blob, in its turn. False: it is not open, or there is no worker. */
+static bool
+push_farewell(BlobObject *self)
+{
+    struct blob_rest *rest = self->rest;
+
+    csq_job_init(&rest->farewell, CSQ_BLOB_TASK);
+    rest->farewell.with.blob.action = CSQ_BLOB_CLOSE;
+    rest->farewell.with.blob.blob = &rest->blob;
+    rest->farewell.release = release_rest;
+    return self->opened && csq_worker_push(self->connection->worker, &rest->farewell);
+}
+
+/* A blob that is let go open is closed by the worker, in its turn. */
+static void
+drop_rest(BlobObject *self)
+{
+    struct blob_rest *rest = self->rest;
+
+    if (rest == NULL || self->connection->forked) {
+        self->rest = NULL;
+        return;
+    }
+    if (!push_farewell(self)) {
+        release_rest(&rest->farewell);
+    }
+    self->rest = NULL;
+}
+
+/* Nobody gets the blob: it is closed before anything that is asked from now on. */
+static void
+open_abandon(RequestObject *request)
+{
+    BlobObject *self = (BlobObject *)request->target;
+
+    if (self->rest != NULL && !self->connection->forked && push_farewell(self)) {
+        self->rest = NULL;
+    }
+}
+
 static enum request_answer
 open_pack(RequestObject *request)
 {
@@ -402,7 +452,6 @@ open_pack(RequestObject *request)
     if (connection_use(request, CONNECTION_DIRECT) < 0) {
         return REQUEST_FAILED;
     }
-    request->line = &self->line;
     self->opened = true;
     return REQUEST_WAIT;
 }
@@ -470,7 +519,7 @@ fill_open(RequestObject *request, PyObject *const *values)
 }
 
 static const struct request_hooks open_hooks = {
-    .pack = open_pack, .unpack = open_unpack, .leave = blob_leave};
+    .pack = open_pack, .unpack = open_unpack, .abandon = open_abandon, .leave = blob_leave};
 
 static const char blobopen_doc[] =
     "blobopen($self, table, column, rowid, /, *, readonly=False, name='main')\n--\n\n"
@@ -497,35 +546,6 @@ PyMethodDef blob_methods[] = {
 };
 
 /* -- the type ----------------------------------------------------------------- */
-
-/* Worker thread, or whoever is left when there is none. */
-static void
-release_rest(struct csq_job *job)
-{
-    struct blob_rest *rest = csq_item(job, struct blob_rest, farewell);
-
-    csq_job_clear(&rest->farewell);
-    csq_free(rest);
-}
-
-/* A blob that is let go open is closed by the worker, in its turn. */
-static void
-drop_rest(BlobObject *self)
-{
-    struct blob_rest *rest = self->rest;
-
-    self->rest = NULL;
-    if (rest == NULL || self->connection->forked) {
-        return;
-    }
-    csq_job_init(&rest->farewell, CSQ_BLOB_TASK);
-    rest->farewell.with.blob.action = CSQ_BLOB_CLOSE;
-    rest->farewell.with.blob.blob = &rest->blob;
-    rest->farewell.release = release_rest;
-    if (!self->opened || !csq_worker_push(self->connection->worker, &rest->farewell)) {
-        release_rest(&rest->farewell);
-    }
-}
 
 static int
 blob_traverse(BlobObject *self, visitproc visit, void *arg)
