@@ -95,6 +95,9 @@ if sys.platform == "linux":
 # into the same process.
 COMPILE_FLAGS = ["-O2", "-fPIC", "-fvisibility=hidden"]
 
+# What is compiled: sqlite3.c, and what csqlite adds behind it.
+UNIT = Path(__file__).resolve().parent / "sqlite_bundled.c"
+
 NOTHING_TO_BUILD_ON = (
     "csqlite: no SQLite to build on; run `python tools/fetch_sqlite.py`, or install "
     "pkg-config and libsqlite3-dev (sqlite-devel, sqlite-dev)"
@@ -281,10 +284,10 @@ def compiled(source: Path) -> Path:
     ]
     version = subprocess.run([*cc, "--version"], check=True, capture_output=True, text=True)
     target = subprocess.run([*cc, "-dumpmachine"], check=True, capture_output=True, text=True)
-    # sqlite3.c contains its own copy of sqlite3.h and never reads the file.
+    # sqlite3.c contains its own copy of sqlite3.h and never reads the file. UNIT includes it.
     # A compiler's version begins with the name it was called by, which says nothing.
     version_alone = version.stdout.split(" ", 1)[-1]
-    ingredients = [digest(source / "sqlite3.c"), *flags, version_alone, target.stdout]
+    ingredients = [digest(source / "sqlite3.c"), digest(UNIT), *flags, version_alone, target.stdout]
     key = hashlib.sha256("\0".join(ingredients).encode()).hexdigest()[:16]
 
     objects = cache_dir() / "objects"
@@ -296,7 +299,7 @@ def compiled(source: Path) -> Path:
             print("csqlite: compiling SQLite, once; this takes a minute", file=sys.stderr)
             with tempfile.TemporaryDirectory(dir=objects) as scratch:
                 fresh = Path(scratch) / "sqlite3.o"
-                command = [*cc, *flags, "-c", str(source / "sqlite3.c"), "-o", str(fresh)]
+                command = [*cc, *flags, f"-I{source}", "-c", str(UNIT), "-o", str(fresh)]
                 subprocess.run(command, check=True)
                 os.replace(fresh, result)
     return result

@@ -8,6 +8,11 @@
 
 #include <string.h>
 
+#ifdef CSQLITE_BUNDLED
+/* tools/sqlite_bundled.c: lets go of the tables that modules have by their own names. */
+void csq_sqlite_forget_eponymous(sqlite3 *db);
+#endif
+
 #if defined(SQLITE_ENABLE_DESERIALIZE) || \
     (SQLITE_VERSION_NUMBER >= 3036000 && !defined(SQLITE_OMIT_DESERIALIZE))
 
@@ -41,6 +46,17 @@ leave_wal(unsigned char *bytes, size_t size)
     }
 }
 
+/* Lets go of what would keep the schema that is about to be freed: cached statements,
+ * and the tables that modules have by their own names, which SQLite forgets. */
+static void
+forget_schema(struct csq_db *db)
+{
+    csq_cache_clear(&db->cache);
+#ifdef CSQLITE_BUNDLED
+    csq_sqlite_forget_eponymous(db->handle);
+#endif
+}
+
 int
 csq_deserialize(struct csq_db *db, const char *name, const void *bytes, size_t size,
                 struct csq_error *error)
@@ -63,7 +79,7 @@ csq_deserialize(struct csq_db *db, const char *name, const void *bytes, size_t s
     }
     memcpy(copy, bytes, size);
     leave_wal(copy, size);
-    csq_cache_clear(&db->cache);
+    forget_schema(db);
     rc = sqlite3_deserialize(db->handle, name, copy, (sqlite3_int64)size, (sqlite3_int64)size,
                              SQLITE_DESERIALIZE_FREEONCLOSE | SQLITE_DESERIALIZE_RESIZEABLE);
     return rc == SQLITE_OK ? rc : csq_error_copy(error, db->handle, rc);

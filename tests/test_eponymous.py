@@ -1,0 +1,166 @@
+"""deserialize(), and the tables that modules have by their own names: none keeps the schema that is gone."""
+
+import asyncio
+
+import pytest
+
+import csqlite
+
+
+@pytest.fixture
+def aiosqlite():
+    return csqlite
+
+
+async def compile_options():
+    async with csqlite.connect(":memory:") as db:
+        return {option for (option,) in await db.execute_fetchall("pragma compile_options")}
+
+
+pytestmark = pytest.mark.skipif(
+    not {"THREADSAFE=2", "ENABLE_CARRAY", "ENABLE_NORMALIZE"} <= asyncio.run(compile_options()),
+    reason="the system's SQLite keeps the freed schema",
+)
+
+
+class Numbers:
+    columns = ("n",)
+    rowid = "n"
+
+    def rows(self):
+        return [(1,), (2,)]
+
+    def insert(self, rowid, values):
+        return values[0]
+
+
+TABLES = {
+    "json_each": "json_each('[1, 2]')",
+    "json_tree": "json_tree('[1, [2]]')",
+    "pragma_table_info": "pragma_table_info('o')",
+    "pragma_function_list": "pragma_function_list",
+    "pragma_user_version": "pragma_user_version",
+    "carray": "carray(?1)",
+    "dbstat": "dbstat",
+    "sqlite_stmt": "sqlite_stmt",
+    "sqlite_dbpage": "sqlite_dbpage",
+    "iterable": "iterable",
+    "function": "function(3)",
+    "writable": "writable",
+    "gone": "gone",
+}
+
+
+async def prepare(db):
+    await db.execute("create table o (x)")
+    await db.execute("insert into o values (1)")
+    await db.commit()
+    await db.create_module("iterable", [1, 2], ["n"])
+    await db.create_module("gone", [1, 2], ["n"])
+    await db.create_module("function", lambda count: range(count), ["n"])
+    await db.create_module("writable", Numbers)
+
+
+async def use(db, name):
+    source = TABLES[name]
+    parameters = (csqlite.carray([1, 2]),) if "?1" in source else ()
+    sql = f"select count(*) from {source} a, o"
+    try:
+        return await db.execute_fetchall(sql, parameters)
+    except csqlite.OperationalError as error:
+        if "no such table" in str(error) and name in ("sqlite_dbpage", "dbstat", "sqlite_stmt"):
+            pytest.skip(str(error))
+        raise
+
+
+@pytest.mark.parametrize("name", TABLES)
+async def test_it_is_used_before_and_after(db, name):
+    await prepare(db)
+    image = await db.serialize()
+    await use(db, name)
+    for _ in range(3):
+        await db.deserialize(image)
+        first = await use(db, name)
+        assert first[0][0] >= 0
+        assert await use(db, name) == first
+        assert await db.execute_fetchall("select * from o") == [(1,)]
+
+
+@pytest.mark.parametrize("name", ["main", "other"])
+async def test_of_any_schema(db, name):
+    await prepare(db)
+    await db.execute("attach ':memory:' as other")
+    image = await db.serialize()
+    for _ in range(3):
+        for table in ("json_each", "pragma_table_info", "iterable"):
+            assert (await use(db, table))[0][0] > 0
+        await db.deserialize(image, name=name)
+        assert await db.execute_fetchall(f"select x from {name}.o") == [(1,)]
+
+
+async def test_writing_to_a_table_of_ones_own(db):
+    await prepare(db)
+    image = await db.serialize()
+    for _ in range(2):
+        await db.execute("insert into writable (n) values (3)")
+        await db.commit()
+        await db.deserialize(image)
+    assert await use(db, "writable") == [(2,)]
+
+
+async def test_a_module_that_was_removed_or_replaced_since(db):
+    await prepare(db)
+    image = await db.serialize()
+    await use(db, "gone")
+    await use(db, "iterable")
+    await db.deserialize(image)
+    await db.create_module("gone", None)
+    await db.create_module("iterable", [1, 2, 3], ["n"])
+    await db.deserialize(image)
+    with pytest.raises(csqlite.OperationalError, match="no such table: gone"):
+        await use(db, "gone")
+    assert await use(db, "iterable") == [(3,)]
+
+
+async def test_views_triggers_and_cursors_that_are_used_again(db):
+    await prepare(db)
+    await db.execute("create view v as select value from json_each('[1, 2]')")
+    image = await db.serialize()
+    cursor = await db.execute("select * from v")
+    for _ in range(3):
+        assert await cursor.fetchall() == [(1,), (2,)]
+        await db.deserialize(image)
+        await cursor.execute("select * from v")
+    assert await cursor.fetchall() == [(1,), (2,)]
+
+
+async def test_what_is_no_database_does_not_matter(db):
+    await prepare(db)
+    image = await db.serialize()
+    await use(db, "json_each")
+    await db.deserialize(image)
+    with pytest.raises(csqlite.DatabaseError):
+        await db.deserialize(b"nothing of the kind" * 100)
+        await use(db, "json_each")
+    for name in ("json_each", "pragma_table_info", "iterable"):
+        with pytest.raises(csqlite.DatabaseError):
+            await use(db, name)
+
+
+async def test_between_other_tasks_that_use_it(db):
+    await prepare(db)
+    image = await db.serialize()
+
+    async def read():
+        for _ in range(20):
+            assert await use(db, "json_each") == [(2,)]
+            assert await use(db, "iterable") == [(2,)]
+
+    async def replace():
+        for _ in range(20):
+            try:
+                await db.deserialize(image)
+            except csqlite.OperationalError as error:
+                assert str(error) == "database is locked"
+
+    await asyncio.gather(read(), replace(), read())
