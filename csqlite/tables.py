@@ -134,6 +134,8 @@ def describe(
     everything = names + hidden
     if not all(isinstance(name, str) for name in everything):
         raise TypeError("names of columns and parameters must be str")
+    if any("\0" in name for name in everything):
+        raise ValueError("embedded null character")
     for _, kind in declared:
         if not isinstance(kind, str) or not TYPE.fullmatch(kind):
             raise ValueError(f"{kind!r} is no type of a column")

@@ -112,7 +112,7 @@ backup_make(ConnectionObject *self, PyObject *args)
     backup->rest->source = csq_worker_get(backup->source->worker);
     backup->rest->target = csq_worker_get(backup->target->worker);
     backup->rest->backup.target = &backup->target->worker->db;
-    backup->rest->backup.name = PyUnicode_AsUTF8(name);
+    backup->rest->backup.name = args_text(name, "backup", "'name'");
     if (backup->rest->backup.name == NULL) {
         Py_CLEAR(backup);
     }

@@ -528,7 +528,7 @@ dump_pack(RequestObject *request)
         return REQUEST_FAILED;
     }
     if (execute_call(request)->parameters != NULL) {
-        request->job.sql = PyUnicode_AsUTF8(execute_call(request)->parameters);
+        request->job.sql = args_text(execute_call(request)->parameters, "iterdump", "'filter'");
         if (request->job.sql == NULL) {
             return REQUEST_FAILED;
         }

@@ -133,7 +133,7 @@ fill_attach(RequestObject *request, PyObject *const *values)
     }
     if (PyUnicode_Check(table)) {
         call->table = Py_NewRef(table);
-        request->job.sql = PyUnicode_AsUTF8(table);
+        request->job.sql = args_text(table, "attach", "1");
         return request->job.sql == NULL ? -1 : fill_recording(request, values);
     }
     if (!PyCallable_Check(table)) {
@@ -382,9 +382,7 @@ fill_session(RequestObject *request, PyObject *const *values)
     if (changeset_check(self->state) < 0) {
         return -1;
     }
-    if (values[0] != NULL && !PyUnicode_Check(values[0])) {
-        PyErr_Format(PyExc_TypeError, "session() argument 1 must be str, not %.50s",
-                     Py_TYPE(values[0])->tp_name);
+    if (values[0] != NULL && args_text(values[0], "session", "1") == NULL) {
         return -1;
     }
 #ifndef SQLITE_SESSION_OBJCONFIG_ROWID
