@@ -57,7 +57,7 @@ async def prepare(db):
     await db.commit()
     await db.create_module("iterable", [1, 2], ["n"])
     await db.create_module("gone", [1, 2], ["n"])
-    await db.create_module("function", lambda count: range(count), ["n"])
+    await db.create_module("function", lambda count: list(range(count)), ["n"])
     await db.create_module("writable", Numbers)
 
 

@@ -11,7 +11,15 @@
 
 import sys
 from asyncio import AbstractEventLoop, Future
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Generator, Iterable, Iterator
+from collections.abc import (
+    AsyncIterable,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Generator,
+    Iterable,
+    Iterator,
+)
 from contextvars import ContextVar
 from sqlite3 import Row
 from types import GenericAlias, TracebackType
