@@ -305,7 +305,8 @@ exit_pack(RequestObject *request)
     return REQUEST_WAIT;
 }
 
-/* Unlike leaving a context, closing twice does nothing. */
+/* Unlike leaving a context, closing twice does nothing; but it comes behind the first time,
+ * which may have been cancelled. */
 static enum request_answer
 close_pack(RequestObject *request)
 {
@@ -316,6 +317,10 @@ close_pack(RequestObject *request)
     }
     if (check_connection(self) < 0) {
         return REQUEST_FAILED;
+    }
+    if (self->opened && !is_idle(self)) {
+        request->line = &self->line;
+        return connection_use(request, CONNECTION_DEFERRED) < 0 ? REQUEST_FAILED : REQUEST_WAIT;
     }
     request->result = Py_NewRef(Py_None);
     return REQUEST_READY;

@@ -32,11 +32,24 @@ close_abandon(RequestObject *request)
     closing_end((ConnectionObject *)request->owner);
 }
 
+/* Whether what closed it did not wait for the worker's end. */
+static bool
+may_still_close(ConnectionObject *self)
+{
+    return self->worker != NULL && !self->forked && csq_worker_is_running(self->worker);
+}
+
 static enum request_answer
 close_pack(RequestObject *request)
 {
     ConnectionObject *self = (ConnectionObject *)request->owner;
 
+    if (self->stage == CONNECTION_CLOSED && may_still_close(self)) {
+        /* Told once by stop(), or by a close() that was cancelled: this one waits for it. */
+        request->worker = self->worker;
+        request->gate = self->gate;
+        return await_check(request) < 0 ? REQUEST_FAILED : REQUEST_WAIT;
+    }
     if (self->stage != CONNECTION_OPEN && self->stage != CONNECTION_CLOSING) {
         request->result = Py_NewRef(Py_None);
         return REQUEST_READY;

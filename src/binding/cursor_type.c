@@ -32,6 +32,13 @@ close_pack(RequestObject *request)
         self->closing = true;
         return iterate_send(request);
     }
+    if (self->closed && !request->inline_run && !line_is_idle(&self->line) &&
+        self->connection->stage == CONNECTION_OPEN) {
+        /* Its first closing may have been cancelled: this one comes behind it. */
+        request->job.cursor = &self->rest->cursor;
+        request->line = &self->line;
+        return REQUEST_WAIT;
+    }
     self->closed = true;
     if (self->line.held == 0) {
         if (iterate_keep(self, NULL) < 0) {

@@ -178,12 +178,12 @@ is_last(const struct csq_job *job)
     return job->op == CSQ_CLOSE || (job->op == CSQ_OPEN && job->error.code != SQLITE_OK);
 }
 
-/* Runs what stands in `jobs`, in order. Gives the job that is the last one, to be
- * given back when the thread has nothing more to do; NULL: there will be more. */
-static struct csq_job *
-run_list(struct csq_worker *worker, struct csq_list *jobs)
+/* Runs what stands in `jobs`, in order. False: there will be no more. The last one, and what
+ * asks behind it for the end, stand in `closing` then: to be given back when the thread has
+ * nothing more to do. */
+static bool
+run_list(struct csq_worker *worker, struct csq_list *jobs, struct csq_list *closing)
 {
-    struct csq_job *last = NULL;
     struct csq_link *link;
 
     worker->taken = jobs;
@@ -191,34 +191,39 @@ run_list(struct csq_worker *worker, struct csq_list *jobs)
         struct csq_job *job = csq_item(link, struct csq_job, link);
 
         run(worker, job, is_followed(jobs));
-        if (last == NULL && is_last(job)) {
-            csq_queue_close(&worker->queue, jobs);
-            last = job;
-        } else {
+        if (!is_last(job)) {
             give_back(job);
+            continue;
         }
+        if (csq_list_empty(closing)) {
+            csq_queue_close(&worker->queue, jobs);
+        }
+        csq_list_append(closing, link);
     }
-    return last;
+    return csq_list_empty(closing);
 }
 
 static void
 work(void *argument)
 {
     struct csq_worker *worker = argument;
-    struct csq_job *last;
+    struct csq_list closing;
     struct csq_list jobs;
+    struct csq_link *link;
 
     csq_list_init(&jobs);
+    csq_list_init(&closing);
     do {
         csq_queue_take(&worker->queue, &jobs);
-        last = run_list(worker, &jobs);
-    } while (last == NULL);
+    } while (run_list(worker, &jobs, &closing));
     /* Whoever hears that the connection is closed may end the interpreter at once,
      * and finds nothing of this thread in it. */
     if (worker->at_end != NULL) {
         worker->at_end(worker->at_end_argument);
     }
-    give_back(last);
+    while ((link = csq_list_shift(&closing)) != NULL) {
+        give_back(csq_item(link, struct csq_job, link));
+    }
     pthread_mutex_lock(&worker->lock);
     worker->running = false;
     pthread_cond_broadcast(&worker->ended);
