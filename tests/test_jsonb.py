@@ -5,6 +5,8 @@ import json
 import math
 import random
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -249,6 +251,38 @@ async def test_depth_is_sqlites(db):
         csqlite.jsonb_encode([deep])
     with pytest.raises(csqlite.OperationalError, match="malformed JSON"):
         await scalar(db, "SELECT jsonb(?)", "[" * 1001 + "]" * 1001)
+
+
+def on_a_stack_of(size, function):
+    """Call a function in a thread with so much stack; what it gives."""
+    before = threading.stack_size(size)
+    try:
+        with ThreadPoolExecutor(1) as pool:
+            return pool.submit(function).result()
+    finally:
+        threading.stack_size(before)
+
+
+@pytest.mark.parametrize("kibibytes", [64, 128, 160])
+def test_depth_takes_no_stack(kibibytes):
+    def there_and_back():
+        values = [
+            nested(1000),
+            nested(999, [{"a": [1, {}], "b": nested(500)}]),
+            [nested(i) for i in range(1, 100)],
+        ]
+        chain = None
+        for _ in range(1000):
+            chain = {"": chain}
+        values.append(chain)
+        blobs = [csqlite.jsonb_encode(value) for value in values[:1] + values[2:]]
+        again = [csqlite.jsonb_encode(csqlite.jsonb_decode(blob)) for blob in blobs]
+        csqlite.jsonb_decode(blobs[-1], object_pairs_hook=tuple)
+        with pytest.raises(ValueError, match="nested deeper"):
+            csqlite.jsonb_encode(values[1])
+        return blobs == again
+
+    assert on_a_stack_of(kibibytes * 1024, there_and_back)
 
 
 def test_what_holds_itself_is_refused():

@@ -60,6 +60,7 @@ ORDER = {
             "connection",
             "constants",
             "handle",
+            "jsonb_text",
             "numbers",
             "signature",
             "visit",

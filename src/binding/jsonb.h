@@ -6,6 +6,8 @@
 #ifndef CSQ_JSONB_H
 #define CSQ_JSONB_H
 
+#include <stdbool.h>
+
 #include "bridge/compat.h"
 
 /* The type of an element, the low four bits of its first byte. */
@@ -27,6 +29,18 @@ enum jsonb_type {
 
 /* What SQLite reads: arrays and objects within one another, the outermost included. */
 enum { JSONB_DEPTH = 1000 };
+
+static inline bool
+jsonb_is_digit(unsigned char c)
+{
+    return c >= '0' && c <= '9';
+}
+
+static inline bool
+jsonb_is_hex(unsigned char c)
+{
+    return jsonb_is_digit(c) || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
+}
 
 /* Gives the str that the payload of a text element means; NULL with ValueError. It
  * begins `offset` bytes into the whole, for the message. */

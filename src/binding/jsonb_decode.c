@@ -8,8 +8,19 @@
 
 #include "binding/args.h"
 
+/* An array or object that is being read. */
+struct level {
+    PyObject *holder; /* owned: a list or dict */
+    PyObject *key;    /* owned: that of the value to come; NULL in an array */
+    Py_ssize_t end;
+    bool is_object;
+};
+
 struct reader {
     const unsigned char *bytes;
+    struct level *levels; /* the outermost first */
+    int depth;            /* how many there are */
+    int room;
     PyObject *object_hook; /* each of these NULL: none */
     PyObject *pairs_hook;
     PyObject *parse_int;
@@ -22,15 +33,6 @@ struct element {
     Py_ssize_t body;  /* of the payload */
     Py_ssize_t end;
 };
-
-static PyObject *read_value(struct reader *reader, Py_ssize_t at, Py_ssize_t end, int depth,
-                            Py_ssize_t *next);
-
-PyObject *
-jsonb_malformed(Py_ssize_t offset, const char *reason)
-{
-    return PyErr_Format(PyExc_ValueError, "malformed JSONB at byte %zd: %s", offset, reason);
-}
 
 /* Reads the header at `at`, whose element must end by `end`. 0, or -1 with ValueError. */
 static int
@@ -69,32 +71,13 @@ read_header(const struct reader *reader, Py_ssize_t at, Py_ssize_t end, struct e
 
 /* -- numbers ------------------------------------------------------------------ */
 
-static bool
-is_digit(unsigned char c)
-{
-    return c >= '0' && c <= '9';
-}
-
-static bool
-is_hex(unsigned char c)
-{
-    return is_digit(c) || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
-}
-
-/* The value of a hexadecimal digit. */
-static unsigned
-hex(unsigned char c)
-{
-    return is_digit(c) ? c - (unsigned)'0' : (c | 0x20u) - 'a' + 10u;
-}
-
 /* Moves *at behind the digits there, and gives how many there are. */
 static Py_ssize_t
 skip_digits(const unsigned char **at, const unsigned char *end)
 {
     const unsigned char *start = *at;
 
-    while (*at < end && is_digit(**at)) {
+    while (*at < end && jsonb_is_digit(**at)) {
         ++*at;
     }
     return *at - start;
@@ -118,7 +101,7 @@ is_hexadecimal(const unsigned char *at, const unsigned char *end)
     if (end - at < 3 || at[0] != '0' || (at[1] | 0x20) != 'x') {
         return false;
     }
-    for (at += 2; at < end && is_hex(*at); at++) {
+    for (at += 2; at < end && jsonb_is_hex(*at); at++) {
     }
     return at == end;
 }
@@ -210,186 +193,20 @@ read_real(const struct reader *reader, const struct element *element)
     return read_number(reader->parse_float, true, at, end - at, 0);
 }
 
-/* -- texts -------------------------------------------------------------------- */
+/* -- constants ---------------------------------------------------------------- */
 
-/* Puts a character as UTF-8, a surrogate too; gives where it ends. */
-static unsigned char *
-put_character(unsigned char *out, uint32_t c)
-{
-    if (c < 0x80) {
-        *out++ = (unsigned char)c;
-        return out;
-    }
-    if (c < 0x800) {
-        *out++ = (unsigned char)(0xc0 | c >> 6);
-    } else {
-        if (c < 0x10000) {
-            *out++ = (unsigned char)(0xe0 | c >> 12);
-        } else {
-            *out++ = (unsigned char)(0xf0 | c >> 18);
-            *out++ = (unsigned char)(0x80 | (c >> 12 & 0x3f));
-        }
-        *out++ = (unsigned char)(0x80 | (c >> 6 & 0x3f));
-    }
-    *out++ = (unsigned char)(0x80 | (c & 0x3f));
-    return out;
-}
-
-/* Reads the `digits` hexadecimal digits at `at`. */
-static bool
-read_hex(const unsigned char *at, const unsigned char *end, int digits, uint32_t *value)
-{
-    *value = 0;
-    if (end - at < digits) {
-        return false;
-    }
-    for (int i = 0; i < digits; i++) {
-        if (!is_hex(at[i])) {
-            return false;
-        }
-        *value = *value << 4 | hex(at[i]);
-    }
-    return true;
-}
-
-/* \uXXXX, and the second half of a pair where there is one. Gives how many bytes
- * follow the backslash; 0: malformed. */
-static Py_ssize_t
-read_unicode(const unsigned char *at, const unsigned char *end, uint32_t *c)
-{
-    uint32_t low;
-
-    if (!read_hex(at + 1, end, 4, c)) {
-        return 0;
-    }
-    if ((*c & 0xfc00) == 0xd800 && end - at >= 11 && at[5] == '\\' && at[6] == 'u' &&
-        read_hex(at + 7, end, 4, &low) && (low & 0xfc00) == 0xdc00) {
-        *c = ((*c & 0x3ff) << 10) + (low & 0x3ff) + 0x10000;
-        return 11;
-    }
-    return 5;
-}
-
-/* Reads the escape behind a backslash. Gives how many bytes it has; 0: malformed.
- * *c is the character, or nothing (UINT32_MAX) where JSON5 continues a line. */
-static Py_ssize_t
-read_escape(const unsigned char *at, const unsigned char *end, bool json5, uint32_t *c)
-{
-    static const char named[] = "\"\\/bfnrt";
-    static const char meant[] = "\"\\/\b\f\n\r\t";
-    const char *found = at < end && *at != '\0' ? strchr(named, *at) : NULL;
-
-    *c = UINT32_MAX;
-    if (found != NULL) {
-        *c = (unsigned char)meant[found - named];
-        return 1;
-    }
-    if (at < end && *at == 'u') {
-        return read_unicode(at, end, c);
-    }
-    if (at == end || !json5) {
-        return 0;
-    }
-    switch (*at) {
-    case '\'':
-        *c = '\'';
-        return 1;
-    case 'v':
-        *c = '\v';
-        return 1;
-    case '0':
-        *c = 0;
-        return end - at > 1 && is_digit(at[1]) ? 0 : 1;
-    case 'x':
-        return read_hex(at + 1, end, 2, c) ? 3 : 0;
-    case '\n':
-        return 1;
-    case '\r':
-        return end - at > 1 && at[1] == '\n' ? 2 : 1;
-    case 0xe2:
-        return end - at > 2 && at[1] == 0x80 && (at[2] | 1) == 0xa9 ? 3 : 0;
-    default:
-        return 0;
-    }
-}
-
-/* Writes what the escapes mean into `out`, which has room for `size` bytes: no
- * escape is shorter than its character. Gives the end, or NULL with ValueError. */
-static unsigned char *
-unescape(enum jsonb_type type, const unsigned char *bytes, Py_ssize_t size, Py_ssize_t offset,
-         unsigned char *out, bool *surrogates)
-{
-    const unsigned char *at = bytes;
-    const unsigned char *end = bytes + size;
-
-    while (at < end) {
-        uint32_t c;
-        Py_ssize_t length;
-
-        if (type == JSONB_TEXTJ && (*at < 0x20 || *at == '"')) {
-            jsonb_malformed(offset + (at - bytes), "a character that must be escaped");
-            return NULL;
-        }
-        if (*at != '\\') {
-            *out++ = *at++;
-            continue;
-        }
-        at++;
-        length = read_escape(at, end, type == JSONB_TEXT5, &c);
-        if (length == 0) {
-            jsonb_malformed(offset + (at - bytes) - 1, "no such escape");
-            return NULL;
-        }
-        at += length;
-        if (c != UINT32_MAX) {
-            *surrogates = *surrogates || (c & 0xfffff800) == 0xd800;
-            out = put_character(out, c);
-        }
-    }
-    return out;
-}
-
-/* As jsonb_text(), of a text with escapes. */
 static PyObject *
-escaped_text(enum jsonb_type type, const unsigned char *bytes, Py_ssize_t size, Py_ssize_t offset)
+read_constant(const struct element *element)
 {
-    unsigned char *buffer = PyMem_Malloc((size_t)size + 1);
-    unsigned char *end;
-    PyObject *text = NULL;
-    bool surrogates = false;
-
-    if (buffer == NULL) {
-        return PyErr_NoMemory();
+    if (element->end - element->start != 1) {
+        return jsonb_malformed(element->start, "a constant with a payload");
     }
-    end = unescape(type, bytes, size, offset, buffer, &surrogates);
-    if (end != NULL && surrogates) {
-        /* Half a pair may be written as an escape, and nowhere else. */
-        text = PyUnicode_DecodeUTF8((const char *)bytes, size, NULL);
-        Py_XDECREF(text);
-        end = text == NULL ? NULL : end;
-    }
-    text = NULL;
-    if (end != NULL) {
-        text = PyUnicode_DecodeUTF8((const char *)buffer, end - buffer,
-                                    surrogates ? "surrogatepass" : NULL);
-    }
-    PyMem_Free(buffer);
-    return text;
+    return Py_NewRef(element->type == JSONB_NULL   ? Py_None
+                     : element->type == JSONB_TRUE ? Py_True
+                                                   : Py_False);
 }
 
-PyObject *
-jsonb_text(enum jsonb_type type, const unsigned char *bytes, Py_ssize_t size, Py_ssize_t offset)
-{
-    if (type == JSONB_TEXTJ || type == JSONB_TEXT5) {
-        return escaped_text(type, bytes, size, offset);
-    }
-    for (Py_ssize_t i = 0; i < size && type == JSONB_TEXT; i++) {
-        if (bytes[i] < 0x20 || bytes[i] == '"' || bytes[i] == '\\') {
-            return jsonb_malformed(offset + i, "a character that must be escaped");
-        }
-    }
-    return PyUnicode_DecodeUTF8((const char *)bytes, size, NULL);
-}
+/* -- texts -------------------------------------------------------------------- */
 
 static PyObject *
 read_text(const struct reader *reader, const struct element *element)
@@ -400,131 +217,181 @@ read_text(const struct reader *reader, const struct element *element)
 
 /* -- containers --------------------------------------------------------------- */
 
-static PyObject *
-read_array(struct reader *reader, const struct element *element, int depth)
+/* The levels stand on the heap, so that the deepest ones read in the smallest stack. */
+static int
+begin_level(struct reader *reader, const struct element *element)
 {
-    PyObject *list = PyList_New(0);
-    Py_ssize_t at = element->body;
+    bool is_object = element->type == JSONB_OBJECT;
+    struct level *level;
 
-    while (list != NULL && at < element->end) {
-        PyObject *item = read_value(reader, at, element->end, depth, &at);
-
-        if (item == NULL || PyList_Append(list, item) < 0) {
-            Py_CLEAR(list);
-        }
-        Py_XDECREF(item);
+    if (reader->depth >= JSONB_DEPTH) {
+        jsonb_malformed(element->start, "nested too deeply");
+        return -1;
     }
-    return list;
+    if (reader->depth == reader->room) {
+        int room = reader->room == 0 ? 16 : 2 * reader->room;
+
+        level = PyMem_Realloc(reader->levels, (size_t)room * sizeof *level);
+        if (level == NULL) {
+            PyErr_NoMemory();
+            return -1;
+        }
+        reader->levels = level;
+        reader->room = room;
+    }
+    level = &reader->levels[reader->depth];
+    *level = (struct level){.end = element->end, .is_object = is_object};
+    level->holder = is_object && reader->pairs_hook == NULL ? PyDict_New() : PyList_New(0);
+    if (level->holder == NULL) {
+        return -1;
+    }
+    reader->depth++;
+    return 0;
 }
 
-/* Reads a key and its value from `*at`. 0, or -1 with an exception. */
+/* Reads the key at *at, and moves behind it. 0, or -1 with an exception. */
 static int
-read_member(struct reader *reader, const struct element *element, int depth, Py_ssize_t *at,
-            PyObject **key, PyObject **value)
+read_key(const struct reader *reader, struct level *level, Py_ssize_t *at)
 {
     struct element label;
 
-    *key = NULL;
-    *value = NULL;
-    if (read_header(reader, *at, element->end, &label) < 0) {
+    if (read_header(reader, *at, level->end, &label) < 0) {
         return -1;
     }
     if (label.type < JSONB_TEXT || label.type > JSONB_TEXTRAW) {
         jsonb_malformed(label.start, "a key that is no text");
         return -1;
     }
-    *key = read_text(reader, &label);
-    if (*key != NULL) {
-        *value = read_value(reader, label.end, element->end, depth, at);
-    }
-    return *value == NULL ? -1 : 0;
+    level->key = read_text(reader, &label);
+    *at = label.end;
+    return level->key == NULL ? -1 : 0;
 }
 
-/* What the hooks make of an object's members, which it takes. */
-static PyObject *
-finish_object(const struct reader *reader, PyObject *members)
+static int
+put_value(const struct reader *reader, struct level *level, PyObject *value)
 {
+    PyObject *pair;
+    int rc;
+
+    if (!level->is_object) {
+        return PyList_Append(level->holder, value);
+    }
+    if (reader->pairs_hook == NULL) {
+        rc = PyDict_SetItem(level->holder, level->key, value);
+    } else {
+        pair = PyTuple_Pack(2, level->key, value);
+        rc = pair == NULL ? -1 : PyList_Append(level->holder, pair);
+        Py_XDECREF(pair);
+    }
+    Py_CLEAR(level->key);
+    return rc;
+}
+
+/* Ends the innermost level. Gives what the hooks make of it. */
+static PyObject *
+end_level(struct reader *reader)
+{
+    const struct level *level = &reader->levels[--reader->depth];
     PyObject *hook = reader->pairs_hook != NULL ? reader->pairs_hook : reader->object_hook;
+    PyObject *holder = level->holder;
     PyObject *result;
 
-    if (members == NULL || hook == NULL) {
-        return members;
+    if (!level->is_object || hook == NULL) {
+        return holder;
     }
-    result = PyObject_CallOneArg(hook, members);
-    Py_DECREF(members);
+    result = PyObject_CallOneArg(hook, holder);
+    Py_DECREF(holder);
     return result;
 }
 
-static PyObject *
-read_object(struct reader *reader, const struct element *element, int depth)
-{
-    bool pairs = reader->pairs_hook != NULL;
-    PyObject *members = pairs ? PyList_New(0) : PyDict_New();
-    Py_ssize_t at = element->body;
-
-    while (members != NULL && at < element->end) {
-        PyObject *key;
-        PyObject *value;
-        int rc = read_member(reader, element, depth, &at, &key, &value);
-
-        if (rc == 0 && pairs) {
-            PyObject *pair = PyTuple_Pack(2, key, value);
-
-            rc = pair == NULL ? -1 : PyList_Append(members, pair);
-            Py_XDECREF(pair);
-        } else if (rc == 0) {
-            rc = PyDict_SetItem(members, key, value);
-        }
-        Py_XDECREF(key);
-        Py_XDECREF(value);
-        if (rc < 0) {
-            Py_CLEAR(members);
-        }
-    }
-    return finish_object(reader, members);
-}
-
-/* Reads the element at `at`; *next is where it ends. NULL with an exception. */
-static PyObject *
-read_value(struct reader *reader, Py_ssize_t at, Py_ssize_t end, int depth, Py_ssize_t *next)
+/* Reads the element at *at, which ends by `end`, and moves behind it: *value; or begins the
+ * array or object there, and moves into it. 0, or -1 with an exception. */
+static int
+read_element(struct reader *reader, Py_ssize_t *at, Py_ssize_t end, PyObject **value)
 {
     struct element element;
 
-    if (read_header(reader, at, end, &element) < 0) {
-        return NULL;
+    if (read_header(reader, *at, end, &element) < 0) {
+        return -1;
     }
-    *next = element.end;
+    *at = element.end;
     switch (element.type) {
     case JSONB_NULL:
     case JSONB_TRUE:
     case JSONB_FALSE:
-        if (element.end - element.start != 1) {
-            return jsonb_malformed(element.start, "a constant with a payload");
-        }
-        return Py_NewRef(element.type == JSONB_NULL   ? Py_None
-                         : element.type == JSONB_TRUE ? Py_True
-                                                      : Py_False);
+        *value = read_constant(&element);
+        break;
     case JSONB_INT:
     case JSONB_INT5:
-        return read_integer(reader, &element);
+        *value = read_integer(reader, &element);
+        break;
     case JSONB_FLOAT:
     case JSONB_FLOAT5:
-        return read_real(reader, &element);
+        *value = read_real(reader, &element);
+        break;
     case JSONB_TEXT:
     case JSONB_TEXTJ:
     case JSONB_TEXT5:
     case JSONB_TEXTRAW:
-        return read_text(reader, &element);
+        *value = read_text(reader, &element);
+        break;
     case JSONB_ARRAY:
     case JSONB_OBJECT:
-        if (depth >= JSONB_DEPTH) {
-            return jsonb_malformed(element.start, "nested too deeply");
-        }
-        return element.type == JSONB_ARRAY ? read_array(reader, &element, depth + 1)
-                                           : read_object(reader, &element, depth + 1);
+        *at = element.body;
+        return begin_level(reader, &element);
     default:
-        return jsonb_malformed(element.start, "no such type");
+        *value = jsonb_malformed(element.start, "no such type");
     }
+    return *value == NULL ? -1 : 0;
+}
+
+/* Puts *value, unless it is NULL, into what holds it, and ends the levels that end at *at.
+ * Afterwards *value is the whole, or NULL: there is more to read. 0, or -1 with an exception. */
+static int
+settle(struct reader *reader, Py_ssize_t *at, PyObject **value)
+{
+    while (reader->depth > 0) {
+        struct level *level = &reader->levels[reader->depth - 1];
+        int rc = *value == NULL ? 0 : put_value(reader, level, *value);
+
+        Py_CLEAR(*value);
+        if (rc < 0) {
+            return -1;
+        }
+        if (*at < level->end) {
+            return level->is_object ? read_key(reader, level, at) : 0;
+        }
+        *value = end_level(reader);
+        if (*value == NULL) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+/* Reads what the `size` bytes begin with; *end is where it ends. NULL with an exception. */
+static PyObject *
+read_tree(struct reader *reader, Py_ssize_t size, Py_ssize_t *end)
+{
+    PyObject *value = NULL;
+    int rc;
+
+    *end = 0;
+    do {
+        Py_ssize_t limit = reader->depth == 0 ? size : reader->levels[reader->depth - 1].end;
+
+        rc = read_element(reader, end, limit, &value);
+        if (rc == 0) {
+            rc = settle(reader, end, &value);
+        }
+    } while (rc == 0 && value == NULL);
+    while (reader->depth > 0) {
+        reader->depth--;
+        Py_XDECREF(reader->levels[reader->depth].key);
+        Py_DECREF(reader->levels[reader->depth].holder);
+    }
+    PyMem_Free(reader->levels);
+    return value;
 }
 
 /* -- the function ------------------------------------------------------------- */
@@ -554,7 +421,7 @@ jsonb_decode(PyObject *module, PyObject *const *args, Py_ssize_t nargs, PyObject
     static const char *const names[] = {"data", "object_hook", "object_pairs_hook", "parse_int",
                                         "parse_float"};
     static const struct args_spec spec = {"jsonb_decode", 5, 1, 1, names};
-    struct reader reader;
+    struct reader reader = {NULL};
     PyObject *values[5];
     PyObject *result;
     Py_ssize_t end;
@@ -570,7 +437,7 @@ jsonb_decode(PyObject *module, PyObject *const *args, Py_ssize_t nargs, PyObject
     reader.pairs_hook = given(values[2]);
     reader.parse_int = given(values[3]);
     reader.parse_float = given(values[4]);
-    result = read_value(&reader, 0, view.len, 0, &end);
+    result = read_tree(&reader, view.len, &end);
     if (result != NULL && end != view.len) {
         Py_CLEAR(result);
         jsonb_malformed(end, "more bytes than the element has");

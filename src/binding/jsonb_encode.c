@@ -7,21 +7,36 @@
 
 #include <limits.h>
 #include <math.h>
+#include <stdbool.h>
 
 #include "binding/args.h"
+
+/* What is being written that holds something else. */
+enum level_kind {
+    LEVEL_ARRAY,
+    LEVEL_OBJECT,
+    LEVEL_OTHER, /* what `default` has given */
+};
+
+struct level {
+    enum level_kind kind;
+    PyObject *holder; /* owned: a list or tuple, a list of a dict's items, or the object itself */
+    Py_ssize_t next; /* the index of what is written next */
+    size_t start; /* where its header stands */
+};
 
 struct writer {
     unsigned char *bytes;
     size_t size;
     size_t capacity;
-    int depth;
+    struct level *levels; /* the outermost first */
+    int depth; /* how many there are */
+    int room;
     PyObject *fallback; /* the caller's `default`, or NULL */
     int sort_keys;
     int skip_keys;
     int allow_nan;
 };
-
-static int write_value(struct writer *writer, PyObject *value);
 
 /* Makes room for `more` bytes. 0, or -1 with an exception. */
 static int
@@ -161,64 +176,7 @@ write_float(struct writer *writer, double value)
     return rc;
 }
 
-/* -- containers --------------------------------------------------------------- */
-
-/* Begins a container; *start is where. 0, or -1 with an exception. */
-static int
-begin_container(struct writer *writer, size_t *start)
-{
-    if (writer->depth >= JSONB_DEPTH) {
-        PyErr_Format(PyExc_ValueError,
-                     "nested deeper than the %d levels that SQLite reads, or within itself",
-                     JSONB_DEPTH);
-        return -1;
-    }
-    if (grow(writer, 1) < 0) {
-        return -1;
-    }
-    writer->depth++;
-    *start = writer->size++;
-    return 0;
-}
-
-static int
-end_container(struct writer *writer, enum jsonb_type type, size_t start)
-{
-    size_t size = writer->size - start - 1;
-    size_t rest = header_rest(size);
-
-    if (grow(writer, rest) < 0) {
-        return -1;
-    }
-    if (rest > 0) {
-        memmove(writer->bytes + start + 1 + rest, writer->bytes + start + 1, size);
-        writer->size += rest;
-    }
-    fill_header(writer->bytes + start, type, size);
-    writer->depth--;
-    return 0;
-}
-
-static int
-write_array(struct writer *writer, PyObject *value)
-{
-    size_t start;
-
-    if (begin_container(writer, &start) < 0) {
-        return -1;
-    }
-    /* The length is asked for each time: `default` may have changed the list. */
-    for (Py_ssize_t i = 0; i < PySequence_Fast_GET_SIZE(value); i++) {
-        PyObject *item = Py_NewRef(PySequence_Fast_GET_ITEM(value, i));
-        int rc = write_value(writer, item);
-
-        Py_DECREF(item);
-        if (rc < 0) {
-            return -1;
-        }
-    }
-    return end_container(writer, JSONB_ARRAY, start);
-}
+/* -- keys ----------------------------------------------------------------------- */
 
 /* The str that json.dumps() makes of a float as a key. */
 static PyObject *
@@ -262,44 +220,86 @@ write_key(struct writer *writer, PyObject *key)
     return rc < 0 ? -1 : 1;
 }
 
-/* Writes one (key, value) of a dict. */
-static int
-write_member(struct writer *writer, PyObject *item)
-{
-    int rc;
+/* -- containers --------------------------------------------------------------- */
 
-    if (!PyTuple_Check(item) || PyTuple_GET_SIZE(item) != 2) {
-        PyErr_SetString(PyExc_ValueError, "items must return 2-tuples");
+/* Begins a level, and takes its holder. They stand on the heap, so that the deepest ones are
+ * written in the smallest stack. 0, or -1 with an exception. */
+static int
+begin_level(struct writer *writer, enum level_kind kind, PyObject *holder)
+{
+    int room = writer->room == 0 ? 16 : 2 * writer->room;
+    struct level *levels = writer->levels;
+
+    if (writer->depth == writer->room) {
+        levels = PyMem_Realloc(levels, (size_t)room * sizeof *levels);
+        if (levels == NULL) {
+            Py_DECREF(holder);
+            PyErr_NoMemory();
+            return -1;
+        }
+        writer->levels = levels;
+        writer->room = room;
+    }
+    levels[writer->depth++] = (struct level){kind, holder, 0, writer->size};
+    return 0;
+}
+
+/* Begins an array or object, which gets a header of one byte, and takes its holder. */
+static int
+begin_container(struct writer *writer, enum level_kind kind, PyObject *holder)
+{
+    if (writer->depth >= JSONB_DEPTH) {
+        Py_DECREF(holder);
+        PyErr_Format(PyExc_ValueError,
+                     "nested deeper than the %d levels that SQLite reads, or within itself",
+                     JSONB_DEPTH);
         return -1;
     }
-    rc = write_key(writer, PyTuple_GET_ITEM(item, 0));
-    return rc <= 0 ? rc : write_value(writer, PyTuple_GET_ITEM(item, 1));
+    if (grow(writer, 1) < 0) {
+        Py_DECREF(holder);
+        return -1;
+    }
+    if (begin_level(writer, kind, holder) < 0) {
+        return -1;
+    }
+    writer->size++;
+    return 0;
 }
 
 static int
-write_object(struct writer *writer, PyObject *value)
+end_container(struct writer *writer, enum jsonb_type type, size_t start)
+{
+    size_t size = writer->size - start - 1;
+    size_t rest = header_rest(size);
+
+    if (grow(writer, rest) < 0) {
+        return -1;
+    }
+    if (rest > 0) {
+        memmove(writer->bytes + start + 1 + rest, writer->bytes + start + 1, size);
+        writer->size += rest;
+    }
+    fill_header(writer->bytes + start, type, size);
+    return 0;
+}
+
+static int
+begin_object(struct writer *writer, PyObject *value)
 {
     /* A list of its own: `default` may change the dict. */
     PyObject *items = PyMapping_Items(value);
-    size_t start;
-    int rc = -1;
 
-    if (items != NULL && (!writer->sort_keys || PyList_Sort(items) == 0)) {
-        rc = begin_container(writer, &start);
+    if (items != NULL && writer->sort_keys && PyList_Sort(items) < 0) {
+        Py_CLEAR(items);
     }
-    for (Py_ssize_t i = 0; rc == 0 && i < PyList_GET_SIZE(items); i++) {
-        rc = write_member(writer, PyList_GET_ITEM(items, i));
-    }
-    Py_XDECREF(items);
-    return rc < 0 ? -1 : end_container(writer, JSONB_OBJECT, start);
+    return items == NULL ? -1 : begin_container(writer, LEVEL_OBJECT, items);
 }
 
 /* What JSON has no word for: the caller's `default` may know one. */
 static int
-write_other(struct writer *writer, PyObject *value)
+begin_other(struct writer *writer, PyObject *value)
 {
     PyObject *other;
-    int rc;
 
     if (writer->fallback == NULL) {
         PyErr_Format(PyExc_TypeError, "Object of type %.100s is not JSON serializable",
@@ -311,18 +311,15 @@ write_other(struct writer *writer, PyObject *value)
         return -1;
     }
     /* It counts as a level, so that a `default` that never comes to an end does. */
-    rc = -1;
     if (writer->depth >= JSONB_DEPTH) {
+        Py_DECREF(other);
         PyErr_SetString(PyExc_ValueError, "default() leads to no end");
-    } else {
-        writer->depth++;
-        rc = write_value(writer, other);
-        writer->depth--;
+        return -1;
     }
-    Py_DECREF(other);
-    return rc;
+    return begin_level(writer, LEVEL_OTHER, other);
 }
 
+/* Writes a value, or begins what holds others. 0, or -1 with an exception. */
 static int
 write_value(struct writer *writer, PyObject *value)
 {
@@ -342,9 +339,81 @@ write_value(struct writer *writer, PyObject *value)
         return write_float(writer, PyFloat_AS_DOUBLE(value));
     }
     if (PyList_Check(value) || PyTuple_Check(value)) {
-        return write_array(writer, value);
+        return begin_container(writer, LEVEL_ARRAY, Py_NewRef(value));
     }
-    return PyDict_Check(value) ? write_object(writer, value) : write_other(writer, value);
+    return PyDict_Check(value) ? begin_object(writer, value) : begin_other(writer, value);
+}
+
+/* Writes one (key, value) of a dict. */
+static int
+write_member(struct writer *writer, PyObject *item)
+{
+    int rc;
+
+    if (!PyTuple_Check(item) || PyTuple_GET_SIZE(item) != 2) {
+        PyErr_SetString(PyExc_ValueError, "items must return 2-tuples");
+        return -1;
+    }
+    rc = write_key(writer, PyTuple_GET_ITEM(item, 0));
+    return rc <= 0 ? rc : write_value(writer, PyTuple_GET_ITEM(item, 1));
+}
+
+/* Whether there is more in a level. A list's length is asked for each time: `default` may have
+ * changed it. */
+static bool
+has_more(const struct level *level)
+{
+    return level->next <
+           (level->kind == LEVEL_OTHER ? 1 : PySequence_Fast_GET_SIZE(level->holder));
+}
+
+/* Writes the next thing of the innermost level. */
+static int
+write_next(struct writer *writer)
+{
+    struct level *level = &writer->levels[writer->depth - 1];
+    bool is_member = level->kind == LEVEL_OBJECT;
+    PyObject *item = level->holder;
+    int rc;
+
+    if (level->kind != LEVEL_OTHER) {
+        item = PySequence_Fast_GET_ITEM(item, level->next);
+    }
+    level->next++;
+    Py_INCREF(item);
+    rc = is_member ? write_member(writer, item) : write_value(writer, item);
+    Py_DECREF(item);
+    return rc;
+}
+
+/* Ends the innermost level, which has nothing more. */
+static int
+end_level(struct writer *writer)
+{
+    const struct level level = writer->levels[--writer->depth];
+
+    Py_DECREF(level.holder);
+    if (level.kind == LEVEL_OTHER) {
+        return 0;
+    }
+    return end_container(writer, level.kind == LEVEL_ARRAY ? JSONB_ARRAY : JSONB_OBJECT,
+                         level.start);
+}
+
+static int
+write_tree(struct writer *writer, PyObject *value)
+{
+    int rc = write_value(writer, value);
+
+    while (rc == 0 && writer->depth > 0) {
+        rc =
+            has_more(&writer->levels[writer->depth - 1]) ? write_next(writer) : end_level(writer);
+    }
+    while (writer->depth > 0) {
+        Py_DECREF(writer->levels[--writer->depth].holder);
+    }
+    PyMem_Free(writer->levels);
+    return rc;
 }
 
 /* -- the function ------------------------------------------------------------- */
@@ -389,7 +458,7 @@ jsonb_encode(PyObject *module, PyObject *const *args, Py_ssize_t nargs, PyObject
     if (writer.sort_keys < 0 || writer.skip_keys < 0 || writer.allow_nan < 0) {
         return NULL;
     }
-    if (write_value(&writer, values[0]) == 0) {
+    if (write_tree(&writer, values[0]) == 0) {
         result = PyBytes_FromStringAndSize((const char *)writer.bytes, (Py_ssize_t)writer.size);
     }
     PyMem_Free(writer.bytes);
