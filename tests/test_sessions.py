@@ -753,6 +753,28 @@ async def test_malformed_changesets(db, data):
         await db.apply_changeset(data, filter=lambda table: True)
 
 
+@pytest.mark.parametrize("change", ["INSERT INTO a VALUES (2, {})", "UPDATE a SET b = {}"])
+@pytest.mark.parametrize("patchset", [False, True])
+async def test_changesets_of_text_that_is_not_utf8(db, change, patchset):
+    await db.executescript("CREATE TABLE a (i INTEGER PRIMARY KEY, b); INSERT INTO a VALUES (1, 1)")
+    changeset = await record(db, change.format("CAST(x'66ff' AS TEXT)"), patchset=patchset)
+    changes = Changeset.iter(changeset)
+    with pytest.raises(csqlite.DatabaseError, match="its text is not UTF-8") as caught:
+        next(changes)
+    assert isinstance(caught.value.__cause__, UnicodeDecodeError)
+    assert Changeset.concat(changeset, changeset)
+
+
+async def test_conflicts_of_text_that_is_not_utf8(db, other):
+    schema = "CREATE TABLE a (i INTEGER PRIMARY KEY, b); INSERT INTO a VALUES (1, 1)"
+    await db.executescript(schema)
+    changeset = await record(db, "INSERT INTO a VALUES (2, CAST(x'ff' AS TEXT))")
+    async with other:
+        await other.executescript(schema + "; INSERT INTO a VALUES (2, 2)")
+        with pytest.raises(csqlite.DatabaseError, match="its text is not UTF-8"):
+            await other.apply_changeset(changeset, conflict=lambda reason, change: 0)
+
+
 async def test_what_cannot_be_combined(db):
     await filled(db)
     changeset = await record(db, "DELETE FROM tag")

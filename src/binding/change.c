@@ -100,6 +100,27 @@ PyDoc_STRVAR(change_doc,
 typedef int (*column_function)(sqlite3_changeset_iter *changes, int column,
                                sqlite3_value **value);
 
+/* What `get` says of a column; NULL with an exception. */
+static PyObject *
+value_of(struct module_state *state, sqlite3_changeset_iter *changes, int column,
+         column_function get)
+{
+    sqlite3_value *value = NULL;
+    int rc = get(changes, column, &value);
+    PyObject *item;
+
+    if (rc != SQLITE_OK) {
+        return PyErr_Format(state->DatabaseError, "column %d of a change cannot be read: %s",
+                            column, sqlite3_errstr(rc));
+    }
+    item = value == NULL ? Py_NewRef(state->no_change) : convert_value(value);
+    if (item == NULL && PyErr_ExceptionMatches(PyExc_UnicodeDecodeError)) {
+        compat_replace_exception(state->DatabaseError,
+                                 "a change cannot be read: its text is not UTF-8");
+    }
+    return item;
+}
+
 /* Gives a tuple of what `get` says of each column; NULL with an exception. */
 static PyObject *
 values_of(struct module_state *state, sqlite3_changeset_iter *changes, int columns,
@@ -108,16 +129,8 @@ values_of(struct module_state *state, sqlite3_changeset_iter *changes, int colum
     PyObject *values = PyTuple_New(columns);
 
     for (int i = 0; values != NULL && i < columns; i++) {
-        sqlite3_value *value = NULL;
-        PyObject *item = NULL;
-        int rc = get(changes, i, &value);
+        PyObject *item = value_of(state, changes, i, get);
 
-        if (rc != SQLITE_OK) {
-            PyErr_Format(state->DatabaseError, "column %d of a change cannot be read: %s", i,
-                         sqlite3_errstr(rc));
-        } else {
-            item = value == NULL ? Py_NewRef(state->no_change) : convert_value(value);
-        }
         if (item == NULL) {
             Py_CLEAR(values);
         } else {

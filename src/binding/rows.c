@@ -231,9 +231,9 @@ take_row(CursorObject *cursor, struct csq_strip *strip, struct csq_reader *reade
 
     /* What user code raises is no sign that the rows, or an await, have come to their end. */
     if (row == NULL && PyErr_ExceptionMatches(PyExc_StopIteration)) {
-        compat_replace_exception("a row raised StopIteration");
+        compat_replace_exception(PyExc_RuntimeError, "a row raised StopIteration");
     } else if (row == NULL && PyErr_ExceptionMatches(PyExc_StopAsyncIteration)) {
-        compat_replace_exception("a row raised StopAsyncIteration");
+        compat_replace_exception(PyExc_RuntimeError, "a row raised StopAsyncIteration");
     }
     return row;
 }

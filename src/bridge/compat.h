@@ -93,14 +93,14 @@ compat_dict_version(PyObject *dict)
 #endif
 }
 
-/* Raises a RuntimeError, whose cause is the current exception, in its place. */
+/* Raises an exception of `type`, whose cause is the current one, in its place. */
 static inline void
-compat_replace_exception(const char *message)
+compat_replace_exception(PyObject *type, const char *message)
 {
     PyObject *cause = compat_take_exception();
     PyObject *error;
 
-    PyErr_SetString(PyExc_RuntimeError, message);
+    PyErr_SetString(type, message);
     error = compat_take_exception();
     PyException_SetContext(error, Py_NewRef(cause));
     PyException_SetCause(error, cause);

@@ -17,7 +17,7 @@ raise_from(PyObject *exception)
 {
     compat_give_exception(exception);
     if (PyErr_ExceptionMatches(PyExc_StopIteration)) {
-        compat_replace_exception("coroutine raised StopIteration");
+        compat_replace_exception(PyExc_RuntimeError, "coroutine raised StopIteration");
     }
 }
 
