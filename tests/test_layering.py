@@ -42,7 +42,9 @@ ORDER = {
     ),
     "bridge": (
         ("compat", "stretch"),
-        ("context", "gate"),
+        ("context", "gate", "host"),
+        ("asyncio",),
+        ("host_asyncio", "state"),
         ("reactor",),
         ("line",),
         ("ready", "waiter"),

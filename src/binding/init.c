@@ -24,6 +24,7 @@
 #include "binding/signature.h"
 #include "bridge/bridge.h"
 #include "bridge/deadline.h"
+#include "bridge/reactor.h"
 #include "engine/clock.h"
 #include "engine/fork.h"
 

@@ -4,7 +4,7 @@
 #define CSQ_MODULE_H
 
 #include "bridge/compat.h"
-#include "bridge/reactor.h"
+#include "bridge/state.h"
 #include "engine/list.h"
 #include "engine/worker.h"
 

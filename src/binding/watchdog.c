@@ -46,8 +46,8 @@ make_watch(RequestObject *request)
     PyObject *watch = NULL;
 
     if (function != NULL) {
-        watch = PyObject_CallFunctionObjArgs(function, request->reactor->loop, request->target,
-                                             execute_call(request)->sql,
+        watch = PyObject_CallFunctionObjArgs(function, request->reactor->loop.object,
+                                             request->target, execute_call(request)->sql,
                                              execute_call(request)->place, seconds, NULL);
         Py_DECREF(function);
     }

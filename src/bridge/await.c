@@ -95,7 +95,7 @@ begin(AwaitObject *self)
         return;
     }
     if (self->left || self->cancelled) {
-        PyErr_SetNone(self->bridge->CancelledError);
+        PyErr_SetNone(self->bridge->asyncio.CancelledError);
     } else if (start_task(self, awaitable) == 0) {
         Py_DECREF(awaitable);
         return;
@@ -248,7 +248,7 @@ make(struct bridge *bridge, RequestObject *root, PyObject *awaitable)
     }
     self->bridge = bridge;
     self->worker = root->worker;
-    self->loop = Py_NewRef(root->reactor->loop);
+    self->loop = Py_NewRef(root->reactor->loop.object);
     self->awaitable = awaitable;
     csq_list_init(&self->asked);
     if (find_outer(bridge, &self->outer) < 0) {
@@ -266,7 +266,7 @@ send(AwaitObject *self, struct gate *gate, RequestObject *root)
     bool sent;
 
     if (atomic_load(&root->job.cancelled)) {
-        PyErr_SetNone(self->bridge->CancelledError);
+        PyErr_SetNone(self->bridge->asyncio.CancelledError);
         return false;
     }
     context = PyContext_CopyCurrent();

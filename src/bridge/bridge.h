@@ -1,11 +1,11 @@
-/* The life of `struct bridge`: its types, what it needs of asyncio, its strings.
+/* The life of `struct bridge`: its types, and what it knows of event loops.
  *
  * GIL held. */
 
 #ifndef CSQ_BRIDGE_H
 #define CSQ_BRIDGE_H
 
-#include "bridge/reactor.h"
+#include "bridge/state.h"
 
 /* Makes the types and strings. 0, or -1 with an exception. */
 int bridge_init(struct bridge *bridge, PyObject *module);

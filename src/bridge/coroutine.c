@@ -47,7 +47,7 @@ wait_for_end(RequestObject *request, PyObject **result)
 {
     PyErr_Clear();
     if (request_find_reactor(request) == 0) {
-        request->waiter = waiter_new(request->bridge, request->reactor->loop);
+        request->waiter = waiter_new(request->bridge, request->reactor->loop.object);
     }
     if (request->waiter == NULL) {
         return PYGEN_ERROR;
@@ -96,7 +96,7 @@ start(RequestObject *request, PyObject **result)
         request->stage == REQUEST_SETTLED) {
         return request_finish(request, result);
     }
-    request->waiter = waiter_new(request->bridge, request->reactor->loop);
+    request->waiter = waiter_new(request->bridge, request->reactor->loop.object);
     if (request->waiter == NULL) {
         request_leave(request);
         return PYGEN_ERROR;

@@ -221,9 +221,9 @@ cancel_timer(ReactorObject *reactor)
 static PyObject *
 call_later(ReactorObject *reactor, double seconds, PyObject *callable)
 {
-    PyObject *method = PyObject_GetAttrString(reactor->loop, "call_later");
+    PyObject *method = PyObject_GetAttrString(reactor->loop.object, "call_later");
     PyObject *args = Py_BuildValue("(dO)", seconds, callable);
-    PyObject *context = context_of_loop(reactor->loop);
+    PyObject *context = context_of_loop(reactor->loop.object);
     PyObject *kwargs = context == NULL ? NULL : Py_BuildValue("{sO}", "context", context);
     PyObject *handle = NULL;
 

@@ -13,20 +13,12 @@
 
 #include "bridge/await.h"
 #include "bridge/context.h"
-#include "bridge/ready.h"
 #include "bridge/request.h"
-#include "bridge/waiter.h"
 
 typedef struct {
     PyObject_HEAD
     ReactorObject *reactor;
 } WakerObject;
-
-PyObject *
-reactor_future(ReactorObject *reactor)
-{
-    return PyObject_CallNoArgs(reactor->create_future);
-}
 
 /* -- taking in ---------------------------------------------------------------- */
 
@@ -66,12 +58,8 @@ static long
 count_others(struct csq_turn *turn)
 {
     ReactorObject *reactor = csq_item(turn, ReactorObject, turn);
-    Py_ssize_t others = reactor->ready == NULL ? -1 : PyObject_Size(reactor->ready);
 
-    if (others < 0) {
-        PyErr_Clear();
-    }
-    return (long)others;
+    return (long)reactor->loop.host->calls->others(&reactor->loop);
 }
 
 static const struct csq_turn_calls turn_calls = {
@@ -224,41 +212,22 @@ reactor_new(struct bridge *bridge, PyObject *loop)
         return NULL;
     }
     reactor->bridge = bridge;
-    reactor->loop = Py_NewRef(loop);
+    reactor->loop.host = bridge->host;
+    reactor->loop.object = Py_NewRef(loop);
     csq_list_init(&reactor->timed);
     csq_list_append(&bridge->reactors, &reactor->all);
     if (csq_turn_init(&reactor->turn, &turn_calls) < 0) {
         PyErr_SetFromErrno(PyExc_OSError);
         goto fail;
     }
-    reactor->create_future = PyObject_GetAttr(loop, bridge->str_create_future);
-    if (reactor->create_future == NULL) {
+    if (bridge->host->calls->open(&reactor->loop) < 0) {
         goto fail;
     }
-    reactor->ready = PyObject_GetAttr(loop, bridge->str_ready);
-    PyErr_Clear(); /* not asyncio's own loop */
     return reactor;
 
 fail:
     Py_DECREF(reactor);
     return NULL;
-}
-
-/* Lets the loop call `waker` when the descriptor is readable, in a context of no task's. */
-static int
-add_reader(ReactorObject *reactor, PyObject *descriptor, PyObject *waker)
-{
-    PyObject *context = context_of_loop(reactor->loop);
-    PyObject *added = NULL;
-
-    if (context != NULL && PyContext_Enter(context) == 0) {
-        added = PyObject_CallMethodObjArgs(reactor->loop, reactor->bridge->str_add_reader,
-                                           descriptor, waker, NULL);
-        PyContext_Exit(context);
-    }
-    Py_XDECREF(context);
-    Py_XDECREF(added);
-    return added == NULL ? -1 : 0;
 }
 
 /* Lets the loop watch the mailbox. */
@@ -267,53 +236,23 @@ watch(ReactorObject *reactor)
 {
     PyTypeObject *type = reactor->bridge->waker_type;
     WakerObject *waker = (WakerObject *)type->tp_alloc(type, 0);
-    PyObject *descriptor = NULL;
-    int rc = -1;
+    int rc;
 
     if (waker == NULL) {
         return -1;
     }
     waker->reactor = (ReactorObject *)Py_NewRef((PyObject *)reactor);
     reactor->waker = (PyObject *)waker;
-    descriptor = PyLong_FromLong(reactor->turn.mailbox.wake_read);
-    if (descriptor != NULL) {
-        rc = add_reader(reactor, descriptor, (PyObject *)waker);
-    }
-    Py_XDECREF(descriptor);
+    rc = reactor->loop.host->calls->watch(&reactor->loop, reactor->turn.mailbox.wake_read,
+                                          (PyObject *)waker);
     Py_DECREF(waker);
     return rc;
-}
-
-/* Gives the running loop, or NULL with RuntimeError. Who answers that is looked up each time,
- * as programs do: trio_asyncio puts something else there. */
-static PyObject *
-running_loop(struct bridge *bridge)
-{
-    uint64_t version = compat_dict_version(bridge->asyncio_names);
-    PyObject *function;
-    PyObject *loop;
-
-    if (version == 0 || version != bridge->names_version) {
-        function = PyDict_GetItemWithError(bridge->asyncio_names, bridge->str_get_running_loop);
-        if (function == NULL) {
-            if (!PyErr_Occurred()) {
-                PyErr_SetString(PyExc_RuntimeError, "no running event loop");
-            }
-            return NULL;
-        }
-        Py_XSETREF(bridge->get_running_loop, Py_NewRef(function));
-        bridge->names_version = version;
-    }
-    function = Py_NewRef(bridge->get_running_loop);
-    loop = PyObject_CallNoArgs(function);
-    Py_DECREF(function);
-    return loop;
 }
 
 ReactorObject *
 reactor_get(struct bridge *bridge)
 {
-    PyObject *loop = running_loop(bridge);
+    PyObject *loop = bridge->host->calls->find(bridge->host);
     ReactorObject *reactor = NULL;
     struct csq_link *link;
 
@@ -322,7 +261,7 @@ reactor_get(struct bridge *bridge)
     }
     for (link = bridge->reactors.head.next; link != &bridge->reactors.head; link = link->next) {
         reactor = csq_item(link, ReactorObject, all);
-        if (reactor->loop == loop && reactor->waker != NULL) {
+        if (reactor->loop.object == loop && reactor->waker != NULL) {
             Py_INCREF(reactor);
             goto done;
         }
@@ -344,19 +283,14 @@ static int
 reactor_traverse(ReactorObject *self, visitproc visit, void *arg)
 {
     COMPAT_VISIT_TYPE(self);
-    Py_VISIT(self->loop);
-    Py_VISIT(self->create_future);
-    Py_VISIT(self->ready);
     Py_VISIT(self->timer);
-    return 0;
+    return host_loop_traverse(&self->loop, visit, arg);
 }
 
 static int
 reactor_clear(ReactorObject *self)
 {
-    Py_CLEAR(self->loop);
-    Py_CLEAR(self->create_future);
-    Py_CLEAR(self->ready);
+    host_loop_clear(&self->loop);
     Py_CLEAR(self->timer);
     return 0;
 }

@@ -6,7 +6,7 @@
 #define CSQ_READY_H
 
 #include "bridge/compat.h"
-#include "bridge/reactor.h"
+#include "bridge/state.h"
 
 /* Gives an awaitable with `result`, which it takes; when that is NULL, one that
  * raises the current exception, which it takes too. NULL with MemoryError. */

@@ -72,17 +72,14 @@ static bool
 is_stopped(struct csq_job *job)
 {
     const RequestObject *request = csq_item(job, RequestObject, job);
-    PyObject *running;
+    struct host_loop *loop = &request->reactor->loop;
     bool stopped;
 
     if (!gate_ready(request->gate)) {
         return false;
     }
     gate_enter(request->gate);
-    running = PyObject_CallMethod(request->reactor->loop, "is_running", NULL);
-    PyErr_Clear(); /* a loop that does not tell */
-    stopped = running == Py_False;
-    Py_XDECREF(running);
+    stopped = loop->host->calls->is_stopped(loop);
     gate_leave(request->gate);
     return stopped;
 }
@@ -287,19 +284,10 @@ request_forsake(RequestObject *request)
 static int
 settle_future(RequestObject *request)
 {
-    struct bridge *bridge = request->bridge;
-    PyObject *answer = PyObject_CallMethodObjArgs(request->future, bridge->str_done, NULL);
+    struct host *host = request->bridge->host;
+    PyObject *result = request->answer == NULL ? Py_None : request->answer;
 
-    if (answer == Py_False) {
-        Py_SETREF(answer, PyObject_CallMethodObjArgs(
-                              request->future, bridge->str_set_result,
-                              request->answer == NULL ? Py_None : request->answer, NULL));
-    }
-    if (answer == NULL) {
-        return -1;
-    }
-    Py_DECREF(answer);
-    return 0;
+    return host->calls->settle(host, request->future, result);
 }
 
 int
@@ -363,7 +351,9 @@ request_start(RequestObject *request)
         return NULL;
     }
     if (request_find_reactor(request) == 0) {
-        request->future = reactor_future(request->reactor);
+        struct host_loop *loop = &request->reactor->loop;
+
+        request->future = loop->host->calls->future(loop);
     }
     if (request->future == NULL || (answer == REQUEST_WAIT && request_push(request) < 0) ||
         (answer == REQUEST_READY && settle_future(request) < 0)) {

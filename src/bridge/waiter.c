@@ -51,10 +51,10 @@ waiter_yield(WaiterObject *waiter)
 static int
 call_soon(WaiterObject *self, PyObject *callback, PyObject *context)
 {
-    struct bridge *bridge = self->bridge;
+    const struct asyncio *asyncio = &self->bridge->asyncio;
     PyObject *args[] = {self->loop, callback, (PyObject *)self, context};
-    PyObject *names = context == NULL ? NULL : bridge->context_names;
-    PyObject *handle = PyObject_VectorcallMethod(bridge->str_call_soon, args, 3, names);
+    PyObject *names = context == NULL ? NULL : asyncio->context_names;
+    PyObject *handle = PyObject_VectorcallMethod(asyncio->str_call_soon, args, 3, names);
 
     if (handle == NULL) {
         return -1;
@@ -322,9 +322,10 @@ waiter_result(WaiterObject *self, PyObject *unused)
 {
     (void)unused;
     if (self->cancelled) {
-        PyObject *error = self->message == NULL
-                              ? PyObject_CallNoArgs(self->bridge->CancelledError)
-                              : PyObject_CallOneArg(self->bridge->CancelledError, self->message);
+        PyObject *error =
+            self->message == NULL
+                ? PyObject_CallNoArgs(self->bridge->asyncio.CancelledError)
+                : PyObject_CallOneArg(self->bridge->asyncio.CancelledError, self->message);
 
         if (error != NULL) {
             compat_give_exception(error);
@@ -332,7 +333,7 @@ waiter_result(WaiterObject *self, PyObject *unused)
         return NULL;
     }
     if (!self->done) {
-        PyErr_SetString(self->bridge->InvalidStateError, "Result is not set.");
+        PyErr_SetString(self->bridge->asyncio.InvalidStateError, "Result is not set.");
         return NULL;
     }
     Py_RETURN_NONE;

@@ -7,7 +7,7 @@
 #define CSQ_WAITER_H
 
 #include "bridge/compat.h"
-#include "bridge/reactor.h"
+#include "bridge/state.h"
 
 typedef struct WaiterObject WaiterObject;
 

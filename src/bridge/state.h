@@ -1,0 +1,35 @@
+/* What the bridge needs of a module's state: one per interpreter.
+ *
+ * GIL held. */
+
+#ifndef CSQ_STATE_H
+#define CSQ_STATE_H
+
+#include "bridge/asyncio.h"
+#include "bridge/stretch.h"
+#include "engine/list.h"
+
+struct bridge {
+    struct host *host;      /* the kind of loop that is looked for: &asyncio.host */
+    struct asyncio asyncio;
+    void (*raise)(PyObject *request); /* the error of a request's job; set by who makes them */
+    struct csq_list reactors; /* all that live, by ReactorObject.all */
+    int silent;               /* how many of them have no loop any more */
+    struct stretch stretch;   /* of awaits that were answered at once */
+    unsigned long exiting;    /* the thread in which the process ends; 0: it does not */
+    PyTypeObject *reactor_type;
+    PyTypeObject *waker_type;
+    PyTypeObject *request_type;
+    PyTypeObject *ready_type;
+    PyTypeObject *waiter_type;
+    PyTypeObject *await_type;
+    PyTypeObject *alarm_type;
+    PyObject *deadline; /* context variable: an int, see deadline.h */
+    bool deadlines;     /* one was ever set: requests look for theirs */
+    int awaits;       /* how many workers wait for a callback */
+    PyObject *within; /* context variable: the callback that runs, see await.c */
+    PyObject *ensure_future;
+    PyObject *ProgrammingError; /* sqlite3's */
+};
+
+#endif
