@@ -1236,3 +1236,42 @@ async def test_connection_whose_callback_awaits_something_else_is_waited_for():
         await begun.wait()
         assert await asyncio.wait_for(scalar(first, "select ask()"), SECONDS) == 2
         assert await waiting == 1
+
+
+# What the statement does whose callback backs up.
+BACKED_UP = {
+    "a query": "select copy()",
+    "a write": "insert into t select copy()",
+    "a query in a transaction": "begin immediate; insert into t values (1); select copy()",
+}
+
+
+@pytest.mark.parametrize("statement", BACKED_UP)
+@pytest.mark.parametrize("pages", [-1, 1])
+@pytest.mark.parametrize("into", ["from its own", "into its own", "into its own, in a task"])
+async def test_a_callback_cannot_back_up_what_waits_for_it(statement, pages, into):
+    async with (
+        csqlite.connect(":memory:", isolation_level=None) as db,
+        csqlite.connect(":memory:") as other,
+    ):
+        await db.execute("create table t (a)")
+
+        async def copy():
+            if into == "from its own":
+                await db.backup(other, pages=pages)
+            elif into == "into its own":
+                await other.backup(db, pages=pages)
+            else:
+                await asyncio.create_task(other.backup(db, pages=pages))
+
+        await db.create_function("copy", 0, copy)
+        *before, last = BACKED_UP[statement].split(";")
+        for sql in before:
+            await db.execute(sql)
+        with pytest.raises(sqlite3.OperationalError) as caught:
+            await asyncio.wait_for(db.execute_fetchall(last), SECONDS)
+        assert isinstance(caught.value.__cause__, sqlite3.ProgrammingError)
+        assert str(caught.value.__cause__) == OWN
+        await db.rollback()
+        await db.backup(other, pages=pages)
+        assert await scalar(other, "select count(*) from t") == 0

@@ -5,6 +5,7 @@
 
 #include "binding/errors.h"
 #include "binding/method.h"
+#include "bridge/await.h"
 #include "engine/alloc.h"
 
 struct backup_rest {
@@ -33,7 +34,8 @@ step_pack(RequestObject *request)
     int pages = REQUEST_PAYLOAD(request, struct step_call)->pages;
 
     if (connection_use(request, CONNECTION_DEFERRED) < 0 ||
-        (pages != 0 && connection_check(self->target) < 0)) {
+        (pages != 0 && (connection_check(self->target) < 0 ||
+                        await_check_gate(request, self->target->gate) < 0))) {
         return REQUEST_FAILED;
     }
     request->job.with.copy.pages = pages;

@@ -397,22 +397,12 @@ note_asker(RequestObject *request, PyObject *within)
     }
 }
 
-int
-await_check(RequestObject *request)
+/* 0, or -1 with ProgrammingError: who waits for `awaiting`, which may be NULL, waits for ever. */
+static int
+refuse_circle(struct bridge *bridge, PyObject *awaiting, PyObject *within)
 {
-    struct bridge *bridge = request->bridge;
-    PyObject *awaiting = Py_XNewRef(request->gate->awaiting);
-    PyObject *within = NULL;
     int found = 0;
 
-    if (bridge->awaits == 0 || request->unawaited) {
-        Py_XDECREF(awaiting);
-        return 0;
-    }
-    if (PyContextVar_Get(bridge->within, Py_None, &within) < 0) {
-        Py_XDECREF(awaiting);
-        return -1;
-    }
     if (awaiting != NULL && within != Py_None) {
         found = waits_for(awaiting, within, CONNECTIONS_MOST);
     }
@@ -423,12 +413,29 @@ await_check(RequestObject *request)
                               "callback."
                             : "A callback cannot await a connection whose callback awaits its "
                               "own.");
-    } else if (found == 0) {
+    }
+    return found == 0 ? 0 : -1;
+}
+
+int
+await_check_gate(RequestObject *request, const struct gate *gate)
+{
+    struct bridge *bridge = request->bridge;
+    PyObject *awaiting = Py_XNewRef(gate->awaiting);
+    PyObject *within = NULL;
+    int rc = -1;
+
+    if (bridge->awaits == 0 || request->unawaited) {
+        rc = 0;
+    } else if (PyContextVar_Get(bridge->within, Py_None, &within) == 0) {
+        rc = refuse_circle(bridge, awaiting, within);
+    }
+    if (rc == 0 && within != NULL && gate == request->gate) {
         note_asker(request, within);
     }
-    Py_DECREF(within);
+    Py_XDECREF(within);
     Py_XDECREF(awaiting);
-    return found == 0 ? 0 : -1;
+    return rc;
 }
 
 void

@@ -31,10 +31,16 @@ void await_cancel(PyObject *awaiting);
 /* GIL held. The same, when the loop is closed: the worker goes on. */
 void await_forsake(PyObject *awaiting);
 
-/* Loop thread, GIL held. 0, or -1 with ProgrammingError when the worker of `request` waits for
- * a callback in which, or in a task of which, this runs, or for one that awaits such a
- * connection: neither would ever end. */
-int await_check(RequestObject *request);
+/* Loop thread, GIL held. 0, or -1 with ProgrammingError when the worker behind `gate`, the
+ * request's own or another one that it needs, waits for a callback in which, or in a task of
+ * which, this runs, or for one that awaits such a connection: neither would ever end. */
+int await_check_gate(RequestObject *request, const struct gate *gate);
+
+static inline int
+await_check(RequestObject *request)
+{
+    return await_check_gate(request, request->gate);
+}
 
 /* GIL held. The request is under way no more. */
 void await_forget(RequestObject *request);
