@@ -58,8 +58,12 @@ enum request_answer blob_unpack_none(RequestObject *request, int64_t deadline);
 /* repr(blob): nothing that would have to ask the worker. */
 PyObject *blob_repr(BlobObject *self);
 
-/* Methods of Blob that stand in a file of their own. */
+/* Raises what a task was refused for. 0: it was not; or -1. */
+int blob_check_refusal(const struct csq_blob_task *task);
+
+/* Methods of Blob that stand in files of their own. */
 extern PyMethodDef blob_data_methods[];
+extern PyMethodDef blob_position_methods[];
 
 /* blob[key], which gives a request. */
 PyObject *blob_subscript(PyObject *self, PyObject *key);

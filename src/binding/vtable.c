@@ -10,32 +10,14 @@
 #include "binding/convert.h"
 #include "binding/errors.h"
 #include "binding/method.h"
-#include "binding/visit.h"
+#include "binding/vtable_table.h"
 #include "engine/bounds.h"
 #include "engine/clock.h"
-#include "engine/vtable.h"
 
 enum {
     MOST_ROWS = 64,
     /* What is asked for goes on, but no further row is asked for after so long. */
     BATCH_NANOSECONDS = 1000000,
-};
-
-struct module {
-    struct csq_module base;
-    struct gate *gate;
-    struct csq_worker *worker; /* lent: it ends after its modules */
-    struct module_state *state;
-    PyObject *owner;   /* the type of the connection: keeps the module's state alive */
-    PyObject *connect; /* gives the Table of csqlite/tables.py for its arguments */
-};
-
-struct table {
-    struct module *module;
-    PyObject *object;  /* the Table */
-    PyObject *scan;    /* its method */
-    PyObject *names;   /* of its columns: tuple of str */
-    PyObject *parameters; /* their names: tuple of str */
 };
 
 struct scan {
@@ -45,171 +27,6 @@ struct scan {
     bool ended;
     int batch; /* how many rows are asked for next */
 };
-
-/* -- errors ------------------------------------------------------------------- */
-
-/* Turns the current exception into the code and the message of a call that fails, and
- * into the cause of what the statement raises. */
-static int
-fail(const struct module *module, char **message)
-{
-    struct module_state *state = module->state;
-    PyObject *exception = compat_take_exception();
-    PyObject *text = exception == NULL ? NULL : PyObject_Str(exception);
-    const char *utf8 = text == NULL ? NULL : PyUnicode_AsUTF8(text);
-    int rc = SQLITE_ERROR;
-
-    PyErr_Clear();
-    if (exception != NULL && PyErr_GivenExceptionMatches(exception, PyExc_MemoryError)) {
-        rc = SQLITE_NOMEM;
-    } else if (exception != NULL) {
-        if (PyErr_GivenExceptionMatches(exception, state->IntegrityError)) {
-            rc = SQLITE_CONSTRAINT;
-        }
-        *message =
-            sqlite3_mprintf("%s: %s", Py_TYPE(exception)->tp_name, utf8 == NULL ? "?" : utf8);
-    }
-    Py_XDECREF(text);
-    visit_keep(&module->worker->db, exception);
-    return rc;
-}
-
-/* -- visits -------------------------------------------------------------------- */
-
-/* What Python does with the connection in a source of rows, SQLite bears. In the rest it is
- * in the middle of something: it would not survive the table's being dropped there. */
-static void
-begin(struct visit *visit, const struct module *module)
-{
-    visit_enter(visit, module->gate, &module->worker->db);
-}
-
-/* Gives `result`, which it takes; NULL with an exception. A statement does not go on in a
- * transaction that is not there any more. */
-static PyObject *
-go_on(const struct module *module, PyObject *result)
-{
-    return visit_go_on(&module->worker->db, module->state, result);
-}
-
-/* -- tables ------------------------------------------------------------------- */
-
-static void
-table_free(struct table *table)
-{
-    Py_XDECREF(table->object);
-    Py_XDECREF(table->scan);
-    Py_XDECREF(table->names);
-    Py_XDECREF(table->parameters);
-    PyMem_RawFree(table);
-}
-
-/* Gives a tuple of the texts that CREATE VIRTUAL TABLE has as arguments. */
-static PyObject *
-texts(const char *const *arguments, int count)
-{
-    PyObject *all = PyTuple_New(count);
-
-    for (int i = 0; all != NULL && i < count; i++) {
-        PyObject *text = PyUnicode_FromString(arguments[i]);
-
-        if (text == NULL) {
-            Py_CLEAR(all);
-        } else {
-            PyTuple_SET_ITEM(all, i, text);
-        }
-    }
-    return all;
-}
-
-/* Reads what a Table says of itself. 0, or -1 with an exception. */
-static int
-read_shape(struct table *table, struct csq_shape *shape)
-{
-    PyObject *description = module_attribute(table->object, "description");
-    const char *sql;
-    int rc = -1;
-
-    /* The columns' declarations, names, parameters, index of the rowid, directonly. */
-    if (description != NULL &&
-        PyArg_ParseTuple(description, "sO!O!ip", &sql, &PyTuple_Type, &table->names,
-                         &PyTuple_Type, &table->parameters, &shape->rowid, &rc)) {
-        Py_INCREF(table->names);
-        Py_INCREF(table->parameters);
-        shape->directonly = rc != 0;
-        shape->columns = (int)PyTuple_GET_SIZE(table->names);
-        shape->parameters = (int)PyTuple_GET_SIZE(table->parameters);
-        shape->sql = sqlite3_mprintf("%s", sql);
-        rc = shape->sql == NULL ? -1 : 0;
-        if (rc < 0) {
-            PyErr_NoMemory();
-        }
-    } else {
-        table->names = NULL;
-        table->parameters = NULL;
-        rc = -1;
-    }
-    Py_XDECREF(description);
-    return rc;
-}
-
-/* GIL held. As connect_table(), with an exception. */
-static struct table *
-make_table(struct module *module, const char *const *arguments, int count,
-           struct csq_shape *shape)
-{
-    struct table *table = PyMem_RawCalloc(1, sizeof *table);
-    PyObject *all = texts(arguments, count);
-    int rc = -1;
-
-    if (table == NULL) {
-        PyErr_NoMemory();
-    } else if (all != NULL) {
-        table->module = module;
-        table->object = go_on(
-            module, visit_await(&module->worker->db, PyObject_Call(module->connect, all, NULL)));
-        if (table->object != NULL) {
-            table->scan = module_attribute(table->object, "scan");
-        }
-        rc = table->scan == NULL ? -1 : read_shape(table, shape);
-    }
-    if (rc < 0 && table != NULL) {
-        table_free(table);
-        table = NULL;
-    }
-    Py_XDECREF(all);
-    return table;
-}
-
-static int
-connect_table(void *argument, const char *const *arguments, int count, struct csq_shape *shape,
-              void **table, char **message)
-{
-    struct module *module = argument;
-    struct visit visit;
-    int rc = SQLITE_OK;
-
-    begin(&visit, module);
-    visit_narrow(&visit, CSQ_CHANGES);
-    *table = make_table(module, arguments, count, shape);
-    if (*table == NULL) {
-        rc = fail(module, message);
-    }
-    visit_end(&visit);
-    return rc;
-}
-
-static void
-disconnect_table(void *argument)
-{
-    struct table *table = argument;
-    struct visit visit;
-
-    begin(&visit, table->module);
-    visit_seal(&visit);
-    table_free(table);
-    visit_end(&visit);
-}
 
 /* -- reading ------------------------------------------------------------------ */
 
@@ -277,7 +94,7 @@ make_scan(struct table *table, unsigned given, sqlite3_value **values)
         scan->table = table;
         scan->batch = 1;
         source = visit_await(&table->module->worker->db, PyObject_Call(table->scan, none, named));
-        source = go_on(table->module, source);
+        source = vtable_go_on(table->module, source);
         rc = source == NULL ? -1 : set_rows(scan, source);
     }
     if (rc < 0 && scan != NULL) {
@@ -297,10 +114,10 @@ begin_scan(void *argument, unsigned given, sqlite3_value **values, void **scan, 
     struct visit visit;
     int rc = SQLITE_OK;
 
-    begin(&visit, table->module);
+    vtable_begin(&visit, table->module);
     *scan = make_scan(table, given, values);
     if (*scan == NULL) {
-        rc = fail(table->module, message);
+        rc = vtable_fail(table->module, message);
     }
     visit_end(&visit);
     return rc;
@@ -378,7 +195,7 @@ fill_now(struct scan *scan, struct csq_strip *strip)
     int rc = 0;
 
     for (int i = 0; rc == 0 && i < scan->batch && (i == 0 || csq_now() < deadline); i++) {
-        PyObject *row = go_on(scan->table->module, PyIter_Next(scan->rows));
+        PyObject *row = vtable_go_on(scan->table->module, PyIter_Next(scan->rows));
 
         if (row == NULL) {
             scan->ended = true;
@@ -436,9 +253,9 @@ fill_rows(void *argument, struct csq_strip *strip, char **message)
     if (scan->ended) {
         return SQLITE_OK;
     }
-    begin(&visit, module);
+    vtable_begin(&visit, module);
     if ((scan->async ? fill_awaited(scan, strip) : fill_now(scan, strip)) < 0) {
-        rc = fail(module, message);
+        rc = vtable_fail(module, message);
     }
     if (scan->batch < MOST_ROWS) {
         scan->batch *= 2;
@@ -454,7 +271,7 @@ end_scan(void *argument)
     const struct module *module = scan->table->module;
     struct visit visit;
 
-    begin(&visit, module);
+    vtable_begin(&visit, module);
     visit_narrow(&visit, CSQ_CHANGES);
     scan_free(scan);
     visit_end(&visit);
@@ -532,11 +349,11 @@ change_row(void *argument, const struct csq_change *change, sqlite3_int64 *rowid
     PyObject *result;
     int rc = SQLITE_OK;
 
-    begin(&visit, table->module);
+    vtable_begin(&visit, table->module);
     visit_narrow(&visit, CSQ_CHANGES);
-    result = go_on(table->module, call_method(table, change));
+    result = vtable_go_on(table->module, call_method(table, change));
     if (result == NULL || (change->kind == CSQ_INSERT && read_rowid(result, change, rowid) < 0)) {
-        rc = fail(table->module, message);
+        rc = vtable_fail(table->module, message);
     }
     Py_XDECREF(result);
     visit_end(&visit);
@@ -552,7 +369,7 @@ module_release(void *argument)
     struct gate *gate = module->gate;
     struct visit visit;
 
-    begin(&visit, module);
+    vtable_begin(&visit, module);
     visit_seal(&visit);
     Py_DECREF(module->connect);
     Py_DECREF(module->owner);
@@ -562,8 +379,8 @@ module_release(void *argument)
 }
 
 static const struct csq_vtable_hooks module_hooks = {
-    .connect = connect_table,
-    .disconnect = disconnect_table,
+    .connect = vtable_connect,
+    .disconnect = vtable_disconnect,
     .scan = begin_scan,
     .fill = fill_rows,
     .end = end_scan,
