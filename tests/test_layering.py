@@ -44,10 +44,11 @@ ORDER = {
         ("compat", "stretch"),
         ("context", "gate", "host"),
         ("asyncio",),
-        ("host_asyncio", "state"),
+        ("state", "waiter"),
+        ("host_asyncio",),
         ("reactor",),
         ("line",),
-        ("ready", "waiter"),
+        ("ready",),
         ("request",),
         ("await",),
         ("deadline",),
@@ -204,6 +205,19 @@ PYTHON_ORDER = {
 
 # What is imported against that order, as {(importing, imported): why}.
 DELIBERATE = {}
+
+# What asyncio calls what the bridge asks of its loops, futures and tasks. Behind bridge/host.h
+# these files speak of it, and no others.
+ASYNCIO_FILES = ("bridge/asyncio.h", "bridge/host_asyncio.c", "bridge/waiter.c")
+ASYNCIO_NAMES = {
+    *("asyncio", "get_running_loop", "CancelledError", "InvalidStateError", "ensure_future"),
+    *("add_reader", "remove_reader", "call_soon", "call_soon_threadsafe", "call_later", "call_at"),
+    *("create_future", "create_task", "is_running", "is_closed", "run_in_executor", "_ready"),
+    *("add_done_callback", "remove_done_callback", "set_result", "set_exception", "cancelling"),
+    "_asyncio_future_blocking",
+}
+# The same, where a method is called by such a name: elsewhere it is a word like others.
+ASYNCIO_WORDS = {"done", "result", "exception", "cancel", "cancelled"}
 
 FILE_LINES = 600
 FUNCTION_LINES = 60
@@ -364,6 +378,18 @@ def no_python_in_the_engine(sources):
                     yield f"{name} includes {included}"
 
 
+def asyncio_behind_the_host(sources):
+    for name, text in sources.items():
+        if place(name)[0] == "engine" or name in ASYNCIO_FILES:
+            continue
+        called = re.findall(r'\b(?:Py\w+|module_attribute)\([^;"]*"(\w+)"', text)
+        for literal in {*re.findall(r'"(\w+)"', text)}:
+            if literal in ASYNCIO_NAMES or (literal in ASYNCIO_WORDS and literal in called):
+                yield f'{name} says "{literal}", which bridge/host.h is for'
+        if re.search(r"\b(?:\.|->)asyncio\.(?!host\b)", blanked(text)):
+            yield f"{name} uses what only host_asyncio.c knows of asyncio"
+
+
 def no_large_file(sources):
     for name, text in sources.items():
         lines = text.count("\n")
@@ -464,6 +490,13 @@ RULES = {
         {"engine/db.c": "#include <Python.h>\n"},
         {"engine/db.c": '#include "Python.h"\n'},
     ],
+    asyncio_behind_the_host: [
+        {"bridge/reactor.c": 'call(loop, "call_soon_threadsafe", NULL);\n'},
+        {"bridge/await.c": 'module = PyImport_ImportModule("asyncio");\n'},
+        {"binding/errors.c": 'PyObject_GetAttrString(task, "done");\n'},
+        {"bridge/host.h": '#define SOON "call_soon"\n'},
+        {"binding/errors.c": "raise(request->bridge->asyncio.InvalidStateError);\n"},
+    ],
     no_large_file: [{"engine/db.c": "\n" * (FILE_LINES + 1)}],
     no_long_function: [
         {"engine/db.c": LONG},
@@ -499,6 +532,7 @@ GOOD = {
     "bridge/reactor.h": '#include <Python.h>\n#include "engine/alloc.h"\nint reactor(void);\n',
     "binding/module.c": (
         '#include "bridge/reactor.h"\n'
+        'static const char *const STAGES[] = {"pending", "done"};\n'
         'static PyMethodDef methods[] = {{NULL}};\nPyDoc_STRVAR(doc, "text");\n'
         "static int\nload(void)\n{\n    static char *keywords[] = {NULL};\n    return 0;\n}\n"
     ),

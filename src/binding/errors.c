@@ -133,7 +133,7 @@ is_late(const RequestObject *request)
     return raised != NULL &&
            (atomic_load(&request->job.cancelled) == CSQ_EXPIRED ||
             (deadline != 0 && csq_now() >= deadline)) &&
-           (PyErr_GivenExceptionMatches(raised, request->bridge->asyncio.CancelledError) ||
+           (PyErr_GivenExceptionMatches(raised, request->bridge->host->cancelled) ||
             PyErr_GivenExceptionMatches(raised, PyExc_TimeoutError));
 }
 

@@ -10,8 +10,9 @@ struct asyncio {
     PyObject *names; /* the dict of the module: others replace what stands there */
     PyObject *get_running_loop; /* what stood there when it had … */
     uint64_t names_version;     /* … this version (compat.h) */
-    PyObject *CancelledError;
     PyObject *InvalidStateError;
+    PyObject *ensure_future;
+    PyTypeObject *waiter_type;
     PyObject *context_names; /* ("context",) */
     PyObject *str_add_reader;
     PyObject *str_call_soon;

@@ -9,8 +9,6 @@
 
 #include "bridge/await.h"
 
-#include "bridge/context.h"
-
 /* Over how many connections it is looked whether callbacks await each other. */
 enum { CONNECTIONS_MOST = 16 };
 
@@ -18,7 +16,7 @@ typedef struct {
     PyObject_HEAD
     struct bridge *bridge;
     struct csq_worker *worker; /* lent: while it waits, it does not end */
-    PyObject *loop;
+    ReactorObject *reactor; /* of the loop; until the worker goes on */
     PyObject *awaitable; /* until the task begins */
     PyObject *task;      /* NULL: it has not begun */
     PyObject *result;
@@ -68,21 +66,15 @@ finish(AwaitObject *self, PyObject *result)
 static int
 start_task(AwaitObject *self, PyObject *awaitable)
 {
-    struct bridge *bridge = self->bridge;
-    PyObject *token = PyContextVar_Set(bridge->within, (PyObject *)self);
-    PyObject *added;
+    struct host_loop *loop = &self->reactor->loop;
+    PyObject *token = PyContextVar_Set(self->bridge->within, (PyObject *)self);
 
     if (token == NULL) {
         return -1;
     }
     Py_DECREF(token);
-    self->task = PyObject_CallFunctionObjArgs(bridge->ensure_future, awaitable, NULL);
-    if (self->task == NULL) {
-        return -1;
-    }
-    added = PyObject_CallMethod(self->task, "add_done_callback", "O", (PyObject *)self);
-    Py_XDECREF(added);
-    return added == NULL ? -1 : 0;
+    self->task = loop->host->calls->spawn(loop, awaitable, (PyObject *)self);
+    return self->task == NULL ? -1 : 0;
 }
 
 static void
@@ -95,7 +87,7 @@ begin(AwaitObject *self)
         return;
     }
     if (self->left || self->cancelled) {
-        PyErr_SetNone(self->bridge->asyncio.CancelledError);
+        PyErr_SetNone(self->bridge->host->cancelled);
     } else if (start_task(self, awaitable) == 0) {
         Py_DECREF(awaitable);
         return;
@@ -109,67 +101,31 @@ begin(AwaitObject *self)
 static PyObject *
 await_call(AwaitObject *self, PyObject *args, PyObject *kwargs)
 {
+    struct host *host = self->bridge->host;
+
     (void)kwargs;
     if (PyTuple_GET_SIZE(args) == 0) {
         begin(self);
     } else {
         Py_CLEAR(self->task);
-        finish(self, PyObject_CallMethod(PyTuple_GET_ITEM(args, 0), "result", NULL));
+        finish(self, host->calls->outcome(host, PyTuple_GET_ITEM(args, 0)));
     }
     Py_RETURN_NONE;
 }
 
 /* -- from anywhere ------------------------------------------------------------ */
 
-/* Gives loop.call_soon_threadsafe(callable), in `context`; NULL: in one of no task's. */
-static int
-call_soon(PyObject *loop, PyObject *callable, PyObject *context)
-{
-    PyObject *method = PyObject_GetAttrString(loop, "call_soon_threadsafe");
-    PyObject *args = PyTuple_Pack(1, callable);
-    PyObject *own = context == NULL ? context_of_loop(loop) : Py_NewRef(context);
-    PyObject *kwargs = own == NULL ? NULL : Py_BuildValue("{sO}", "context", own);
-    PyObject *handle = NULL;
-
-    if (method != NULL && args != NULL && kwargs != NULL) {
-        handle = PyObject_Call(method, args, kwargs);
-    }
-    Py_XDECREF(method);
-    Py_XDECREF(args);
-    Py_XDECREF(own);
-    Py_XDECREF(kwargs);
-    Py_XDECREF(handle);
-    return handle == NULL ? -1 : 0;
-}
-
-/* Whether somebody has cancelled the task already: a second time would interrupt what
- * it does about the first. Known since Python 3.11. */
-static bool
-is_cancelling(PyObject *task)
-{
-    PyObject *count = PyObject_CallMethod(task, "cancelling", NULL);
-    bool cancelling = count != NULL && PyObject_IsTrue(count) > 0;
-
-    PyErr_Clear();
-    Py_XDECREF(count);
-    return cancelling;
-}
-
 void
 await_cancel(PyObject *awaiting)
 {
     AwaitObject *self = (AwaitObject *)Py_NewRef(awaiting);
+    struct host_loop *loop = &self->reactor->loop;
     PyObject *exception = compat_take_exception();
-    PyObject *cancel;
 
     self->cancelled = true;
-    if (self->task != NULL && !is_cancelling(self->task)) {
-        cancel = PyObject_GetAttrString(self->task, "cancel");
-        if (cancel == NULL || call_soon(self->loop, cancel, NULL) < 0) {
-            PyErr_Clear();
-            await_forsake(awaiting);
-        }
-        Py_XDECREF(cancel);
+    if (self->task != NULL && loop->host->calls->cancel_task(loop, self->task) < 0) {
+        PyErr_Clear();
+        await_forsake(awaiting);
     }
     Py_DECREF(self);
     if (exception != NULL) {
@@ -248,7 +204,7 @@ make(struct bridge *bridge, RequestObject *root, PyObject *awaitable)
     }
     self->bridge = bridge;
     self->worker = root->worker;
-    self->loop = Py_NewRef(root->reactor->loop.object);
+    self->reactor = (ReactorObject *)Py_NewRef((PyObject *)root->reactor);
     self->awaitable = awaitable;
     csq_list_init(&self->asked);
     if (find_outer(bridge, &self->outer) < 0) {
@@ -262,15 +218,18 @@ make(struct bridge *bridge, RequestObject *root, PyObject *awaitable)
 static bool
 send(AwaitObject *self, struct gate *gate, RequestObject *root)
 {
+    struct host_loop *loop = &self->reactor->loop;
     PyObject *context;
-    bool sent;
+    bool sent = false;
 
     if (atomic_load(&root->job.cancelled)) {
-        PyErr_SetNone(self->bridge->asyncio.CancelledError);
+        PyErr_SetNone(self->bridge->host->cancelled);
         return false;
     }
     context = PyContext_CopyCurrent();
-    sent = context != NULL && call_soon(self->loop, (PyObject *)self, context) == 0;
+    if (context != NULL) {
+        sent = loop->host->calls->soon_from_thread(loop, (PyObject *)self, context) == 0;
+    }
     Py_XDECREF(context);
     if (sent) {
         gate_leave(gate);
@@ -329,6 +288,7 @@ await_on_loop(struct bridge *bridge, RequestObject *request, PyObject *awaitable
         result = take_outcome(self);
     }
     self->left = true;
+    Py_CLEAR(self->reactor);
     awaitable = self->awaitable;
     self->awaitable = NULL;
     if (awaitable != NULL) {
@@ -342,16 +302,15 @@ await_on_loop(struct bridge *bridge, RequestObject *request, PyObject *awaitable
 static int
 is_done(AwaitObject *self)
 {
+    struct host *host = self->bridge->host;
     PyObject *task = Py_XNewRef(self->task);
-    PyObject *answer = task == NULL ? NULL : PyObject_CallMethod(task, "done", NULL);
-    int done = answer == NULL ? -1 : PyObject_IsTrue(answer);
+    int done;
 
-    Py_XDECREF(answer);
     if (task == NULL) {
-        /* It is over, or in a first step that came at once. */
-        done = self->over;
+        return self->over; /* or in a first step that came at once */
     }
-    Py_XDECREF(task);
+    done = host->calls->is_done(host, task);
+    Py_DECREF(task);
     return done;
 }
 
@@ -451,7 +410,7 @@ static int
 await_traverse(AwaitObject *self, visitproc visit, void *arg)
 {
     COMPAT_VISIT_TYPE(self);
-    Py_VISIT(self->loop);
+    Py_VISIT(self->reactor);
     Py_VISIT(self->awaitable);
     Py_VISIT(self->task);
     Py_VISIT(self->result);
@@ -469,7 +428,7 @@ await_clear(AwaitObject *self)
     if (awaitable != NULL) {
         refuse(self->bridge, awaitable);
     }
-    Py_CLEAR(self->loop);
+    Py_CLEAR(self->reactor);
     Py_CLEAR(self->task);
     Py_CLEAR(self->result);
     Py_CLEAR(self->exception);
@@ -507,20 +466,15 @@ static PyType_Spec await_spec = {
 int
 await_init(struct bridge *bridge, PyObject *module)
 {
-    PyObject *asyncio = PyImport_ImportModule("asyncio");
     PyObject *sqlite3 = PyImport_ImportModule("sqlite3");
 
     bridge->await_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &await_spec, NULL);
     bridge->within = PyContextVar_New("csqlite_callback", NULL);
-    if (asyncio != NULL) {
-        bridge->ensure_future = PyObject_GetAttrString(asyncio, "ensure_future");
-    }
     if (sqlite3 != NULL) {
         bridge->ProgrammingError = PyObject_GetAttrString(sqlite3, "ProgrammingError");
     }
-    Py_XDECREF(asyncio);
     Py_XDECREF(sqlite3);
-    if (bridge->await_type == NULL || bridge->within == NULL || bridge->ensure_future == NULL ||
+    if (bridge->await_type == NULL || bridge->within == NULL ||
         bridge->ProgrammingError == NULL) {
         return -1;
     }

@@ -8,15 +8,14 @@
 #include "bridge/reactor.h"
 #include "bridge/ready.h"
 #include "bridge/request.h"
-#include "bridge/waiter.h"
 
 int
 bridge_init(struct bridge *bridge, PyObject *module)
 {
     bridge->host = &bridge->asyncio.host;
-    if (host_asyncio_init(&bridge->asyncio) < 0 || reactor_init(bridge, module) < 0 ||
-        ready_init(bridge, module) < 0 || waiter_init(bridge, module) < 0 ||
-        await_init(bridge, module) < 0 || deadline_init(bridge, module) < 0) {
+    if (host_asyncio_init(&bridge->asyncio, module) < 0 || reactor_init(bridge, module) < 0 ||
+        ready_init(bridge, module) < 0 || await_init(bridge, module) < 0 ||
+        deadline_init(bridge, module) < 0) {
         return -1;
     }
     return request_init(bridge, module);
@@ -29,12 +28,10 @@ bridge_traverse(struct bridge *bridge, visitproc visit, void *arg)
     Py_VISIT(bridge->waker_type);
     Py_VISIT(bridge->request_type);
     Py_VISIT(bridge->ready_type);
-    Py_VISIT(bridge->waiter_type);
     Py_VISIT(bridge->await_type);
     Py_VISIT(bridge->alarm_type);
     Py_VISIT(bridge->deadline);
     Py_VISIT(bridge->within);
-    Py_VISIT(bridge->ensure_future);
     Py_VISIT(bridge->ProgrammingError);
     return host_asyncio_traverse(&bridge->asyncio, visit, arg);
 }
@@ -46,12 +43,10 @@ bridge_clear(struct bridge *bridge)
     Py_CLEAR(bridge->waker_type);
     Py_CLEAR(bridge->request_type);
     Py_CLEAR(bridge->ready_type);
-    Py_CLEAR(bridge->waiter_type);
     Py_CLEAR(bridge->await_type);
     Py_CLEAR(bridge->alarm_type);
     Py_CLEAR(bridge->deadline);
     Py_CLEAR(bridge->within);
-    Py_CLEAR(bridge->ensure_future);
     Py_CLEAR(bridge->ProgrammingError);
     host_asyncio_clear(&bridge->asyncio);
 }

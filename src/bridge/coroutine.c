@@ -41,19 +41,26 @@ request_finish(RequestObject *request, PyObject **result)
     return PYGEN_RETURN;
 }
 
+/* Lets the task wait until the request is settled. */
+static PySendResult
+park(RequestObject *request, PyObject **result)
+{
+    struct host_loop *loop = &request->reactor->loop;
+
+    request->waiter = loop->host->calls->park(loop);
+    *result = Py_XNewRef(request->waiter);
+    return request->waiter == NULL ? PYGEN_ERROR : PYGEN_NEXT;
+}
+
 /* Lets the task wait for what never comes: the process ends before it. */
 static PySendResult
 wait_for_end(RequestObject *request, PyObject **result)
 {
     PyErr_Clear();
-    if (request_find_reactor(request) == 0) {
-        request->waiter = waiter_new(request->bridge, request->reactor->loop.object);
-    }
-    if (request->waiter == NULL) {
+    if (request_find_reactor(request) < 0) {
         return PYGEN_ERROR;
     }
-    *result = waiter_yield(request->waiter);
-    return PYGEN_NEXT;
+    return park(request, result);
 }
 
 static PySendResult
@@ -96,12 +103,10 @@ start(RequestObject *request, PyObject **result)
         request->stage == REQUEST_SETTLED) {
         return request_finish(request, result);
     }
-    request->waiter = waiter_new(request->bridge, request->reactor->loop.object);
-    if (request->waiter == NULL) {
+    if (park(request, result) == PYGEN_ERROR) {
         request_leave(request);
         return PYGEN_ERROR;
     }
-    *result = waiter_yield(request->waiter);
     return PYGEN_NEXT;
 }
 

@@ -11,11 +11,9 @@
 #include <math.h>
 
 #include "bridge/await.h"
-#include "bridge/context.h"
 #include "engine/clock.h"
 
-static const int64_t LIFETIME = INT64_MAX / 4;            /* in nanoseconds */
-static const int64_t ALARM_MOST = (int64_t)86400 * 1000000000; /* loops take no longer wait */
+static const int64_t LIFETIME = INT64_MAX / 4; /* in nanoseconds */
 
 /* What the loop calls when the time has come. */
 typedef struct {
@@ -202,39 +200,12 @@ deadline_raise(RequestObject *request, const char *detail)
 static int
 cancel_timer(ReactorObject *reactor)
 {
+    struct host *host = reactor->loop.host;
     PyObject *timer = reactor->timer;
-    PyObject *cancelled;
 
     reactor->timer = NULL;
     reactor->timer_at = 0;
-    if (timer == NULL) {
-        return 0;
-    }
-    cancelled = PyObject_CallMethod(timer, "cancel", NULL);
-    Py_DECREF(timer);
-    Py_XDECREF(cancelled);
-    return cancelled == NULL ? -1 : 0;
-}
-
-/* Gives loop.call_later(seconds, callable), in a context of its own: that of the task would
- * live as long as the timer. */
-static PyObject *
-call_later(ReactorObject *reactor, double seconds, PyObject *callable)
-{
-    PyObject *method = PyObject_GetAttrString(reactor->loop.object, "call_later");
-    PyObject *args = Py_BuildValue("(dO)", seconds, callable);
-    PyObject *context = context_of_loop(reactor->loop.object);
-    PyObject *kwargs = context == NULL ? NULL : Py_BuildValue("{sO}", "context", context);
-    PyObject *handle = NULL;
-
-    if (method != NULL && args != NULL && kwargs != NULL) {
-        handle = PyObject_Call(method, args, kwargs);
-    }
-    Py_XDECREF(method);
-    Py_XDECREF(args);
-    Py_XDECREF(context);
-    Py_XDECREF(kwargs);
-    return handle;
+    return timer == NULL ? 0 : host->calls->cancel(host, timer);
 }
 
 /* Sets the timer, unless it goes off before `when` anyhow. */
@@ -242,7 +213,7 @@ static int
 set_timer(ReactorObject *reactor, int64_t when)
 {
     PyTypeObject *type = reactor->bridge->alarm_type;
-    int64_t delay = when - csq_now();
+    struct host_loop *loop = &reactor->loop;
     AlarmObject *alarm;
 
     if (reactor->timer != NULL && reactor->timer_at <= when) {
@@ -254,8 +225,7 @@ set_timer(ReactorObject *reactor, int64_t when)
     }
     alarm->reactor = (ReactorObject *)Py_NewRef((PyObject *)reactor);
     if (cancel_timer(reactor) == 0) {
-        delay = delay < 0 ? 0 : delay > ALARM_MOST ? ALARM_MOST : delay;
-        reactor->timer = call_later(reactor, (double)delay / 1e9, (PyObject *)alarm);
+        reactor->timer = loop->host->calls->at(loop, when, (PyObject *)alarm);
         reactor->timer_at = when;
     }
     Py_DECREF(alarm);

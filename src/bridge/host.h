@@ -15,6 +15,7 @@ struct host_calls;
 /* A kind of loop, in one interpreter; its own part stands around it. */
 struct host {
     const struct host_calls *calls;
+    PyObject *cancelled; /* the exception in a task that is cancelled */
 };
 
 /* One loop. Whoever has it visits and clears it: host_loop_traverse(), host_loop_clear(). */
@@ -23,6 +24,12 @@ struct host_loop {
     PyObject *object;        /* the loop */
     PyObject *create_future; /* what is looked up once a loop; the host's own */
     PyObject *ready;         /* … ; NULL: not known */
+};
+
+enum host_answer {
+    HOST_TOLD = 0,
+    HOST_RAISED = -1, /* what was not the task's own affair: KeyboardInterrupt, SystemExit */
+    HOST_UNTOLD = -2, /* nobody: there was no memory for it, and it is to be tried again */
 };
 
 struct host_calls {
@@ -50,6 +57,41 @@ struct host_calls {
 
     /* Settles it with `result`, unless it was cancelled. 0, or -1 with an exception. */
     int (*settle)(struct host *host, PyObject *future, PyObject *result);
+
+    /* Gives what the running task waits for until wake(), when its coroutine yields it; NULL
+     * with MemoryError. */
+    PyObject *(*park)(struct host_loop *loop);
+
+    /* Lets the task that waits for `parked` go on, at once where that can be. One that was
+     * cancelled is left alone: it hears of that. Takes `held` just before the task's step, but
+     * not with HOST_UNTOLD. Below 0 an exception is set. Not to be called while a task runs. */
+    enum host_answer (*wake)(PyObject *parked, PyObject *held);
+
+    /* Lets the loop call `callable`, in a context of no task's, at a time of csq_now(), or
+     * soon when that has passed. Gives the timer, or NULL with an exception. */
+    PyObject *(*at)(struct host_loop *loop, int64_t when, PyObject *callable);
+
+    /* Takes the timer: it does not go off. 0, or -1 with an exception. */
+    int (*cancel)(struct host *host, PyObject *timer);
+
+    /* Any thread, GIL held. Lets the loop call `callable` in `context`. 0, or -1 with an
+     * exception. */
+    int (*soon_from_thread)(struct host_loop *loop, PyObject *callable, PyObject *context);
+
+    /* Begins a task that awaits `awaitable`, in a copy of the current context; its first step
+     * may come at once, as the loop decides. When it is done, `callable` is called with it.
+     * Gives the task, or NULL with an exception. */
+    PyObject *(*spawn)(struct host_loop *loop, PyObject *awaitable, PyObject *callable);
+
+    /* Gives what a task that is done came to, or NULL with its exception. */
+    PyObject *(*outcome)(struct host *host, PyObject *task);
+
+    /* Any thread, GIL held. Whether a task is done; -1 with an exception. */
+    int (*is_done)(struct host *host, PyObject *task);
+
+    /* Any thread, GIL held. Lets the loop cancel a task, unless somebody has. 0, or -1 with an
+     * exception. */
+    int (*cancel_task)(struct host_loop *loop, PyObject *task);
 };
 
 static inline int

@@ -3,7 +3,11 @@
 #include "bridge/host_asyncio.h"
 
 #include "bridge/context.h"
+#include "bridge/waiter.h"
+#include "engine/clock.h"
 #include "engine/list.h"
+
+static const int64_t LONGEST = (int64_t)86400 * 1000000000; /* that a loop can be told to wait */
 
 static struct asyncio *
 asyncio_of(struct host *host)
@@ -119,6 +123,137 @@ settle(struct host *host, PyObject *future, PyObject *result)
     return 0;
 }
 
+/* -- tasks that wait ---------------------------------------------------------- */
+
+static PyObject *
+park(struct host_loop *loop)
+{
+    return waiter_new(asyncio_of(loop->host), loop->object);
+}
+
+/* -- timers ------------------------------------------------------------------- */
+
+/* A context of its own: that of the task would live as long as the timer. */
+static PyObject *
+call_at(struct host_loop *loop, int64_t when, PyObject *callable)
+{
+    int64_t delay = when - csq_now();
+    double seconds = (double)(delay < 0 ? 0 : delay > LONGEST ? LONGEST : delay) / 1e9;
+    PyObject *method = PyObject_GetAttrString(loop->object, "call_later");
+    PyObject *args = Py_BuildValue("(dO)", seconds, callable);
+    PyObject *context = context_of_loop(loop->object);
+    PyObject *kwargs = context == NULL ? NULL : Py_BuildValue("{sO}", "context", context);
+    PyObject *handle = NULL;
+
+    if (method != NULL && args != NULL && kwargs != NULL) {
+        handle = PyObject_Call(method, args, kwargs);
+    }
+    Py_XDECREF(method);
+    Py_XDECREF(args);
+    Py_XDECREF(context);
+    Py_XDECREF(kwargs);
+    return handle;
+}
+
+static int
+cancel(struct host *host, PyObject *timer)
+{
+    PyObject *cancelled = PyObject_CallMethod(timer, "cancel", NULL);
+
+    (void)host;
+    Py_DECREF(timer);
+    Py_XDECREF(cancelled);
+    return cancelled == NULL ? -1 : 0;
+}
+
+/* -- tasks of ours ------------------------------------------------------------ */
+
+static int
+soon_from_thread(struct host_loop *loop, PyObject *callable, PyObject *context)
+{
+    PyObject *method = PyObject_GetAttrString(loop->object, "call_soon_threadsafe");
+    PyObject *args = PyTuple_Pack(1, callable);
+    PyObject *kwargs = Py_BuildValue("{sO}", "context", context);
+    PyObject *handle = NULL;
+
+    if (method != NULL && args != NULL && kwargs != NULL) {
+        handle = PyObject_Call(method, args, kwargs);
+    }
+    Py_XDECREF(method);
+    Py_XDECREF(args);
+    Py_XDECREF(kwargs);
+    Py_XDECREF(handle);
+    return handle == NULL ? -1 : 0;
+}
+
+static PyObject *
+spawn(struct host_loop *loop, PyObject *awaitable, PyObject *callable)
+{
+    PyObject *ensure_future = asyncio_of(loop->host)->ensure_future;
+    PyObject *task = PyObject_CallFunctionObjArgs(ensure_future, awaitable, NULL);
+    PyObject *added;
+
+    if (task == NULL) {
+        return NULL;
+    }
+    added = PyObject_CallMethod(task, "add_done_callback", "O", callable);
+    if (added == NULL) {
+        Py_CLEAR(task);
+    }
+    Py_XDECREF(added);
+    return task;
+}
+
+static PyObject *
+outcome(struct host *host, PyObject *task)
+{
+    (void)host;
+    return PyObject_CallMethod(task, "result", NULL);
+}
+
+static int
+is_done(struct host *host, PyObject *task)
+{
+    PyObject *answer = PyObject_CallMethodObjArgs(task, asyncio_of(host)->str_done, NULL);
+    int done = answer == NULL ? -1 : PyObject_IsTrue(answer);
+
+    Py_XDECREF(answer);
+    return done;
+}
+
+/* Whether somebody has cancelled the task already: a second time would interrupt what
+ * it does about the first. Known since Python 3.11. */
+static bool
+is_cancelling(PyObject *task)
+{
+    PyObject *count = PyObject_CallMethod(task, "cancelling", NULL);
+    bool cancelling = count != NULL && PyObject_IsTrue(count) > 0;
+
+    PyErr_Clear();
+    Py_XDECREF(count);
+    return cancelling;
+}
+
+static int
+cancel_task(struct host_loop *loop, PyObject *task)
+{
+    PyObject *method;
+    PyObject *context;
+    int rc = -1;
+
+    if (is_cancelling(task)) {
+        return 0;
+    }
+    method = PyObject_GetAttrString(task, "cancel");
+    context = method == NULL ? NULL : context_of_loop(loop->object);
+    if (context != NULL) {
+        rc = soon_from_thread(loop, method, context);
+    }
+    Py_XDECREF(method);
+    Py_XDECREF(context);
+    return rc;
+}
+
 /* -- the host ----------------------------------------------------------------- */
 
 static const struct host_calls calls = {
@@ -129,6 +264,15 @@ static const struct host_calls calls = {
     .is_stopped = is_stopped,
     .future = create_future,
     .settle = settle,
+    .park = park,
+    .wake = waiter_wake,
+    .at = call_at,
+    .cancel = cancel,
+    .soon_from_thread = soon_from_thread,
+    .spawn = spawn,
+    .outcome = outcome,
+    .is_done = is_done,
+    .cancel_task = cancel_task,
 };
 
 static int
@@ -156,25 +300,35 @@ intern_strings(struct asyncio *asyncio)
     return 0;
 }
 
-int
-host_asyncio_init(struct asyncio *asyncio)
+static int
+look_up(struct asyncio *asyncio)
 {
     PyObject *module = PyImport_ImportModule("asyncio");
 
-    asyncio->host.calls = &calls;
     if (module == NULL) {
         return -1;
     }
     asyncio->names = Py_XNewRef(PyModule_GetDict(module));
-    asyncio->CancelledError = PyObject_GetAttrString(module, "CancelledError");
+    asyncio->host.cancelled = PyObject_GetAttrString(module, "CancelledError");
     asyncio->InvalidStateError = PyObject_GetAttrString(module, "InvalidStateError");
+    asyncio->ensure_future = PyObject_GetAttrString(module, "ensure_future");
+    asyncio->context_names = Py_BuildValue("(s)", "context");
     Py_DECREF(module);
-    if (asyncio->names == NULL || asyncio->CancelledError == NULL ||
-        asyncio->InvalidStateError == NULL || intern_strings(asyncio) < 0) {
+    return asyncio->names == NULL || asyncio->host.cancelled == NULL ||
+                   asyncio->InvalidStateError == NULL || asyncio->ensure_future == NULL ||
+                   asyncio->context_names == NULL
+               ? -1
+               : 0;
+}
+
+int
+host_asyncio_init(struct asyncio *asyncio, PyObject *module)
+{
+    asyncio->host.calls = &calls;
+    if (look_up(asyncio) < 0 || intern_strings(asyncio) < 0) {
         return -1;
     }
-    asyncio->context_names = Py_BuildValue("(s)", "context");
-    return asyncio->context_names == NULL ? -1 : 0;
+    return waiter_init(asyncio, module);
 }
 
 int
@@ -182,8 +336,10 @@ host_asyncio_traverse(struct asyncio *asyncio, visitproc visit, void *arg)
 {
     Py_VISIT(asyncio->names);
     Py_VISIT(asyncio->get_running_loop);
-    Py_VISIT(asyncio->CancelledError);
+    Py_VISIT(asyncio->host.cancelled);
     Py_VISIT(asyncio->InvalidStateError);
+    Py_VISIT(asyncio->ensure_future);
+    Py_VISIT(asyncio->waiter_type);
     return 0;
 }
 
@@ -192,8 +348,10 @@ host_asyncio_clear(struct asyncio *asyncio)
 {
     Py_CLEAR(asyncio->names);
     Py_CLEAR(asyncio->get_running_loop);
-    Py_CLEAR(asyncio->CancelledError);
+    Py_CLEAR(asyncio->host.cancelled);
     Py_CLEAR(asyncio->InvalidStateError);
+    Py_CLEAR(asyncio->ensure_future);
+    Py_CLEAR(asyncio->waiter_type);
     Py_CLEAR(asyncio->context_names);
     Py_CLEAR(asyncio->str_add_reader);
     Py_CLEAR(asyncio->str_call_soon);

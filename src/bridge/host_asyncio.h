@@ -7,8 +7,8 @@
 
 #include "bridge/asyncio.h"
 
-/* 0, or -1 with an exception; host_asyncio_clear() is called in either case. */
-int host_asyncio_init(struct asyncio *asyncio);
+/* Registers the types. 0, or -1 with an exception; host_asyncio_clear() is called in either case. */
+int host_asyncio_init(struct asyncio *asyncio, PyObject *module);
 int host_asyncio_traverse(struct asyncio *asyncio, visitproc visit, void *arg);
 void host_asyncio_clear(struct asyncio *asyncio);
 

@@ -294,7 +294,7 @@ int
 request_wake(RequestObject *request)
 {
     ReactorObject *reactor = request->reactor;
-    WaiterObject *waiter = request->waiter;
+    PyObject *waiter = request->waiter;
     int rc;
 
     /* Who closes a request that a task awaits lets that task hear of it, as of a coroutine
@@ -312,9 +312,9 @@ request_wake(RequestObject *request)
         }
     } else {
         Py_INCREF(waiter);
-        rc = waiter_wake(waiter, (PyObject *)request);
+        rc = reactor->loop.host->calls->wake(waiter, (PyObject *)request);
         Py_DECREF(waiter);
-        if (rc != WAITER_UNTOLD) {
+        if (rc != HOST_UNTOLD) {
             return rc;
         }
     }

@@ -12,7 +12,6 @@
 #include "bridge/gate.h"
 #include "bridge/line.h"
 #include "bridge/reactor.h"
-#include "bridge/waiter.h"
 #include "engine/job.h"
 #include "engine/ops.h"
 #include "engine/worker.h"
@@ -108,7 +107,7 @@ struct RequestObject {
     PyObject *awaiting; /* the coroutine that the worker waits for (await.h), or NULL */
     RequestObject *outer; /* lent: in whose callback this one runs inline; or NULL */
     PyObject *context; /* what `async with` was entered with */
-    WaiterObject *waiter; /* what the awaiting task waits for */
+    PyObject *waiter; /* what the awaiting task waits for */
     PyObject *future; /* of request_start(): an asyncio future; or NULL */
     PyObject *answer; /* what the future is settled with; NULL: None */
     ReactorObject *reactor;
@@ -205,7 +204,7 @@ enum request_answer request_advance(RequestObject *request, int64_t deadline);
 
 /* For the reactor, after that: wakes who waits, if it is settled. That runs a task's
  * next step, which may be to forget all that the request holds: so it takes the
- * request. 0, or -1 with an exception as waiter_wake(). */
+ * request. 0, or -1 with an exception as wake() of host.h. */
 int request_wake(RequestObject *request);
 
 /* For the reactor: the loop is closed, so nobody will hear of it. */

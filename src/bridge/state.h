@@ -21,14 +21,12 @@ struct bridge {
     PyTypeObject *waker_type;
     PyTypeObject *request_type;
     PyTypeObject *ready_type;
-    PyTypeObject *waiter_type;
     PyTypeObject *await_type;
     PyTypeObject *alarm_type;
     PyObject *deadline; /* context variable: an int, see deadline.h */
     bool deadlines;     /* one was ever set: requests look for theirs */
     int awaits;       /* how many workers wait for a callback */
     PyObject *within; /* context variable: the callback that runs, see await.c */
-    PyObject *ensure_future;
     PyObject *ProgrammingError; /* sqlite3's */
 };
 

@@ -12,9 +12,9 @@
 
 #include "bridge/context.h"
 
-struct WaiterObject {
+typedef struct {
     PyObject_HEAD
-    struct bridge *bridge;
+    struct asyncio *asyncio; /* lent: the interpreter's */
     PyObject *loop;
     PyObject *callback; /* the first one; NULL: none, or it was told */
     PyObject *context;  /* what to run it in; NULL: there is no callback */
@@ -23,26 +23,20 @@ struct WaiterObject {
     bool blocking;      /* a task is to wait for it */
     bool done;
     bool cancelled;
-};
+} WaiterObject;
 
-WaiterObject *
-waiter_new(struct bridge *bridge, PyObject *loop)
+PyObject *
+waiter_new(struct asyncio *asyncio, PyObject *loop)
 {
-    PyTypeObject *type = bridge->waiter_type;
+    PyTypeObject *type = asyncio->waiter_type;
     WaiterObject *waiter = (WaiterObject *)type->tp_alloc(type, 0);
 
     if (waiter != NULL) {
-        waiter->bridge = bridge;
+        waiter->asyncio = asyncio;
         waiter->loop = Py_NewRef(loop);
+        waiter->blocking = true;
     }
-    return waiter;
-}
-
-PyObject *
-waiter_yield(WaiterObject *waiter)
-{
-    waiter->blocking = true;
-    return Py_NewRef((PyObject *)waiter);
+    return (PyObject *)waiter;
 }
 
 /* -- telling ------------------------------------------------------------------ */
@@ -51,7 +45,7 @@ waiter_yield(WaiterObject *waiter)
 static int
 call_soon(WaiterObject *self, PyObject *callback, PyObject *context)
 {
-    const struct asyncio *asyncio = &self->bridge->asyncio;
+    const struct asyncio *asyncio = self->asyncio;
     PyObject *args[] = {self->loop, callback, (PyObject *)self, context};
     PyObject *names = context == NULL ? NULL : asyncio->context_names;
     PyObject *handle = PyObject_VectorcallMethod(asyncio->str_call_soon, args, 3, names);
@@ -107,7 +101,7 @@ pack_arguments(WaiterObject *self, PyObject **args)
 }
 
 /* Calls the first callback in its context, which is the current one. */
-static int
+static enum host_answer
 step(WaiterObject *self, PyObject *args, PyObject *held)
 {
     PyObject *callback = self->callback;
@@ -124,19 +118,19 @@ step(WaiterObject *self, PyObject *args, PyObject *held)
     Py_DECREF(callback);
     Py_DECREF(context);
     if (answer == NULL) {
-        return WAITER_RAISED;
+        return HOST_RAISED;
     }
     Py_DECREF(answer);
-    return WAITER_TOLD;
+    return HOST_TOLD;
 }
 
-/* The same, when another context may be the current one. WAITER_UNTOLD: the callback's cannot
+/* The same, when another context may be the current one. HOST_UNTOLD: the callback's cannot
  * be entered, because it is entered already. */
-static int
+static enum host_answer
 step_in_context(WaiterObject *self, PyObject *args, PyObject *held)
 {
     PyObject *context = self->context;
-    int rc;
+    enum host_answer rc;
 
     if (context == compat_current_context()) {
         return step(self, args, held);
@@ -144,7 +138,7 @@ step_in_context(WaiterObject *self, PyObject *args, PyObject *held)
     if (PyContext_Enter(context) < 0) {
         PyErr_Clear();
         Py_XDECREF(args);
-        return WAITER_UNTOLD;
+        return HOST_UNTOLD;
     }
     Py_INCREF(context);
     rc = step(self, args, held);
@@ -152,34 +146,35 @@ step_in_context(WaiterObject *self, PyObject *args, PyObject *held)
     return rc;
 }
 
-int
-waiter_wake(WaiterObject *waiter, PyObject *held)
+enum host_answer
+waiter_wake(PyObject *object, PyObject *held)
 {
+    WaiterObject *waiter = (WaiterObject *)object;
     PyObject *args = NULL;
 
     if (!waiter->done) {
         if (call_others_soon(waiter) < 0) {
-            return WAITER_UNTOLD;
+            return HOST_UNTOLD;
         }
         if (waiter->callback != NULL) {
-            int rc;
+            enum host_answer rc;
 
             if (pack_arguments(waiter, &args) < 0) {
-                return WAITER_UNTOLD;
+                return HOST_UNTOLD;
             }
             rc = step_in_context(waiter, args, held);
-            if (rc != WAITER_UNTOLD) {
+            if (rc != HOST_UNTOLD) {
                 return rc;
             }
         }
         /* A context that is entered already can only be waited for. */
         if (call_all_soon(waiter) < 0) {
-            return WAITER_UNTOLD;
+            return HOST_UNTOLD;
         }
         waiter->done = true;
     }
     Py_DECREF(held);
-    return WAITER_TOLD;
+    return HOST_TOLD;
 }
 
 /* -- what a task calls -------------------------------------------------------- */
@@ -322,10 +317,9 @@ waiter_result(WaiterObject *self, PyObject *unused)
 {
     (void)unused;
     if (self->cancelled) {
-        PyObject *error =
-            self->message == NULL
-                ? PyObject_CallNoArgs(self->bridge->asyncio.CancelledError)
-                : PyObject_CallOneArg(self->bridge->asyncio.CancelledError, self->message);
+        PyObject *error = self->message == NULL
+                              ? PyObject_CallNoArgs(self->asyncio->host.cancelled)
+                              : PyObject_CallOneArg(self->asyncio->host.cancelled, self->message);
 
         if (error != NULL) {
             compat_give_exception(error);
@@ -333,7 +327,7 @@ waiter_result(WaiterObject *self, PyObject *unused)
         return NULL;
     }
     if (!self->done) {
-        PyErr_SetString(self->bridge->asyncio.InvalidStateError, "Result is not set.");
+        PyErr_SetString(self->asyncio->InvalidStateError, "Result is not set.");
         return NULL;
     }
     Py_RETURN_NONE;
@@ -380,7 +374,8 @@ waiter_iternext(WaiterObject *self)
     PyObject *result;
 
     if (!self->done) {
-        return waiter_yield(self);
+        self->blocking = true;
+        return Py_NewRef((PyObject *)self);
     }
     result = waiter_result(self, NULL);
     Py_XDECREF(result); /* None: the iteration just ends */
@@ -484,12 +479,12 @@ static PyType_Spec waiter_spec = {
 };
 
 int
-waiter_init(struct bridge *bridge, PyObject *module)
+waiter_init(struct asyncio *asyncio, PyObject *module)
 {
-    bridge->waiter_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &waiter_spec, NULL);
-    if (bridge->waiter_type == NULL) {
+    asyncio->waiter_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &waiter_spec, NULL);
+    if (asyncio->waiter_type == NULL) {
         return -1;
     }
-    compat_forbid_new(bridge->waiter_type);
+    compat_forbid_new(asyncio->waiter_type);
     return 0;
 }
