@@ -118,6 +118,7 @@ async def closed_again(thing: Callable[[csqlite.Connection], Any], path: Path, t
         assert not any(closing.done() for closing in again)
         held.go.set()
         await asyncio.wait_for(asyncio.gather(*again), SECONDS)
+        assert thing is not connection or not db._thread.is_alive()
         assert await is_free(path)
         assert await query == [(1,)]
         await opened.close()
@@ -183,3 +184,11 @@ async def test_leaving_a_context_that_was_cancelled_while_it_closed(path: Path) 
         held.go.set()
         await asyncio.wait_for(closing, SECONDS)
         assert await query == [(1,)]
+
+
+@pytest.mark.parametrize("closers", [1, 4])
+async def test_the_thread_is_not_alive_when_close_returns(path: Path, closers: int) -> None:
+    for _ in range(50):
+        db = await csqlite.connect(path)
+        await asyncio.gather(*[db.close() for _ in range(closers)])
+        assert not db._thread.is_alive()

@@ -51,7 +51,7 @@ module_see_off(struct module_state *state, struct csq_worker *worker)
         struct csq_worker *other = csq_item(link, struct csq_worker, kept);
 
         link = link->next;
-        if (!csq_worker_is_running(other)) {
+        if (csq_worker_join(other, 0)) {
             csq_link_remove(&other->kept);
             csq_worker_put(other);
         }

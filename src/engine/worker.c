@@ -221,6 +221,9 @@ work(void *argument)
     if (worker->at_end != NULL) {
         worker->at_end(worker->at_end_argument);
     }
+    pthread_mutex_lock(&worker->lock);
+    worker->over = true;
+    pthread_mutex_unlock(&worker->lock);
     while ((link = csq_list_shift(&closing)) != NULL) {
         give_back(csq_item(link, struct csq_job, link));
     }
@@ -253,7 +256,7 @@ csq_worker_is_running(struct csq_worker *worker)
     bool running;
 
     pthread_mutex_lock(&worker->lock);
-    running = worker->running;
+    running = worker->running && !worker->over;
     pthread_mutex_unlock(&worker->lock);
     return running;
 }

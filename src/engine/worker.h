@@ -26,6 +26,7 @@ struct csq_worker {
     pthread_cond_t ended;    /* `running` became false */
     pthread_cond_t woken;    /* what csq_worker_wait() waits for has come */
     bool running;            /* the thread was started and has not ended */
+    bool over;               /* all that is left to it is to say that it has closed */
     bool stopping;           /* the farewell is pushed */
     struct csq_job *streaming; /* the job that runs, when it has a flow */
     const struct csq_list *taken; /* what waits behind it, out of the queue; worker thread */
@@ -46,7 +47,8 @@ void csq_worker_put(struct csq_worker *worker);
 /* Any thread, once. Lets a thread of the crew be the worker's. 0 or an errno. */
 int csq_worker_start(struct csq_worker *worker, struct csq_crew *crew);
 
-/* Any thread. Whether the thread was started and has not ended. */
+/* Any thread. Whether the thread was started and may still do something. Whoever hears that the
+ * connection is closed finds that it does not. */
 bool csq_worker_is_running(struct csq_worker *worker);
 
 /* Any thread. Whether the caller is the worker's own thread. */
