@@ -4,6 +4,7 @@
 #define CSQ_BLOB_OBJECT_H
 
 #include "binding/connection.h"
+#include "bridge/line.h"
 
 /* The half of a blob that the worker uses. It outlives the object by the job that
  * closes it. */

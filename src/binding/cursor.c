@@ -5,6 +5,7 @@
 
 #include "binding/cursor.h"
 
+#include "bridge/direct.h"
 #include "engine/alloc.h"
 
 /* -- the worker's half -------------------------------------------------------- */
@@ -92,8 +93,8 @@ cursor_new(ConnectionObject *connection)
 static int
 use_in_place(CursorObject *self)
 {
-    if (line_take_in(&self->line) && (csq_list_empty(&self->line.requests) ||
-                                      csq_worker_is_current(self->connection->worker))) {
+    if (direct_catch_up(&self->line) && (csq_list_empty(&self->line.requests) ||
+                                         csq_worker_is_current(self->connection->worker))) {
         return 0;
     }
     PyErr_SetString(self->state->ProgrammingError, "Recursive use of cursors not allowed.");

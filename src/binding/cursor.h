@@ -6,6 +6,7 @@
 #define CSQ_CURSOR_OBJECT_H
 
 #include "binding/connection.h"
+#include "bridge/line.h"
 #include "engine/cursor.h"
 
 /* The number of no result set. */

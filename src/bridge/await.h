@@ -25,12 +25,6 @@ await_is_for(PyObject *object)
  * exception; ProgrammingError when no task awaits the statement on a loop. */
 PyObject *await_on_loop(struct bridge *bridge, RequestObject *request, PyObject *awaitable);
 
-/* GIL held. `awaiting` is a request's: cancels what the worker waits for. */
-void await_cancel(PyObject *awaiting);
-
-/* GIL held. The same, when the loop is closed: the worker goes on. */
-void await_forsake(PyObject *awaiting);
-
 /* Loop thread, GIL held. 0, or -1 with ProgrammingError when the worker behind `gate`, the
  * request's own or another one that it needs, waits for a callback in which, or in a task of
  * which, this runs, or for one that awaits such a connection: neither would ever end. */
@@ -41,11 +35,5 @@ await_check(RequestObject *request)
 {
     return await_check_gate(request, request->gate);
 }
-
-/* GIL held. The request is under way no more. */
-void await_forget(RequestObject *request);
-
-/* Registers the type. 0, or -1 with an exception. */
-int await_init(struct bridge *bridge, PyObject *module);
 
 #endif

@@ -330,7 +330,7 @@ request_traverse(RequestObject *self, visitproc visit, void *arg)
     Py_VISIT(self->home);
     Py_VISIT(self->asker);
     Py_VISIT(self->variables);
-    Py_VISIT(self->awaiting);
+    Py_VISIT(self->callback_task);
     Py_VISIT(self->context);
     Py_VISIT(self->waiter);
     Py_VISIT(self->future);
@@ -353,9 +353,9 @@ request_clear(RequestObject *self)
     Py_CLEAR(self->held);
     Py_CLEAR(self->raised);
     Py_CLEAR(self->home);
-    await_forget(self);
+    request_forget_asker(self);
     Py_CLEAR(self->variables);
-    Py_CLEAR(self->awaiting);
+    Py_CLEAR(self->callback_task);
     Py_CLEAR(self->context);
     Py_CLEAR(self->waiter);
     Py_CLEAR(self->future);

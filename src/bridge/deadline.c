@@ -10,7 +10,6 @@
 
 #include <math.h>
 
-#include "bridge/await.h"
 #include "engine/clock.h"
 
 static const int64_t LIFETIME = INT64_MAX / 4; /* in nanoseconds */
@@ -265,8 +264,8 @@ expire(RequestObject *request)
         return settle(request, "it goes on");
     }
     unbegun = csq_job_expire(&request->job);
-    if (request->awaiting != NULL) {
-        await_cancel(request->awaiting);
+    if (request->callback_task != NULL) {
+        callback_task_cancel(request->callback_task);
     }
     if (unbegun) {
         return settle(request, "it was not begun");

@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "bridge/await.h"
+#include "bridge/context.h"
 #include "bridge/deadline.h"
 #include "engine/clock.h"
 
@@ -115,6 +116,49 @@ run_and_unpack(RequestObject *request)
         answer = request->hooks->unpack(request, INT64_MAX);
     } while (answer == REQUEST_AGAIN);
     return answer;
+}
+
+/* Lets the head take in what its job has brought, all of it, in the context in which it was
+ * awaited. Without memory for that it stays where it is. */
+static void
+take_in(RequestObject *first)
+{
+    PyObject *entered;
+
+    if (context_enter(first->home, &entered) < 0) {
+        PyErr_Clear();
+        return;
+    }
+    Py_INCREF(first);
+    first->elsewhere = true;
+    while (request_advance(first, INT64_MAX) == REQUEST_AGAIN) {
+        continue;
+    }
+    first->elsewhere = false;
+    reactor_deliver(first->reactor, &first->news); /* its task is to hear of it */
+    Py_DECREF(first);
+    context_leave(entered);
+}
+
+bool
+direct_catch_up(struct line *line)
+{
+    while (line->held == 0 && !csq_list_empty(&line->requests)) {
+        RequestObject *first = line_first(line);
+
+        if (first->running || first->reactor == NULL) {
+            return false;
+        }
+        reactor_collect(first->reactor);
+        if (!first->job.done) {
+            return !line_is_begun(line);
+        }
+        take_in(first);
+        if (!csq_list_empty(&line->requests) && line_first(line) == first) {
+            return false;
+        }
+    }
+    return line->held == 0;
 }
 
 /* The same as the first of its line. Packing has seen to it that nobody is before it, unless

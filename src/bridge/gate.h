@@ -22,7 +22,7 @@ struct gate {
     bool used;                     /* there are or were callbacks; loop thread */
     PyThreadState *own;            /* NULL until the worker first enters */
     PyObject *variables;           /* lent: the context that is entered, or NULL; GIL held */
-    PyObject *awaiting; /* lent: what the worker waits for (await.h), or NULL; GIL held */
+    struct CallbackTask *callback_task; /* lent: what the worker waits for, or NULL; GIL held */
     /* While a thread runs a job in the worker's place, holding the db's lock. */
     _Atomic(PyThreadState *) lent;
     _Atomic(pthread_t) lender;

@@ -3,9 +3,7 @@
 
 #include "bridge/line.h"
 
-#include "bridge/context.h"
 #include "bridge/reactor.h"
-#include "bridge/request.h"
 
 void
 line_init(struct line *line)
@@ -22,12 +20,6 @@ line_enter(RequestObject *request)
     csq_list_append(&request->line->requests, &request->place);
 }
 
-static RequestObject *
-first_of(struct line *line)
-{
-    return csq_item(line->requests.head.next, RequestObject, place);
-}
-
 /* The mail of a loop that nobody runs now would keep everybody waiting for a head that waits
  * for nothing but its job. The job is done, as one behind it is. */
 bool
@@ -38,11 +30,11 @@ line_is_up(RequestObject *request)
     if (line == NULL) {
         return true;
     }
-    if (first_of(line)->stage != REQUEST_PENDING && first_of(line)->reactor != NULL) {
-        reactor_collect(first_of(line)->reactor);
+    if (line_first(line)->stage != REQUEST_PENDING && line_first(line)->reactor != NULL) {
+        reactor_collect(line_first(line)->reactor);
         line_go_on(line);
     }
-    return line->held == 0 && first_of(line) == request;
+    return line->held == 0 && line_first(line) == request;
 }
 
 /* Whether it waits for nothing more, and nothing of it is still running. */
@@ -69,63 +61,13 @@ leave(RequestObject *request)
 void
 line_go_on(struct line *line)
 {
-    while (line->held == 0 && !csq_list_empty(&line->requests) && is_over(first_of(line))) {
-        leave(first_of(line));
+    while (line->held == 0 && !csq_list_empty(&line->requests) && is_over(line_first(line))) {
+        leave(line_first(line));
     }
-    if (line->held == 0 && !csq_list_empty(&line->requests) && first_of(line)->delayed) {
-        first_of(line)->delayed = false;
-        reactor_deliver(first_of(line)->reactor, &first_of(line)->news);
+    if (line->held == 0 && !csq_list_empty(&line->requests) && line_first(line)->delayed) {
+        line_first(line)->delayed = false;
+        reactor_deliver(line_first(line)->reactor, &line_first(line)->news);
     }
-}
-
-/* Whether the head has begun to take in what came of its job. */
-static bool
-is_begun(const RequestObject *first)
-{
-    return first->running || first->decoding;
-}
-
-/* Lets the head take in what its job has brought, all of it, in the context in which it was
- * awaited. Without memory for that it stays where it is. */
-static void
-take_in(RequestObject *first)
-{
-    PyObject *entered;
-
-    if (context_enter(first->home, &entered) < 0) {
-        PyErr_Clear();
-        return;
-    }
-    Py_INCREF(first);
-    first->elsewhere = true;
-    while (request_advance(first, INT64_MAX) == REQUEST_AGAIN) {
-        continue;
-    }
-    first->elsewhere = false;
-    reactor_deliver(first->reactor, &first->news); /* its task is to hear of it */
-    Py_DECREF(first);
-    context_leave(entered);
-}
-
-bool
-line_take_in(struct line *line)
-{
-    while (line->held == 0 && !csq_list_empty(&line->requests)) {
-        RequestObject *first = first_of(line);
-
-        if (first->running || first->reactor == NULL) {
-            return false;
-        }
-        reactor_collect(first->reactor);
-        if (!first->job.done) {
-            return !is_begun(first);
-        }
-        take_in(first);
-        if (!csq_list_empty(&line->requests) && first_of(line) == first) {
-            return false;
-        }
-    }
-    return line->held == 0;
 }
 
 bool
@@ -133,7 +75,7 @@ line_cut_in(RequestObject *request)
 {
     struct line *line = request->line;
 
-    if (line->held > 0 || (!csq_list_empty(&line->requests) && is_begun(first_of(line)))) {
+    if (line->held > 0 || (!csq_list_empty(&line->requests) && line_is_begun(line))) {
         return false;
     }
     Py_INCREF(request);

@@ -10,16 +10,8 @@
 #ifndef CSQ_LINE_H
 #define CSQ_LINE_H
 
-#include "bridge/compat.h"
+#include "bridge/request_object.h"
 #include "engine/list.h"
-
-typedef struct RequestObject RequestObject;
-
-struct line {
-    struct csq_list requests; /* by RequestObject.place; a reference is held for each */
-    int under_way;            /* jobs of the target that the worker may not be done with */
-    int held;                 /* so many are taking rows out of the target right now */
-};
 
 void line_init(struct line *line);
 
@@ -28,6 +20,20 @@ static inline bool
 line_is_idle(const struct line *line)
 {
     return line->under_way == 0 && line->held == 0 && csq_list_empty(&line->requests);
+}
+
+/* Lends the head of a line that is not empty. */
+static inline RequestObject *
+line_first(const struct line *line)
+{
+    return csq_item(line->requests.head.next, RequestObject, place);
+}
+
+/* Whether the head has begun to take in what came of its job. */
+static inline bool
+line_is_begun(const struct line *line)
+{
+    return line_first(line)->running || line_first(line)->decoding;
 }
 
 /* Puts a request that is pushed at the end of its line. */
@@ -56,10 +62,6 @@ line_release(struct line *line)
         line_go_on(line);
     }
 }
-
-/* For a call that is to run in place: takes in, in order, what the jobs that are done have
- * brought. False: somebody is in the middle of that. */
-bool line_take_in(struct line *line);
 
 /* Puts a request that runs in place before all others, whose jobs come behind it. False:
  * somebody is in the middle of taking in. */

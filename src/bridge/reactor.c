@@ -11,62 +11,22 @@
 
 #include "bridge/reactor.h"
 
-#include "bridge/await.h"
 #include "bridge/context.h"
-#include "bridge/request.h"
 
 typedef struct {
     PyObject_HEAD
     ReactorObject *reactor;
 } WakerObject;
 
-/* -- taking in ---------------------------------------------------------------- */
+/* -- turns -------------------------------------------------------------------- */
 
-static struct csq_link *
-find_news(struct csq_job *job)
-{
-    return &csq_item(job, RequestObject, job)->news;
-}
-
-/* In the context in which the request was awaited, that is as a rule that of the task which
- * then goes on. Without memory to enter it the news are left for later. */
-static enum csq_turn_answer
-take_in(struct csq_link *news, int64_t slice_end, bool tell)
-{
-    RequestObject *request = csq_item(news, RequestObject, news);
-    enum csq_turn_answer rc = CSQ_TURN_DONE;
-    PyObject *entered;
-
-    if (context_enter(request->home, &entered) < 0) {
-        PyErr_Clear();
-        return CSQ_TURN_MORE;
-    }
-    Py_INCREF(request);
-    if (request_advance(request, slice_end) == REQUEST_AGAIN) {
-        rc = CSQ_TURN_MORE;
-        Py_DECREF(request);
-    } else if (!tell) {
-        Py_DECREF(request);
-    } else if (request_wake(request) < 0) {
-        rc = CSQ_TURN_RAISED;
-    }
-    context_leave(entered);
-    return rc;
-}
-
-static long
-count_others(struct csq_turn *turn)
+long
+reactor_others(struct csq_turn *turn)
 {
     ReactorObject *reactor = csq_item(turn, ReactorObject, turn);
 
     return (long)reactor->loop.host->calls->others(&reactor->loop);
 }
-
-static const struct csq_turn_calls turn_calls = {
-    .news = find_news,
-    .take_in = take_in,
-    .others = count_others,
-};
 
 /* In a forked child the descriptor is the parent's as well. */
 void
@@ -134,14 +94,7 @@ silence(ReactorObject *reactor)
     reactor->silent = true;
     reactor->bridge->silent++;
     for (link = under_way->head.next; link != &under_way->head; link = link->next) {
-        RequestObject *request = csq_item(link, RequestObject, under_way);
-
-        if (request->job.streaming) {
-            csq_flow_abandon(&request->job.flow);
-        }
-        if (request->awaiting != NULL) {
-            await_forsake(request->awaiting);
-        }
+        reactor->bridge->reactor_calls->silence(link);
     }
 }
 
@@ -152,7 +105,7 @@ drop_mail(ReactorObject *reactor)
     struct csq_link *link;
 
     while ((link = csq_turn_drop(&reactor->turn)) != NULL) {
-        request_forsake(csq_item(link, RequestObject, news));
+        reactor->bridge->reactor_calls->forsake(link);
     }
 }
 
@@ -216,7 +169,7 @@ reactor_new(struct bridge *bridge, PyObject *loop)
     reactor->loop.object = Py_NewRef(loop);
     csq_list_init(&reactor->timed);
     csq_list_append(&bridge->reactors, &reactor->all);
-    if (csq_turn_init(&reactor->turn, &turn_calls) < 0) {
+    if (csq_turn_init(&reactor->turn, &bridge->reactor_calls->turn) < 0) {
         PyErr_SetFromErrno(PyExc_OSError);
         goto fail;
     }

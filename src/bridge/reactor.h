@@ -26,6 +26,20 @@ typedef struct {
     bool forked; /* this process is a child: the workers are not in it */
 } ReactorObject;
 
+/* What is done with the requests that a reactor serves, which it does not know itself. */
+struct reactor_calls {
+    struct csq_turn_calls turn; /* `others` is reactor_others() */
+
+    /* The loop is closed: what waits for it goes on. The link is that of a request under way. */
+    void (*silence)(struct csq_link *under_way);
+
+    /* The loop is closed: nobody hears of these news. The link is out of its line. */
+    void (*forsake)(struct csq_link *news);
+};
+
+/* For reactor_calls.turn. */
+long reactor_others(struct csq_turn *turn);
+
 /* Makes the types. 0, or -1 with an exception. */
 int reactor_init(struct bridge *bridge, PyObject *module);
 

@@ -1,49 +1,9 @@
-/* Requests on their way to the worker and back.
- *
- * While its job is with the worker, the request holds one reference to itself;
- * request_arrive() is the only place that drops it. Owner, cursor and reactor are
- * held by the request, so nothing the worker touches can die under it. */
+/* Requests on their way to the worker and back. */
 
 #include "bridge/request.h"
 
-#include "bridge/await.h"
-#include "bridge/deadline.h"
-#include "bridge/ready.h"
+#include "bridge/line.h"
 
-/* -- making ------------------------------------------------------------------- */
-
-RequestObject *
-request_new(struct bridge *bridge, const char *name, const struct request_hooks *hooks,
-            enum csq_op op, PyObject *owner, PyObject *target)
-{
-    PyTypeObject *type = bridge->request_type;
-    RequestObject *request = (RequestObject *)type->tp_alloc(type, 0);
-
-    if (request == NULL) {
-        return NULL;
-    }
-    csq_job_init_zeroed(&request->job, op);
-    csq_link_init(&request->under_way);
-    csq_link_init(&request->news);
-    csq_link_init(&request->place);
-    csq_link_init(&request->asked);
-    request->bridge = bridge;
-    request->name = name;
-    request->hooks = hooks;
-    request->owner = Py_XNewRef(owner);
-    request->target = Py_XNewRef(target);
-    return request;
-}
-
-void
-request_fail(RequestObject *request)
-{
-    PyObject *exception = compat_take_exception();
-
-    Py_CLEAR(request->result);
-    Py_XDECREF(request->exception);
-    request->exception = exception;
-}
 
 /* -- on its way --------------------------------------------------------------- */
 
@@ -163,8 +123,8 @@ cancel(RequestObject *request)
         return;
     }
     csq_worker_abandon(request->worker, &request->job);
-    if (request->awaiting != NULL) {
-        await_cancel(request->awaiting);
+    if (request->callback_task != NULL) {
+        callback_task_cancel(request->callback_task);
     }
 }
 
@@ -174,26 +134,6 @@ request_is_left(const RequestObject *request)
     unsigned long exiting = request->bridge->exiting;
 
     return exiting != 0 && exiting != PyThread_get_thread_ident();
-}
-
-void
-request_arrive(RequestObject *request)
-{
-    request->pushed = false;
-    request->reactor->turn.gated -= request->gated;
-    if (request->line != NULL) {
-        request->line->under_way--;
-    }
-    csq_link_remove(&request->under_way);
-    if (request->deadline != 0) {
-        csq_link_remove(&request->timed);
-    }
-    Py_CLEAR(request->home);
-    Py_CLEAR(request->variables);
-    if (request->asker != NULL) {
-        await_forget(request);
-    }
-    Py_DECREF(request);
 }
 
 enum request_answer

@@ -13,6 +13,7 @@ struct bridge {
     struct host *host;      /* the kind of loop that is looked for: &asyncio.host */
     struct asyncio asyncio;
     void (*raise)(PyObject *request); /* the error of a request's job; set by who makes them */
+    const struct reactor_calls *reactor_calls; /* set once, by delivery.c */
     struct csq_list reactors; /* all that live, by ReactorObject.all */
     int silent;               /* how many of them have no loop any more */
     struct stretch stretch;   /* of awaits that were answered at once */
@@ -21,12 +22,12 @@ struct bridge {
     PyTypeObject *waker_type;
     PyTypeObject *request_type;
     PyTypeObject *ready_type;
-    PyTypeObject *await_type;
+    PyTypeObject *callback_task_type;
     PyTypeObject *alarm_type;
     PyObject *deadline; /* context variable: an int, see deadline.h */
     bool deadlines;     /* one was ever set: requests look for theirs */
     int awaits;       /* how many workers wait for a callback */
-    PyObject *within; /* context variable: the callback that runs, see await.c */
+    PyObject *within; /* context variable: the callback that runs, see callback_task.h */
     PyObject *ProgrammingError; /* sqlite3's */
 };
 
