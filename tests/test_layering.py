@@ -18,7 +18,7 @@ FLOORS = ("engine", "bridge", "binding")
 ORDER = {
     "engine": (
         ("list", "scan", "clock"),
-        ("alloc", "effect"),
+        ("alloc", "effect", "journal"),
         ("array", "inode"),
         ("idle",),
         ("inodes",),

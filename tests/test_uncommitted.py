@@ -20,6 +20,8 @@ NUMBERS = f"with recursive n(i) as (select 1 union all select i + 1 from n limit
 # Both stop in the middle for pause(), and have much to do behind it.
 WRITE = f"insert into big {NUMBERS} select i + pause(i) from n"
 WRITE_ROW = f"insert into big {NUMBERS} select i + ? + pause(i) from n"
+# A bundled SQLite can stop one statement, and undo it alone.
+STOPS_ALONE = csqlite.build.source != "system"
 
 
 @pytest.fixture
@@ -126,9 +128,9 @@ async def test_stopping_a_write_undoes_nothing_that_others_were_told_is_done(db,
     end, call = ENDERS[ender]
     await end(db, pause, call(db))
     assert await fetchall(db, "select a from t") == [("B",)]
-    # Alone, it is undone as a whole; else it runs to its end.
+    # It is undone as a whole; where SQLite cannot undo it alone, it runs to its end.
     written = await scalar(db, "select count(*) from big") - before
-    assert written == (0 if opener == "nothing" else MANY)
+    assert written == (0 if opener == "nothing" or STOPS_ALONE else MANY)
     if opener == "written blob":
         assert await scalar(db, "select d from b") == b"0123456789"
     if opened is not None:
@@ -151,6 +153,131 @@ async def test_blob_that_was_written_before_the_implicit_begin_keeps_what_it_has
     await blob.close()
     await db.commit()
     assert await scalar(db, "select d from b") == b"0123456789"
+
+
+# Each writes for ever.
+ENDLESS_NUMBERS = "with recursive n(i) as (select 1 union all select i + 1 from n)"
+ENDLESS = {
+    "insert": f"insert into big {ENDLESS_NUMBERS} select i from n",
+    "with": f"{ENDLESS_NUMBERS} insert into big select i from n",
+    "replace": f"replace into one {ENDLESS_NUMBERS} select i % 100 from n",
+    "or ignore": f"insert or ignore into one {ENDLESS_NUMBERS} select i % 100 from n",
+    "or fail": f"insert or fail into one {ENDLESS_NUMBERS} select -i from n",
+    "or rollback": f"insert or rollback into one {ENDLESS_NUMBERS} select -i from n",
+    "upsert": f"insert into one {ENDLESS_NUMBERS} select i % 100 from n where 1"
+    " on conflict do update set a = a",
+    "update": f"update t set a = (select count(*) from ({ENDLESS_NUMBERS} select i from n))",
+    "delete": f"delete from t where a in ({ENDLESS_NUMBERS} select 0 from n)",
+    "trigger": f"insert into triggering {ENDLESS_NUMBERS} select i from n",
+    "temporary": f"insert into temp.own {ENDLESS_NUMBERS} select i from n",
+    "attached": f"insert into beside.big {ENDLESS_NUMBERS} select i from n",
+    "without rowid": f"insert into keyed {ENDLESS_NUMBERS} select i from n",
+    "full text": f"insert into words {ENDLESS_NUMBERS} select 'word ' || i from n",
+    "table": f"create table made as {ENDLESS_NUMBERS} select i from n",
+    "returning": f"insert into big {ENDLESS_NUMBERS} select i from n returning a",
+}
+
+
+async def prepare_endless(db):
+    await prepare(db)
+    await db.executescript(
+        "create table one (a unique); insert into one values (1), (2);"
+        "create table triggering (a); create table twice (a, b);"
+        "create trigger doubling after insert on triggering begin"
+        "  insert into twice values (new.a, 1); delete from twice where a < new.a - 5;"
+        " end;"
+        "create temp table own (a); attach ':memory:' as beside; create table beside.big (a);"
+        "create table keyed (a primary key) without rowid;"
+        "create virtual table words using fts5 (word)"
+    )
+
+
+async def look(db):
+    tables = ["t", "big", "one", "triggering", "twice", "own", "beside.big", "keyed", "words"]
+    return {name: await fetchall(db, f"select * from {name}") for name in tables}
+
+
+async def stopped(call):
+    with pytest.raises(csqlite.OperationalError, match="exceeded its deadline"):
+        await call
+
+
+alone = pytest.mark.skipif(not STOPS_ALONE, reason="a system's SQLite undoes all or nothing")
+
+
+@alone
+@pytest.mark.parametrize("opener", ["blob", "insert", "update"])
+async def test_endless_write_is_stopped_alone(path, opener):
+    async with csqlite.connect(path, isolation_level=None) as db:
+        await prepare_endless(db)
+        opened = await OPENERS[opener](db)
+        await db.execute("insert into t values ('B')")
+        before = await look(db)
+        for sql in ENDLESS.values():
+            await stopped(db.execute(sql, deadline=0.005))
+            await stopped(db.executescript("select 1;" + sql, deadline=0.005))
+            await stopped(db.executemany(sql, [(), ()], deadline=0.005))
+            assert await look(db) == before, sql
+            await db.execute("insert into one values (50)")
+            await db.execute("delete from one where a = 50")
+        await opened.close()
+        assert await look(db) == before
+        assert await fetchall(db, "pragma integrity_check") == [("ok",)]
+    async with csqlite.connect(path) as other:
+        assert await fetchall(other, "select a from t") == [("B",)]
+        assert await fetchall(other, "pragma integrity_check") == [("ok",)]
+
+
+@alone
+@pytest.mark.parametrize("call", ["execute", "executemany"])
+@pytest.mark.parametrize("name", ["insert", "replace", "trigger", "full text"])
+async def test_endless_write_is_stopped_alone_behind_its_implicit_begin(path, name, call):
+    async with csqlite.connect(path, isolation_level=None) as db:
+        await prepare_endless(db)
+        blob = await open_written_blob(db)
+        await db.execute("insert into t values ('B')")
+        before = await look(db)
+        db.isolation_level = ""
+        await stopped(
+            getattr(db, call)(ENDLESS[name], *[[()]][: call == "executemany"], deadline=0.005)
+        )
+        assert db.in_transaction  # What was written before is part of it.
+        assert await look(db) == before
+        await blob.close()
+        await db.commit()
+    async with csqlite.connect(path) as other:
+        assert await fetchall(other, "select a from t") == [("B",)]
+        assert await scalar(other, "select d from b") == b"0123456789"
+
+
+@alone
+async def test_write_that_was_prepared_anew_is_not_stopped_at_the_cost_of_others(db):
+    await prepare(db)
+    blob = await open_blob(db)
+    await db.execute("insert into t values ('B')")
+    pause = Pause()
+    await db.create_function("pause", 1, pause)
+    await end_by_cancelling(db, pause, db.execute(WRITE))
+    await db.execute("create table z (a)")  # The cached statement is prepared anew.
+    pause = Pause()
+    await db.create_function("pause", 1, pause)
+    await end_by_cancelling(db, pause, db.execute(WRITE))
+    assert await fetchall(db, "select a from t") == [("B",)]
+    assert await scalar(db, "select count(*) from big") in (0, MANY)
+    await blob.close()
+
+
+@alone
+async def test_changeset_has_nothing_of_a_write_that_was_stopped_alone(db):
+    await prepare(db)
+    async with await db.session(rowid=True) as session:
+        await session.attach()
+        blob = await open_blob(db)
+        await db.execute("insert into t values ('B')")
+        await stopped(db.execute(ENDLESS["insert"], deadline=0.02))
+        await blob.close()
+        changes = csqlite.Changeset.iter(await session.changeset())
+        assert {change.table for change in changes} == {"t"}
 
 
 async def test_write_is_stopped_again_when_what_was_open_is_closed(db):

@@ -23,3 +23,37 @@ csq_sqlite_forget_eponymous(sqlite3 *db)
 }
 
 #endif
+
+/* A statement that may fail half-way keeps a journal of what it alone has changed; the others
+ * do without. Lets one keep it that has not been stepped. 0: this version cannot. */
+SQLITE_API int
+csq_sqlite_keep_journal(sqlite3_stmt *statement)
+{
+#if SQLITE_VERSION_NUMBER >= 3012000 /* the first that has sqlite3OomFault() */
+    ((Vdbe *)statement)->usesStmtJournal = 1;
+    return 1;
+#else
+    (void)statement;
+    return 0;
+#endif
+}
+
+/* In the progress handler: the statement fails for want of memory, which undoes it alone,
+ * where an interrupt undoes the whole transaction. 0: it is not the one that runs, or has no
+ * journal (it was prepared anew, or there is nothing that others have written). */
+SQLITE_API int
+csq_sqlite_fail(sqlite3_stmt *statement)
+{
+#if SQLITE_VERSION_NUMBER >= 3012000
+    Vdbe *vdbe = (Vdbe *)statement;
+
+    if (vdbe->db->nVdbeExec != 1 || !vdbe->usesStmtJournal || vdbe->iStatement == 0) {
+        return 0;
+    }
+    sqlite3OomFault(vdbe->db);
+    return vdbe->db->mallocFailed;
+#else
+    (void)statement;
+    return 0;
+#endif
+}

@@ -244,8 +244,11 @@ apply(struct csq_job *job, sqlite3 *handle)
     }
     if (rc == SQLITE_OK) {
         /* SQLite applies it in a savepoint, which is then the whole transaction. */
-        request->worker->db.stoppable = sqlite3_get_autocommit(handle) &&
-                                        !csq_transaction_is_shared(&request->worker->db, NULL);
+        request->worker->db.stopping =
+            sqlite3_get_autocommit(handle) &&
+                    !csq_transaction_is_shared(&request->worker->db, NULL)
+                ? CSQ_STOPS
+                : CSQ_RUNS_ON;
         request->worker->db.bound = CSQ_TRANSACTS; /* for what its statements call */
         rc = sqlite3changeset_apply_v2(handle, (int)PyBytes_GET_SIZE(data),
                                        PyBytes_AS_STRING(data), filter, conflict, &application,

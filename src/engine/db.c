@@ -15,6 +15,7 @@
 #include "engine/clock.h"
 #include "engine/cursor.h"
 #include "engine/harden.h"
+#include "engine/journal.h"
 #include "engine/vfs.h"
 
 /* How often a running statement looks for cancellation: about every 20 us. A user's
@@ -67,12 +68,20 @@ csq_db_is_stopped(struct csq_db *db)
            (db->reading && atomic_load_explicit(&db->quitting, memory_order_relaxed));
 }
 
+/* Stops the running statement so that nothing else is undone. False: not now. */
+static bool
+fail_alone(struct csq_db *db)
+{
+    db->failed = csq_journal_fail(db->journaled);
+    return db->failed;
+}
+
 /* Whether the running statement is to be stopped, which it can be. */
 static bool
 is_to_stop(struct csq_db *db)
 {
-    if (db->stoppable) {
-        return csq_db_is_stopped(db);
+    if (db->stopping != CSQ_RUNS_ON) {
+        return csq_db_is_stopped(db) && (db->stopping == CSQ_STOPS || fail_alone(db));
     }
     /* Outside a transaction others were told that what they have written is done. */
     return db->breakable && db->deadline != 0 && csq_db_is_over(db) &&
@@ -297,6 +306,11 @@ csq_db_step(struct csq_db *db, sqlite3_stmt *statement, struct csq_error *error)
     int rc = sqlite3_step(statement);
 
     if (rc != SQLITE_ROW && rc != SQLITE_DONE) {
+        if (db->failed) {
+            db->failed = false;
+            rc = SQLITE_INTERRUPT;
+            return csq_error_copy(error, NULL, rc);
+        }
         return csq_error_copy(error, db->handle, rc);
     }
     if (db->raised) {

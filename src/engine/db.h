@@ -42,6 +42,13 @@ enum csq_over {
     CSQ_EXPIRED,  /* its deadline has come; somebody waits to hear so */
 };
 
+/* Whether a statement that runs may be stopped. */
+enum csq_stopping {
+    CSQ_RUNS_ON,     /* it would undo what others were told is done */
+    CSQ_STOPS,       /* it undoes nothing but itself */
+    CSQ_STOPS_ALONE, /* the same by way of engine/journal.h */
+};
+
 /* Handlers whose argument SQLite does not own. */
 enum csq_handler { CSQ_AUTHORIZER, CSQ_PROGRESS, CSQ_TRACE, CSQ_HANDLERS };
 
@@ -64,7 +71,9 @@ struct csq_db {
     struct csq_list sessions;  /* open ones, by csq_session.open */
     atomic_int *stop;          /* `cancelled` of the running job */
     int64_t deadline;          /* of the running job, by csq_now(); 0: none */
-    bool stoppable;            /* stopping the running statement undoes nothing but it */
+    enum csq_stopping stopping; /* what stopping the running statement costs */
+    sqlite3_stmt *journaled;   /* lent: that statement, where it is stopped alone */
+    bool failed;               /* it was made to fail for that */
     bool breakable;            /* the job's deadline may cost the transaction */
     bool reading;              /* the running statement only reads */
     void *context;             /* of the running job, for callbacks; NULL: none */

@@ -87,7 +87,7 @@ run_statement(struct csq_db *db, struct csq_job *job, bool began)
         csq_cursor_reset(cursor, &db->cache);
         return SQLITE_OK;
     }
-    csq_transaction_guard(db, cursor, stmt, began);
+    csq_transaction_guard(db, job, stmt, began);
     if (!stmt->readonly) {
         csq_bounds_narrow(db, stmt->handle, stmt->dml);
     }
@@ -234,7 +234,7 @@ execute_all(struct csq_db *db, struct csq_job *job, struct csq_stmt *stmt, bool 
     int rc;
 
     job->changes = stmt->dml ? 0 : -1;
-    csq_transaction_guard(db, job->cursor, stmt, began);
+    csq_transaction_guard(db, job, stmt, began);
     csq_bounds_narrow(db, stmt->handle, stmt->dml);
     rc = execute_flow(db, job, stmt);
     if (!began) {
@@ -287,7 +287,7 @@ step_out(struct csq_db *db, struct csq_job *job, sqlite3_stmt *handle, bool lend
         lends && sql != NULL ? csq_scan_lending(sql, strlen(sql)) : CSQ_LENT_NEVER;
     int rc;
 
-    csq_transaction_guard_handle(db, job->cursor, handle);
+    csq_transaction_guard_handle(db, job, handle);
     csq_bounds_narrow(db, handle, false);
     if (lending != CSQ_LENT_NEVER) {
         csq_db_lend(db, true);

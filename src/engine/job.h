@@ -82,6 +82,7 @@ struct csq_job {
     bool streaming; /* `flow` is in use */
     bool asked;   /* CSQ_CLOSE: somebody calls for it, and may hear what it does */
     bool owes; /* nobody waits for it: what it fails with, the next job fails with */
+    bool joined; /* it has begun a transaction of which others' writes have become part */
     bool anytime; /* harms nothing in a callback that seals the db */
     struct csq_flow flow; /* CSQ_EXECUTEMANY: parameters; with all rows wanted: rows */
     union {
@@ -98,7 +99,8 @@ struct csq_job {
             int64_t began;
         } undo; /* what a job that was cancelled has left behind */
         struct {
-            /* CSQ_APPLY: with the handle. CSQ_CALL: `handle` is NULL. */
+            /* CSQ_APPLY: with the handle. CSQ_CALL: `handle` is NULL. CSQ_CLOSE, or NULL: the
+             * same; it closes what the worker does not know of. */
             int (*run)(struct csq_job *job, sqlite3 *handle);
             void *argument;
         } host;

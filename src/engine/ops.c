@@ -19,6 +19,9 @@ op_open(struct csq_db *db, struct csq_job *job)
 static int
 op_close(struct csq_db *db, struct csq_job *job)
 {
+    if (job->with.host.run != NULL) {
+        return job->with.host.run(job, NULL);
+    }
     /* Closing would roll back by itself. As in sqlite3 a statement does so first, which a
      * trace shows; whether it fails does not matter. */
     if (job->asked && db->autocommit == CSQ_MANUAL && db->handle != NULL &&
@@ -65,7 +68,7 @@ op_fetch(struct csq_db *db, struct csq_job *job)
     if (cursor->stmt != NULL) {
         /* What a RETURNING tells of has been reported as done. */
         db->reading = cursor->stmt->readonly;
-        db->stoppable = cursor->stmt->readonly;
+        db->stopping = cursor->stmt->readonly ? CSQ_STOPS : CSQ_RUNS_ON;
     }
     return csq_rows_step(db, job);
 }
@@ -111,7 +114,7 @@ op_dump(struct csq_db *db, struct csq_job *job)
         return csq_error_copy(&job->error, NULL, SQLITE_NOMEM);
     }
     csq_list_append(&db->cursors, &job->cursor->open);
-    db->stoppable = true;
+    db->stopping = CSQ_STOPS;
     db->reading = true;
     return csq_rows_step(db, job);
 }
@@ -243,7 +246,7 @@ csq_op_skip(struct csq_db *db, struct csq_job *job)
 /* What holds for the statement in whose callback a job runs. */
 struct outer {
     atomic_int *stop;
-    bool stoppable;
+    enum csq_stopping stopping;
     bool reading;
     bool raised;
     void *context;
@@ -285,8 +288,8 @@ is_refused(struct csq_db *db, struct csq_job *job)
 static struct outer
 enter(struct csq_db *db, struct csq_job *job)
 {
-    struct outer outer = {db->stop,    db->stoppable, db->reading, db->raised,
-                          db->context, db->bound,     db->around};
+    struct outer outer = {db->stop,    db->stopping, db->reading, db->raised,
+                          db->context, db->bound,    db->around};
 
     if (db->running == 0) {
         db->undone = false;
@@ -294,7 +297,7 @@ enter(struct csq_db *db, struct csq_job *job)
     db->running += job->op == CSQ_CALL ? 0 : 1;
     db->stop = &job->cancelled;
     db->context = job->context;
-    db->stoppable = false;
+    db->stopping = CSQ_RUNS_ON;
     db->reading = false;
     db->raised = false;
     db->around = db->bound;
@@ -317,7 +320,7 @@ static void
 leave(struct csq_db *db, struct csq_job *job, const struct outer *outer)
 {
     db->stop = outer->stop;
-    db->stoppable = outer->stoppable && (outer->reading || !leaves_write(job));
+    db->stopping = outer->reading || !leaves_write(job) ? outer->stopping : CSQ_RUNS_ON;
     db->reading = outer->reading;
     db->raised = outer->raised;
     db->context = outer->context;

@@ -184,10 +184,11 @@ __attribute__((noinline)) static void
 keep_rows(struct csq_db *db, struct csq_job *job)
 {
     const bool reading = db->reading;
-    const bool stoppable = db->stoppable;
+    const enum csq_stopping stopping = db->stopping;
     int rc;
 
-    db->reading = db->stoppable = job->cursor->stmt->readonly;
+    db->reading = job->cursor->stmt->readonly;
+    db->stopping = db->reading ? CSQ_STOPS : CSQ_RUNS_ON;
     rc = stand(db, job);
     while (rc == SQLITE_ROW && job->up.rows < job->keep && take(job)) {
         rc = step(db, job);
@@ -197,7 +198,7 @@ keep_rows(struct csq_db *db, struct csq_job *job)
     job->columns = NULL;
     csq_error_clear(&job->error);
     db->reading = reading;
-    db->stoppable = stoppable;
+    db->stopping = stopping;
 }
 
 void

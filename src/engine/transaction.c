@@ -8,6 +8,7 @@
 
 #include "engine/transaction.h"
 
+#include "engine/journal.h"
 #include "engine/scan.h"
 
 /* Whether a statement that writes is under way; a blob that is open for writing is one
@@ -39,27 +40,41 @@ csq_transaction_is_shared(const struct csq_db *db, const struct csq_cursor *curs
     return is_written(db);
 }
 
-static bool
-is_alone(const struct csq_db *db, const struct csq_cursor *cursor)
+/* Of a statement that writes. Where others have written what is not committed it may be
+ * stopped alone: outside a transaction, and in one that the job has begun for it. In a
+ * callback of another one that is not tried: SQLite knows one such failure at a time. */
+static enum csq_stopping
+stopping_of(struct csq_db *db, const struct csq_job *job, sqlite3_stmt *handle)
 {
-    return sqlite3_get_autocommit(db->handle) && !csq_transaction_is_shared(db, cursor);
+    bool outside = sqlite3_get_autocommit(db->handle) != 0;
+
+    if (!outside && !job->joined) {
+        return CSQ_RUNS_ON;
+    }
+    if (outside && !csq_transaction_is_shared(db, job->cursor)) {
+        return CSQ_STOPS;
+    }
+    if (db->running > 1 || !csq_journal_begin(handle)) {
+        return CSQ_RUNS_ON;
+    }
+    db->journaled = handle;
+    return CSQ_STOPS_ALONE;
 }
 
 /* SQLite calls a COMMIT read-only, too; but what returns no rows is not there to be read,
  * and has to be done before the process ends. */
 void
-csq_transaction_guard(struct csq_db *db, const struct csq_cursor *cursor,
-                      const struct csq_stmt *stmt, bool began)
+csq_transaction_guard(struct csq_db *db, const struct csq_job *job, const struct csq_stmt *stmt,
+                      bool began)
 {
     db->reading = stmt->readonly && stmt->columns != NULL;
-    db->stoppable = stmt->readonly || began || is_alone(db, cursor);
+    db->stopping = stmt->readonly || began ? CSQ_STOPS : stopping_of(db, job, stmt->handle);
 }
 
 void
-csq_transaction_guard_handle(struct csq_db *db, const struct csq_cursor *cursor,
-                             sqlite3_stmt *handle)
+csq_transaction_guard_handle(struct csq_db *db, const struct csq_job *job, sqlite3_stmt *handle)
 {
-    db->stoppable = sqlite3_stmt_readonly(handle) || is_alone(db, cursor);
+    db->stopping = sqlite3_stmt_readonly(handle) ? CSQ_STOPS : stopping_of(db, job, handle);
 }
 
 void
@@ -81,7 +96,7 @@ csq_transaction_begin(struct csq_db *db, struct csq_job *job, const struct csq_s
         return SQLITE_OK;
     }
     shared = csq_transaction_is_shared(db, job->cursor);
-    db->stoppable = true;
+    db->stopping = CSQ_STOPS;
     if (csq_db_run(db, job->begin, &job->error) != SQLITE_OK) {
         return job->error.code;
     }
@@ -89,6 +104,7 @@ csq_transaction_begin(struct csq_db *db, struct csq_job *job, const struct csq_s
         /* What others have written has become part of it. */
         db->lone = 0;
         db->breakable = false;
+        job->joined = true;
         return SQLITE_OK;
     }
     csq_transaction_note_begin(db, job);
@@ -156,7 +172,7 @@ csq_transaction_undo(struct csq_db *db, struct csq_job *job, bool began)
     if (began && atomic_load(&job->cancelled) && !csq_transaction_is_answered(job) &&
         !sqlite3_get_autocommit(db->handle)) {
         csq_error_init(&ignored);
-        db->stoppable = false;
+        db->stopping = CSQ_RUNS_ON;
         csq_db_run(db, "ROLLBACK", &ignored);
         csq_error_clear(&ignored);
     }

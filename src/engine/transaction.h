@@ -19,11 +19,11 @@ bool csq_transaction_is_shared(const struct csq_db *db, const struct csq_cursor 
 
 /* Says what stopping the statement that the job is about to step would undo. `began`:
  * the job has begun the transaction, and nobody else is in it. */
-void csq_transaction_guard(struct csq_db *db, const struct csq_cursor *cursor,
+void csq_transaction_guard(struct csq_db *db, const struct csq_job *job,
                            const struct csq_stmt *stmt, bool began);
 
 /* The same of a statement of a script. */
-void csq_transaction_guard_handle(struct csq_db *db, const struct csq_cursor *cursor,
+void csq_transaction_guard_handle(struct csq_db *db, const struct csq_job *job,
                                   sqlite3_stmt *handle);
 
 /* The implicit BEGIN, if one is due. *began: the transaction is the job's alone. Returns

@@ -368,7 +368,7 @@ test_stop(void)
 
     open_endless(&pair);
     pair.db.stop = &pair.stop;
-    pair.db.stoppable = true;
+    pair.db.stopping = CSQ_STOPS;
     pthread_create(&thread, NULL, run_endless, &pair);
     gate_await(&pair.waiting);
     atomic_store(&pair.stop, 1);
@@ -402,7 +402,7 @@ test_progress(void)
     csq_db_set_progress(&pair.db, count_to_hundred, &called, 0); /* none, for SQLite */
     atomic_store(&pair.stop, 1);
     pair.db.stop = &pair.stop;
-    pair.db.stoppable = true;
+    pair.db.stopping = CSQ_STOPS;
     run_endless(&pair);
     CHECK(pair.rc == SQLITE_INTERRUPT && called == 0);
     pair.db.stop = NULL;
