@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
+import sqlite3
 import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -192,3 +194,73 @@ async def test_the_thread_is_not_alive_when_close_returns(path: Path, closers: i
         db = await csqlite.connect(path)
         await asyncio.gather(*[db.close() for _ in range(closers)])
         assert not db._thread.is_alive()
+
+
+async def foreign(path: Path) -> csqlite.Connection:
+    """Give a connection of another module, which is used as any other."""
+    return await csqlite.Connection(lambda: sqlite3.connect(path, check_same_thread=False), 64)
+
+
+async def native(path: Path) -> csqlite.Connection:
+    """Give a connection of csqlite's own."""
+    return await csqlite.connect(path)
+
+
+def is_open(path: Path) -> bool:
+    """Whether the process has the file open."""
+    return any(
+        os.path.realpath(f"/proc/self/fd/{fd}") == str(path) for fd in os.listdir("/proc/self/fd")
+    )
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="needs /proc")
+@pytest.mark.parametrize("opening", [native, foreign])
+@pytest.mark.parametrize("elsewhere", [False, True], ids=["same loop", "another loop"])
+async def test_nothing_is_open_when_close_returns(
+    path: Path, opening: Callable[[Path], Any], elsewhere: bool
+) -> None:
+    """Whenever those before it were cancelled, in the queue, while it is done, or behind it."""
+    path = path.resolve()
+    for turns in range(25):
+        db = await opening(path)
+        await db.execute("select 1")
+        for more in range(turns % 3):
+            closing = asyncio.ensure_future(db.close())
+            for _ in range(turns // (more + 1)):
+                await asyncio.sleep(0)
+            closing.cancel()
+        if elsewhere:
+            await asyncio.to_thread(asyncio.run, returned(db.close()))
+        else:
+            await db.close()
+        assert not db._thread.is_alive()
+        assert not is_open(path)
+
+
+async def returned(request: Any) -> Any:
+    """Await what csqlite gives, as a coroutine."""
+    return await request
+
+
+async def test_foreign_connection_whose_closing_was_cancelled_in_the_queue_is_closed(
+    path: Path,
+) -> None:
+    db = await foreign(path)
+    there, go = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        there.set()
+        go.wait(SECONDS)
+
+    holding = asyncio.ensure_future(db._execute(hold))
+    await asyncio.to_thread(there.wait, SECONDS)
+    made = db._conn
+    await cancel(asyncio.ensure_future(db.close()))
+    again = asyncio.ensure_future(db.close())
+    await asyncio.sleep(0)
+    assert not again.done()
+    go.set()
+    await asyncio.wait_for(again, SECONDS)
+    await holding
+    with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+        made.execute("select 1")

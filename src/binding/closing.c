@@ -29,7 +29,12 @@ closing_close_foreign(ConnectionObject *self, PyObject *foreign)
 static void
 close_abandon(RequestObject *request)
 {
-    closing_end((ConnectionObject *)request->owner);
+    ConnectionObject *self = (ConnectionObject *)request->owner;
+
+    if (!request->pushed && REQUEST_PAYLOAD(request, struct call)->callable != NULL) {
+        closing_close_foreign(self, self->foreign);
+    }
+    closing_end(self);
 }
 
 /* Whether what closed it did not wait for the worker's end. */
@@ -57,14 +62,14 @@ close_pack(RequestObject *request)
     if (connection_use(request, CONNECTION_DIRECT) < 0 || await_check(request) < 0) {
         return REQUEST_FAILED;
     }
-    if (self->foreign != NULL) {
+    if (self->foreign != NULL && self->stage == CONNECTION_OPEN) {
         struct call *call = REQUEST_PAYLOAD(request, struct call);
 
         call->callable = PyObject_GetAttrString(self->foreign, "close");
         if (call->callable == NULL) {
             return REQUEST_FAILED;
         }
-        request->job.op = CSQ_CALL;
+        request->gate->used = true;
         request->job.with.host.run = calls_run;
     }
     request->job.asked = true;
@@ -81,7 +86,9 @@ close_unpack(RequestObject *request, int64_t deadline)
     (void)deadline;
     if (request->job.error.code == CSQ_USAGE) {
         /* Refused in a callback of a statement, which goes on. */
-        self->stage = CONNECTION_OPEN;
+        if (self->stage == CONNECTION_CLOSING) {
+            self->stage = CONNECTION_OPEN;
+        }
         return errors_check(self->state, request) < 0 ? REQUEST_FAILED : REQUEST_READY;
     }
     closing_end(self);

@@ -26,6 +26,7 @@ csq_worker_new(void)
     pthread_mutex_init(&worker->lock, NULL);
     pthread_cond_init(&worker->ended, NULL);
     pthread_cond_init(&worker->woken, NULL);
+    csq_list_init(&worker->closing);
     return worker;
 }
 
@@ -178,13 +179,28 @@ is_last(const struct csq_job *job)
     return job->op == CSQ_CLOSE || (job->op == CSQ_OPEN && job->error.code != SQLITE_OK);
 }
 
-/* Runs what stands in `jobs`, in order. False: there will be no more. The last one, and what
- * asks behind it for the end, stand in `closing` then: to be given back when the thread has
- * nothing more to do. */
+/* Keeps a job that is to come back when the thread has nothing more to do. False: it has. */
 static bool
-run_list(struct csq_worker *worker, struct csq_list *jobs, struct csq_list *closing)
+keep_for_end(struct csq_worker *worker, struct csq_job *job)
+{
+    bool working;
+
+    pthread_mutex_lock(&worker->lock);
+    working = worker->working;
+    if (working) {
+        csq_list_append(&worker->closing, &job->link);
+    }
+    pthread_mutex_unlock(&worker->lock);
+    return working;
+}
+
+/* Runs what stands in `jobs`, in order. False: there will be no more. The last one, and what
+ * asks behind it for the end, are kept for that. */
+static bool
+run_list(struct csq_worker *worker, struct csq_list *jobs)
 {
     struct csq_link *link;
+    bool last = false;
 
     worker->taken = jobs;
     while ((link = csq_list_shift(jobs)) != NULL) {
@@ -195,38 +211,48 @@ run_list(struct csq_worker *worker, struct csq_list *jobs, struct csq_list *clos
             give_back(job);
             continue;
         }
-        if (csq_list_empty(closing)) {
+        if (!last) {
             csq_queue_close(&worker->queue, jobs);
+            last = true;
         }
-        csq_list_append(closing, link);
+        keep_for_end(worker, job);
     }
-    return csq_list_empty(closing);
+    return !last;
+}
+
+/* Gives back what was kept for the end. Nobody is to find the thread alive who hears of it. */
+static void
+tell_end(struct csq_worker *worker)
+{
+    struct csq_list closing;
+    struct csq_link *link;
+
+    csq_list_init(&closing);
+    pthread_mutex_lock(&worker->lock);
+    worker->working = false;
+    csq_list_move(&closing, &worker->closing);
+    pthread_mutex_unlock(&worker->lock);
+    while ((link = csq_list_shift(&closing)) != NULL) {
+        give_back(csq_item(link, struct csq_job, link));
+    }
 }
 
 static void
 work(void *argument)
 {
     struct csq_worker *worker = argument;
-    struct csq_list closing;
     struct csq_list jobs;
-    struct csq_link *link;
 
     csq_list_init(&jobs);
-    csq_list_init(&closing);
     do {
         csq_queue_take(&worker->queue, &jobs);
-    } while (run_list(worker, &jobs, &closing));
+    } while (run_list(worker, &jobs));
     /* Whoever hears that the connection is closed may end the interpreter at once,
      * and finds nothing of this thread in it. */
     if (worker->at_end != NULL) {
         worker->at_end(worker->at_end_argument);
     }
-    pthread_mutex_lock(&worker->lock);
-    worker->over = true;
-    pthread_mutex_unlock(&worker->lock);
-    while ((link = csq_list_shift(&closing)) != NULL) {
-        give_back(csq_item(link, struct csq_job, link));
-    }
+    tell_end(worker);
     pthread_mutex_lock(&worker->lock);
     worker->running = false;
     pthread_cond_broadcast(&worker->ended);
@@ -242,7 +268,7 @@ csq_worker_start(struct csq_worker *worker, struct csq_crew *crew)
     pthread_mutex_lock(&worker->lock);
     atomic_fetch_add(&worker->references, 1);
     rc = csq_crew_run(crew, work, worker, &worker->thread);
-    worker->running = rc == 0;
+    worker->running = worker->working = rc == 0;
     pthread_mutex_unlock(&worker->lock);
     if (rc != 0) {
         csq_worker_put(worker);
@@ -256,7 +282,7 @@ csq_worker_is_running(struct csq_worker *worker)
     bool running;
 
     pthread_mutex_lock(&worker->lock);
-    running = worker->running && !worker->over;
+    running = worker->working;
     pthread_mutex_unlock(&worker->lock);
     return running;
 }
@@ -287,7 +313,8 @@ csq_worker_is_idle(struct csq_worker *worker)
 bool
 csq_worker_push(struct csq_worker *worker, struct csq_job *job)
 {
-    return csq_queue_push(&worker->queue, &job->link);
+    return csq_queue_push(&worker->queue, &job->link) ||
+           (job->op == CSQ_CLOSE && keep_for_end(worker, job));
 }
 
 static void

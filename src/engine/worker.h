@@ -26,7 +26,8 @@ struct csq_worker {
     pthread_cond_t ended;    /* `running` became false */
     pthread_cond_t woken;    /* what csq_worker_wait() waits for has come */
     bool running;            /* the thread was started and has not ended */
-    bool over;               /* all that is left to it is to say that it has closed */
+    bool working;            /* … and has not come to giving back what waits for its end */
+    struct csq_list closing; /* CSQ_CLOSE: what waits for its end */
     bool stopping;           /* the farewell is pushed */
     struct csq_job *streaming; /* the job that runs, when it has a flow */
     const struct csq_list *taken; /* what waits behind it, out of the queue; worker thread */
@@ -47,8 +48,8 @@ void csq_worker_put(struct csq_worker *worker);
 /* Any thread, once. Lets a thread of the crew be the worker's. 0 or an errno. */
 int csq_worker_start(struct csq_worker *worker, struct csq_crew *crew);
 
-/* Any thread. Whether the thread was started and may still do something. Whoever hears that the
- * connection is closed finds that it does not. */
+/* Any thread. Whether the thread was started and has not ended; whoever was told that the
+ * database is closed finds that it has. */
 bool csq_worker_is_running(struct csq_worker *worker);
 
 /* Any thread. Whether the caller is the worker's own thread. */
@@ -59,7 +60,8 @@ bool csq_worker_is_current(struct csq_worker *worker);
 bool csq_worker_is_idle(struct csq_worker *worker);
 
 /* Any thread. Hands a job over; it comes back through its mailbox or `release`.
- * False: the worker has closed, the job remains the caller's. */
+ * False: the worker has closed, the job remains the caller's. A CSQ_CLOSE is taken until the
+ * thread is about to end, and comes back then. */
 bool csq_worker_push(struct csq_worker *worker, struct csq_job *job);
 
 /* Any thread, one at a time for a cursor. Cancels a job that was pushed, finished or not:
