@@ -36,8 +36,9 @@ ORDER = {
         ("turn",),
         ("rows", "transaction", "bounds"),
         ("execute",),
-        ("ops",),
+        ("ops", "executor"),
         ("worker",),
+        ("native",),
     ),
     "bridge": (
         ("compat",),
@@ -390,6 +391,18 @@ def asyncio_behind_the_host(sources):
             yield f"{name} uses what only host_asyncio.c knows of asyncio"
 
 
+def no_db_above_the_engine(sources):
+    """Who is above knows an executor; the db of a native one has one door, csq_native_db()."""
+    for name, text in sources.items():
+        if place(name)[0] == "engine":
+            continue
+        code = blanked(text)
+        for way in re.findall(r"\b(?:worker|executor|native)\w*(?:->|\.)db\b", code):
+            yield f"{name} reaches into {way}"
+        for type_ in re.findall(r"\bstruct (?:csq_worker|csq_queue)\b", code):
+            yield f"{name} knows {type_}"
+
+
 def no_large_file(sources):
     for name, text in sources.items():
         lines = text.count("\n")
@@ -498,6 +511,12 @@ RULES = {
         {"bridge/host.h": '#define SOON "call_soon"\n'},
         {"binding/errors.c": "raise(request->bridge->asyncio.InvalidStateError);\n"},
     ],
+    no_db_above_the_engine: [
+        {"bridge/direct.c": "struct csq_db *db = &request->worker->db;\n"},
+        {"binding/hooks.c": "int rc = use(&request->executor->db.hooks);\n"},
+        {"binding/opening.c": "atomic_load(&native.db.timeout);\n"},
+        {"bridge/request.h": "struct request { struct csq_worker *worker; };\n"},
+    ],
     no_large_file: [{"engine/db.c": "\n" * (FILE_LINES + 1)}],
     no_long_function: [
         {"engine/db.c": LONG},
@@ -531,6 +550,7 @@ GOOD = {
         "int\ncsq_alloc(void)\n{\n    static const int one = 1;\n    return one;\n}\n"
     ),
     "bridge/reactor.h": '#include <Python.h>\n#include "engine/alloc.h"\nint reactor(void);\n',
+    "engine/native.c": "struct csq_db *\ndb(struct native *native)\n{\n    return &native->db;\n}\n",
     "binding/module.c": (
         '#include "bridge/reactor.h"\n'
         'static const char *const STAGES[] = {"pending", "done"};\n'

@@ -12,6 +12,7 @@
 #include "binding/method.h"
 #include "binding/status.h"
 #include "binding/visit.h"
+#include "engine/native.h"
 #include "engine/transaction.h"
 
 enum { MOST_FLAGS = 0xffff };
@@ -60,10 +61,10 @@ ask_filter(RequestObject *request, const char *table)
     PyObject *result;
     int verdict = -1;
 
-    visit_enter(&visit, request->gate, &request->worker->db);
+    visit_enter(&visit, request->gate, csq_native_db(request->executor));
     visit_narrow(&visit, CSQ_CHANGES);
     result = PyObject_CallFunction(call_of(request)->filter, "s", table);
-    result = visit_await(&request->worker->db, result);
+    result = visit_await(csq_native_db(request->executor), result);
     if (result != NULL) {
         verdict = PyObject_IsTrue(result);
         Py_DECREF(result);
@@ -182,14 +183,14 @@ conflict(void *argument, int reason, sqlite3_changeset_iter *changes)
         return answer == SQLITE_CHANGESET_REPLACE && !may_replace(reason) ? SQLITE_CHANGESET_OMIT
                                                                           : answer;
     }
-    visit_enter(&visit, request->gate, &request->worker->db);
+    visit_enter(&visit, request->gate, csq_native_db(request->executor));
     visit_narrow(&visit, CSQ_CHANGES);
     change = change_new(state, changes, reason);
     if (change != NULL) {
         result = PyObject_CallFunction(call_of(request)->handler, "iO", reason, change);
-        result = visit_await(&request->worker->db, result);
+        result = visit_await(csq_native_db(request->executor), result);
     }
-    result = visit_go_on(&request->worker->db, state, result);
+    result = visit_go_on(csq_native_db(request->executor), state, result);
     answer = read_answer(state, result, reason);
     if (answer < 0) {
         hold(request);
@@ -234,7 +235,7 @@ apply(struct csq_job *job, sqlite3 *handle)
     int size = 0;
     int rc = SQLITE_OK;
 
-    if (csq_db_is_within(&request->worker->db)) {
+    if (csq_db_is_within(csq_native_db(request->executor))) {
         return csq_error_set(&job->error, CSQ_USAGE,
                              "A changeset cannot be applied within a callback.");
     }
@@ -244,12 +245,12 @@ apply(struct csq_job *job, sqlite3 *handle)
     }
     if (rc == SQLITE_OK) {
         /* SQLite applies it in a savepoint, which is then the whole transaction. */
-        request->worker->db.stopping =
-            sqlite3_get_autocommit(handle) &&
-                    !csq_transaction_is_shared(&request->worker->db, NULL)
-                ? CSQ_STOPS
-                : CSQ_RUNS_ON;
-        request->worker->db.bound = CSQ_TRANSACTS; /* for what its statements call */
+        struct csq_db *db = csq_native_db(request->executor);
+
+        db->stopping = sqlite3_get_autocommit(handle) && !csq_transaction_is_shared(db, NULL)
+                           ? CSQ_STOPS
+                           : CSQ_RUNS_ON;
+        db->bound = CSQ_TRANSACTS; /* for what its statements call */
         rc = sqlite3changeset_apply_v2(handle, (int)PyBytes_GET_SIZE(data),
                                        PyBytes_AS_STRING(data), filter, conflict, &application,
                                        rebase ? &output : NULL, rebase ? &size : NULL,

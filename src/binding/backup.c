@@ -7,12 +7,13 @@
 #include "binding/method.h"
 #include "bridge/await.h"
 #include "engine/alloc.h"
+#include "engine/native.h"
 
 struct backup_rest {
     struct csq_backup backup;
     struct csq_job farewell;
-    struct csq_worker *source; /* both are held, so that the locks in them stay */
-    struct csq_worker *target;
+    struct csq_executor *source; /* both are held, so that the locks in them stay */
+    struct csq_executor *target;
 };
 
 typedef struct {
@@ -111,9 +112,9 @@ backup_make(ConnectionObject *self, PyObject *args)
         Py_DECREF(backup);
         return PyErr_NoMemory();
     }
-    backup->rest->source = csq_worker_get(backup->source->worker);
-    backup->rest->target = csq_worker_get(backup->target->worker);
-    backup->rest->backup.target = &backup->target->worker->db;
+    backup->rest->source = csq_executor_get(backup->source->executor);
+    backup->rest->target = csq_executor_get(backup->target->executor);
+    backup->rest->backup.target = csq_native_db(backup->target->executor);
     backup->rest->backup.name = args_text(name, "backup", "'name'");
     if (backup->rest->backup.name == NULL) {
         Py_CLEAR(backup);
@@ -159,9 +160,9 @@ METHOD(connection_save) = {
 static void
 free_rest(struct backup_rest *rest)
 {
-    csq_backup_finish(&rest->backup, &rest->source->db);
-    csq_worker_put(rest->source);
-    csq_worker_put(rest->target);
+    csq_backup_finish(&rest->backup, csq_native_db(rest->source));
+    csq_executor_put(rest->source);
+    csq_executor_put(rest->target);
     csq_job_clear(&rest->farewell);
     csq_free(rest);
 }
@@ -173,7 +174,7 @@ release_rest(struct csq_job *job)
 {
     struct backup_rest *rest = csq_item(job, struct backup_rest, farewell);
 
-    if (rest->backup.handle == NULL || !csq_worker_push(rest->source, job)) {
+    if (rest->backup.handle == NULL || !rest->source->verbs->push(rest->source, job)) {
         free_rest(rest);
     }
 }
@@ -191,7 +192,8 @@ drop_rest(BackupObject *self)
     rest->farewell.with.copy.backup = &rest->backup;
     rest->farewell.with.copy.pages = 0;
     rest->farewell.release = release_rest;
-    if (rest->backup.handle == NULL || !csq_worker_push(rest->source, &rest->farewell)) {
+    if (rest->backup.handle == NULL ||
+        !rest->source->verbs->push(rest->source, &rest->farewell)) {
         Py_BEGIN_ALLOW_THREADS free_rest(rest);
         Py_END_ALLOW_THREADS
     }

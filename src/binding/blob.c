@@ -285,7 +285,8 @@ push_farewell(BlobObject *self)
     rest->farewell.with.blob.action = CSQ_BLOB_CLOSE;
     rest->farewell.with.blob.blob = &rest->blob;
     rest->farewell.release = release_rest;
-    return self->opened && csq_worker_push(self->connection->worker, &rest->farewell);
+    return self->opened &&
+           self->connection->executor->verbs->push(self->connection->executor, &rest->farewell);
 }
 
 /* A blob that is let go open is closed by the worker, in its turn. */

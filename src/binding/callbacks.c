@@ -10,6 +10,7 @@
 #include "binding/method.h"
 #include "binding/registry.h"
 #include "binding/trampolines.h"
+#include "engine/native.h"
 
 /* -- on the worker -------------------------------------------------------------- */
 
@@ -17,7 +18,7 @@ static int
 set_authorizer(struct csq_job *job, sqlite3 *handle)
 {
     RequestObject *request = csq_item(job, RequestObject, job);
-    struct csq_db *db = &request->worker->db;
+    struct csq_db *db = csq_native_db(request->executor);
     int rc;
     struct callback *callback = registry_callback(request, &rc);
 
@@ -45,9 +46,9 @@ set_progress(struct csq_job *job, sqlite3 *handle)
         callback_free(callback);
         callback = NULL;
     }
-    csq_db_set_progress(&request->worker->db, callback == NULL ? NULL : trampoline_progress,
-                        callback, steps);
-    csq_db_keep(&request->worker->db, CSQ_PROGRESS, callback, callback_free);
+    csq_db_set_progress(csq_native_db(request->executor),
+                        callback == NULL ? NULL : trampoline_progress, callback, steps);
+    csq_db_keep(csq_native_db(request->executor), CSQ_PROGRESS, callback, callback_free);
     return SQLITE_OK;
 }
 
@@ -55,7 +56,7 @@ static int
 set_trace(struct csq_job *job, sqlite3 *handle)
 {
     RequestObject *request = csq_item(job, RequestObject, job);
-    struct csq_db *db = &request->worker->db;
+    struct csq_db *db = csq_native_db(request->executor);
     int rc;
     struct callback *callback = registry_callback(request, &rc);
 

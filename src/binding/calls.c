@@ -118,7 +118,7 @@ calls_enqueue(ConnectionObject *self, PyObject *callable)
 {
     struct detached_call *call;
 
-    if (self->worker == NULL || self->forked) {
+    if (self->executor == NULL || self->forked) {
         PyErr_SetString(PyExc_ValueError, "no active connection");
         return NULL;
     }
@@ -131,7 +131,7 @@ calls_enqueue(ConnectionObject *self, PyObject *callable)
     call->job.release = release_detached;
     call->gate = gate_get(self->gate);
     call->callable = Py_NewRef(callable);
-    if (!csq_worker_push(self->worker, &call->job)) {
+    if (!self->executor->verbs->push(self->executor, &call->job)) {
         Py_DECREF(callable);
         gate_put(call->gate);
         csq_free(call);

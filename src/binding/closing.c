@@ -10,8 +10,8 @@ void
 closing_end(ConnectionObject *self)
 {
     self->stage = CONNECTION_CLOSED;
-    if (self->worker != NULL && !self->forked) {
-        csq_worker_stop(self->worker);
+    if (self->executor != NULL && !self->forked) {
+        self->executor->verbs->stop(self->executor);
     }
 }
 
@@ -41,7 +41,8 @@ close_abandon(RequestObject *request)
 static bool
 may_still_close(ConnectionObject *self)
 {
-    return self->worker != NULL && !self->forked && csq_worker_is_running(self->worker);
+    return self->executor != NULL && !self->forked &&
+           self->executor->verbs->is_running(self->executor);
 }
 
 static enum request_answer
@@ -51,7 +52,7 @@ close_pack(RequestObject *request)
 
     if (self->stage == CONNECTION_CLOSED && may_still_close(self)) {
         /* Told once by stop(), or by a close() that was cancelled: this one waits for it. */
-        request->worker = self->worker;
+        request->executor = self->executor;
         request->gate = self->gate;
         return await_check(request) < 0 ? REQUEST_FAILED : REQUEST_WAIT;
     }

@@ -27,7 +27,7 @@ connection_use(RequestObject *request, enum connection_access access)
                                                                       : "Connection closed");
         return -1;
     }
-    request->worker = self->worker;
+    request->executor = self->executor;
     request->gate = self->gate;
     return 0;
 }

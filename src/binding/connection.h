@@ -8,7 +8,7 @@
 #include "binding/module.h"
 #include "bridge/gate.h"
 #include "bridge/request.h"
-#include "engine/worker.h"
+#include "engine/executor.h"
 
 enum connection_stage {
     CONNECTION_NEW,     /* not awaited yet */
@@ -24,7 +24,7 @@ typedef struct {
     struct csq_link all; /* in state->connections, once the worker is started */
     enum connection_stage stage;
     bool forked;               /* this process is a child: the worker is not in it */
-    struct csq_worker *worker; /* NULL until it is awaited */
+    struct csq_executor *executor; /* NULL until it is awaited */
     struct gate *gate;         /* NULL until it is awaited */
     struct line calls;         /* what is called on the worker, and may use any cursor there */
     PyObject *connector;       /* what opens it */
@@ -48,7 +48,7 @@ enum connection_access {
 };
 
 /* In a pack hook: checks that the request's connection can take jobs, and lends
- * the request its worker. 0, or -1 with an exception. */
+ * the request its executor. 0, or -1 with an exception. */
 int connection_use(RequestObject *request, enum connection_access access);
 
 /* -1 with ValueError unless it is open (for properties). */

@@ -71,7 +71,7 @@ interrupt_pack(RequestObject *request)
     if (connection_use(request, CONNECTION_DIRECT) < 0) {
         return REQUEST_FAILED;
     }
-    csq_db_interrupt(&self->worker->db);
+    self->executor->verbs->interrupt(self->executor);
     request->result = Py_NewRef(Py_None);
     return REQUEST_READY;
 }
@@ -220,10 +220,10 @@ static PyObject *
 connection_handle(ConnectionObject *self, PyObject *unused)
 {
     (void)unused;
-    if (self->worker == NULL || self->forked) {
+    if (self->executor == NULL || self->forked) {
         Py_RETURN_NONE;
     }
-    return handle_new(self->state, self->worker);
+    return handle_new(self->state, self->executor);
 }
 
 PyDoc_STRVAR(interrupt_now_doc, "_interrupt($self, /)\n--\n\n"
@@ -236,7 +236,7 @@ connection_interrupt_now(ConnectionObject *self, PyObject *unused)
     if (connection_check(self) < 0) {
         return NULL;
     }
-    csq_db_interrupt(&self->worker->db);
+    self->executor->verbs->interrupt(self->executor);
     Py_RETURN_NONE;
 }
 
@@ -257,7 +257,8 @@ connection_run(ConnectionObject *self, PyObject *request)
         PyErr_SetString(PyExc_RuntimeError, "cannot reuse already awaited coroutine");
         return NULL;
     }
-    if (self->check_same_thread && self->worker != NULL && !csq_worker_is_current(self->worker)) {
+    if (self->check_same_thread && self->executor != NULL &&
+        !self->executor->verbs->is_current(self->executor)) {
         PyErr_SetString(self->state->ProgrammingError,
                         "SQLite objects created in a thread can only be used in that same "
                         "thread. The object belongs to the connection's worker.");
@@ -407,9 +408,9 @@ connection_finalize(ConnectionObject *self)
             closing_close_foreign(self, foreign);
         }
     }
-    if (!self->forked && self->worker != NULL) {
+    if (!self->forked && self->executor != NULL) {
         self->stage = CONNECTION_CLOSED;
-        csq_worker_stop(self->worker);
+        self->executor->verbs->stop(self->executor);
     }
     reactor_sweep(&self->state->bridge);
     if (exception != NULL) {
@@ -433,8 +434,8 @@ connection_dealloc(ConnectionObject *self)
     /* In a forked child nothing is let go: the locks may be held by threads that
      * do not exist here. */
     if (!self->forked) {
-        if (self->worker != NULL) {
-            module_see_off(self->state, self->worker);
+        if (self->executor != NULL) {
+            module_see_off(self->state, self->executor);
         }
         gate_put(self->gate);
     }

@@ -48,7 +48,7 @@ cursor_drop_rest(CursorObject *self)
     rest->farewell.cursor = &rest->cursor;
     rest->farewell.release = release_rest;
     if ((self->exhausted && !rest->cursor.abandoned) ||
-        !csq_worker_push(self->connection->worker, &rest->farewell)) {
+        !self->connection->executor->verbs->push(self->connection->executor, &rest->farewell)) {
         release_rest(&rest->farewell);
     }
 }
@@ -93,8 +93,9 @@ cursor_new(ConnectionObject *connection)
 static int
 use_in_place(CursorObject *self)
 {
-    if (direct_catch_up(&self->line) && (csq_list_empty(&self->line.requests) ||
-                                         csq_worker_is_current(self->connection->worker))) {
+    if (direct_catch_up(&self->line) &&
+        (csq_list_empty(&self->line.requests) ||
+         self->connection->executor->verbs->is_current(self->connection->executor))) {
         return 0;
     }
     PyErr_SetString(self->state->ProgrammingError, "Recursive use of cursors not allowed.");

@@ -5,6 +5,7 @@
 #include "binding/errors.h"
 #include "binding/method.h"
 #include "engine/bounds.h"
+#include "engine/native.h"
 
 struct enable_call {
     PyObject *paths; /* bytes, or NULL */
@@ -22,7 +23,7 @@ static int
 enable(struct csq_job *job, sqlite3 *handle)
 {
     RequestObject *request = csq_item(job, RequestObject, job);
-    struct csq_db *db = &request->worker->db;
+    struct csq_db *db = csq_native_db(request->executor);
     bool on = REQUEST_PAYLOAD(request, struct enable_call)->on;
     bool listed = on && job->sql != NULL;
     struct csq_allowed *allowed = NULL;
@@ -151,10 +152,10 @@ load(struct csq_job *job, sqlite3 *handle)
 {
     RequestObject *request = csq_item(job, RequestObject, job);
 
-    if (request->worker->db.bound != CSQ_SHAPES) {
+    if (csq_native_db(request->executor)->bound != CSQ_SHAPES) {
         return csq_bounds_refuse(&job->error);
     }
-    return csq_extension_load(handle, request->worker->db.allowed, job->sql,
+    return csq_extension_load(handle, csq_native_db(request->executor)->allowed, job->sql,
                               job->with.host.argument, &job->error);
 }
 

@@ -6,17 +6,17 @@
 
 typedef struct {
     PyObject_HEAD
-    struct csq_worker *worker;
+    struct csq_executor *executor;
     pid_t process; /* where the thread is; a forked child has none */
 } HandleObject;
 
 PyObject *
-handle_new(struct module_state *state, struct csq_worker *worker)
+handle_new(struct module_state *state, struct csq_executor *executor)
 {
     HandleObject *handle = PyObject_New(HandleObject, state->handle_type);
 
     if (handle != NULL) {
-        handle->worker = csq_worker_get(worker);
+        handle->executor = csq_executor_get(executor);
         handle->process = getpid();
     }
     return (PyObject *)handle;
@@ -35,7 +35,7 @@ static PyObject *
 handle_is_alive(HandleObject *self, PyObject *unused)
 {
     (void)unused;
-    return PyBool_FromLong(is_here(self) && csq_worker_is_running(self->worker));
+    return PyBool_FromLong(is_here(self) && self->executor->verbs->is_running(self->executor));
 }
 
 PyDoc_STRVAR(ident_doc, "ident($self, /)\n--\n\n"
@@ -45,7 +45,7 @@ static PyObject *
 handle_ident(HandleObject *self, PyObject *unused)
 {
     (void)unused;
-    return PyLong_FromUnsignedLong((unsigned long)self->worker->thread);
+    return PyLong_FromUnsignedLong(self->executor->verbs->ident(self->executor));
 }
 
 PyDoc_STRVAR(join_doc, "join($self, timeout, /)\n--\n\n"
@@ -68,11 +68,11 @@ handle_join(HandleObject *self, PyObject *timeout)
     if (!is_here(self)) {
         Py_RETURN_TRUE;
     }
-    if (csq_worker_is_current(self->worker)) {
+    if (self->executor->verbs->is_current(self->executor)) {
         PyErr_SetString(PyExc_RuntimeError, "cannot join current thread");
         return NULL;
     }
-    Py_BEGIN_ALLOW_THREADS ended = csq_worker_join(self->worker, seconds);
+    Py_BEGIN_ALLOW_THREADS ended = self->executor->verbs->join(self->executor, seconds);
     Py_END_ALLOW_THREADS return PyBool_FromLong(ended);
 }
 
@@ -82,7 +82,7 @@ handle_dealloc(HandleObject *self)
     PyTypeObject *type = Py_TYPE(self);
 
     if (is_here(self)) {
-        csq_worker_put(self->worker);
+        csq_executor_put(self->executor);
     }
     PyObject_Free(self);
     Py_DECREF(type);

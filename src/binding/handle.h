@@ -5,10 +5,10 @@
 #define CSQ_HANDLE_H
 
 #include "binding/module.h"
-#include "engine/worker.h"
+#include "engine/executor.h"
 
 /* Gives a handle of `worker`, of which it gets a reference; NULL with an exception. */
-PyObject *handle_new(struct module_state *state, struct csq_worker *worker);
+PyObject *handle_new(struct module_state *state, struct csq_executor *executor);
 
 /* Registers the type. 0, or -1 with an exception. */
 int handle_init_type(struct module_state *state, PyObject *module);

@@ -10,6 +10,7 @@
 #include "binding/hook_calls.h"
 #include "binding/method.h"
 #include "binding/registry.h"
+#include "engine/native.h"
 
 /* What is set: a kind, and what SQLite's call becomes. */
 struct kind {
@@ -64,7 +65,7 @@ prepare(RequestObject *request, const struct kind *kind, struct hook **fresh,
 {
     ConnectionObject *self = (ConnectionObject *)request->owner;
     const struct callable_call *call = REQUEST_PAYLOAD(request, struct callable_call);
-    struct csq_db *db = &request->worker->db;
+    struct csq_db *db = csq_native_db(request->executor);
     int rc = 0;
 
     gate_enter(request->gate);
@@ -90,7 +91,7 @@ set_hook(struct csq_job *job, sqlite3 *handle)
     RequestObject *request = csq_item(job, RequestObject, job);
     const struct callable_call *call = REQUEST_PAYLOAD(request, struct callable_call);
     const struct kind *kind = job->with.host.argument;
-    struct csq_db *db = &request->worker->db;
+    struct csq_db *db = csq_native_db(request->executor);
     struct csq_listener *old = NULL;
     struct hook *fresh = NULL;
 
@@ -129,7 +130,7 @@ set_autocheckpoint(struct csq_job *job, sqlite3 *handle)
 {
     RequestObject *request = csq_item(job, RequestObject, job);
     int pages = REQUEST_PAYLOAD(request, struct callable_call)->number;
-    int rc = csq_hooks_set_autocheckpoint(&request->worker->db.hooks, pages);
+    int rc = csq_hooks_set_autocheckpoint(&csq_native_db(request->executor)->hooks, pages);
 
     return rc == SQLITE_OK ? rc : csq_error_copy(&job->error, handle, rc);
 }

@@ -35,12 +35,12 @@ enum { EXIT_SECONDS = 60 };
 /* After so many of them it looks whether a signal has come. */
 static const double EXIT_SLICE = 0.05;
 
-/* Gives all workers that may run, each with a reference, and their number; NULL: no
+/* Gives all executors that may run, each with a reference, and their number; NULL: no
  * memory, or none. */
-static struct csq_worker **
-workers_of(struct module_state *state, size_t *count)
+static struct csq_executor **
+executors_of(struct module_state *state, size_t *count)
 {
-    struct csq_worker **workers;
+    struct csq_executor **executors;
     struct csq_link *link;
     size_t most = 0;
 
@@ -52,31 +52,31 @@ workers_of(struct module_state *state, size_t *count)
     for (link = state->leaving.head.next; link != &state->leaving.head; link = link->next) {
         most++;
     }
-    workers = PyMem_Calloc(most + 1, sizeof *workers);
-    for (link = state->connections.head.next; workers != NULL && link != &state->connections.head;
-         link = link->next) {
+    executors = PyMem_Calloc(most + 1, sizeof *executors);
+    for (link = state->connections.head.next;
+         executors != NULL && link != &state->connections.head; link = link->next) {
         ConnectionObject *connection = csq_item(link, ConnectionObject, all);
 
         if (!connection->forked) {
-            workers[(*count)++] = csq_worker_get(connection->worker);
+            executors[(*count)++] = csq_executor_get(connection->executor);
         }
     }
-    while (workers != NULL && (link = csq_list_shift(&state->leaving)) != NULL) {
-        workers[(*count)++] = csq_item(link, struct csq_worker, kept);
+    while (executors != NULL && (link = csq_list_shift(&state->leaving)) != NULL) {
+        executors[(*count)++] = csq_item(link, struct csq_executor, kept);
     }
-    return workers;
+    return executors;
 }
 
-/* Waits until the worker has ended, or for as long as it may take. 0, or -1 with what a
+/* Waits until the executor has ended, or for as long as it may take. 0, or -1 with what a
  * signal handler raised: somebody presses Ctrl-C. */
 static int
-await_end(struct csq_worker *worker)
+await_end(struct csq_executor *executor)
 {
     int64_t end = csq_now() + (int64_t)EXIT_SECONDS * 1000000000;
     bool ended;
 
     do {
-        Py_BEGIN_ALLOW_THREADS ended = csq_worker_join(worker, EXIT_SLICE);
+        Py_BEGIN_ALLOW_THREADS ended = executor->verbs->join(executor, EXIT_SLICE);
         Py_END_ALLOW_THREADS if (!ended && PyErr_CheckSignals() < 0)
         {
             return -1;
@@ -93,21 +93,21 @@ at_exit(PyObject *module, PyObject *unused)
 {
     struct module_state *state = PyModule_GetState(module);
     size_t count;
-    struct csq_worker **workers = workers_of(state, &count);
+    struct csq_executor **executors = executors_of(state, &count);
     int rc = 0;
 
     (void)unused;
     state->bridge.exiting = PyThread_get_thread_ident();
     for (size_t i = 0; i < count; i++) {
-        csq_worker_quit(workers[i]);
+        executors[i]->verbs->quit(executors[i]);
     }
     for (size_t i = 0; i < count && rc == 0; i++) {
-        rc = await_end(workers[i]);
+        rc = await_end(executors[i]);
     }
     for (size_t i = 0; i < count; i++) {
-        csq_worker_put(workers[i]);
+        csq_executor_put(executors[i]);
     }
-    PyMem_Free(workers);
+    PyMem_Free(executors);
     if (rc < 0) {
         return NULL;
     }

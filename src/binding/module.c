@@ -42,18 +42,18 @@ module_import(const char *module, const char *name)
 }
 
 void
-module_see_off(struct module_state *state, struct csq_worker *worker)
+module_see_off(struct module_state *state, struct csq_executor *executor)
 {
     struct csq_link *link = state->leaving.head.next;
 
-    csq_list_append(&state->leaving, &worker->kept);
+    csq_list_append(&state->leaving, &executor->kept);
     while (link != &state->leaving.head) {
-        struct csq_worker *other = csq_item(link, struct csq_worker, kept);
+        struct csq_executor *other = csq_item(link, struct csq_executor, kept);
 
         link = link->next;
-        if (csq_worker_join(other, 0)) {
+        if (other->verbs->join(other, 0)) {
             csq_link_remove(&other->kept);
-            csq_worker_put(other);
+            csq_executor_put(other);
         }
     }
 }

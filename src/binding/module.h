@@ -5,13 +5,13 @@
 
 #include "bridge/compat.h"
 #include "bridge/state.h"
+#include "engine/executor.h"
 #include "engine/list.h"
-#include "engine/worker.h"
 
 struct module_state {
     struct bridge bridge;
     struct csq_crew *crew; /* the workers' threads */
-    struct csq_list leaving; /* workers whose connection is gone, by csq_worker.kept; each
+    struct csq_list leaving; /* executors whose connection is gone, by csq_executor.kept; each
                                 with a reference, until it has ended */
     struct csq_list connections; /* those whose worker was started, by ConnectionObject.all */
     PyTypeObject *connection_type;
@@ -50,7 +50,7 @@ struct module_state {
 
 /* Takes a reference to a worker that was told to stop: the end of the interpreter
  * waits for it. GIL held. */
-void module_see_off(struct module_state *state, struct csq_worker *worker);
+void module_see_off(struct module_state *state, struct csq_executor *executor);
 
 /* What defines the module; it stands in init.c. */
 extern struct PyModuleDef module_def;

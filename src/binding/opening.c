@@ -8,22 +8,26 @@
 #include "binding/closing.h"
 #include "binding/errors.h"
 #include "binding/watchdog.h"
+#include "engine/native.h"
 
-/* Makes the worker and starts its thread. */
+/* Makes the executor and starts it. */
 static int
-start_worker(ConnectionObject *self)
+start(ConnectionObject *self)
 {
     int rc;
 
-    self->worker = csq_worker_new();
     self->gate = gate_new();
-    if (self->worker == NULL || self->gate == NULL) {
+    if (self->gate == NULL) {
         PyErr_NoMemory();
         return -1;
     }
-    self->worker->at_end = gate_end;
-    self->worker->at_end_argument = gate_get(self->gate);
-    rc = csq_worker_start(self->worker, self->state->crew);
+    self->executor = csq_native_new(gate_end, gate_get(self->gate));
+    if (self->executor == NULL) {
+        gate_put(self->gate);
+        PyErr_NoMemory();
+        return -1;
+    }
+    rc = self->executor->verbs->start(self->executor, self->state->crew);
     if (rc != 0) {
         gate_put(self->gate);
         PyErr_SetString(PyExc_RuntimeError, "can't start new thread");
@@ -128,7 +132,7 @@ open_pack(RequestObject *request)
     /* The worker is started first: whoever sees an option refused may still wait
      * for the thread to end. */
     self->stage = CONNECTION_CLOSED;
-    if (start_worker(self) < 0) {
+    if (start(self) < 0) {
         return REQUEST_FAILED;
     }
     if (prepare_open(self, request) < 0) {
@@ -136,7 +140,7 @@ open_pack(RequestObject *request)
         return REQUEST_FAILED;
     }
     self->stage = CONNECTION_OPENING;
-    request->worker = self->worker;
+    request->executor = self->executor;
     request->gate = self->gate;
     return REQUEST_WAIT;
 }

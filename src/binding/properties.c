@@ -9,19 +9,20 @@
 #include "binding/method.h"
 #include "binding/watchdog.h"
 #include "bridge/direct.h"
+#include "engine/native.h"
 
 static PyObject *
 get_in_transaction(ConnectionObject *self, void *closure)
 {
     (void)closure;
-    return PyBool_FromLong(atomic_load(&self->worker->db.in_transaction));
+    return PyBool_FromLong(atomic_load(&self->executor->published->in_transaction));
 }
 
 static PyObject *
 get_total_changes(ConnectionObject *self, void *closure)
 {
     (void)closure;
-    return PyLong_FromLongLong(atomic_load(&self->worker->db.total_changes));
+    return PyLong_FromLongLong(atomic_load(&self->executor->published->total_changes));
 }
 
 static PyObject *
@@ -42,7 +43,7 @@ is_idle(ConnectionObject *self)
 {
     bool idle;
 
-    Py_BEGIN_ALLOW_THREADS idle = csq_worker_is_idle(self->worker);
+    Py_BEGIN_ALLOW_THREADS idle = self->executor->verbs->is_idle(self->executor);
     Py_END_ALLOW_THREADS return idle;
 }
 
@@ -58,7 +59,8 @@ run_unawaited(ConnectionObject *self, RequestObject *request)
     if (request == NULL) {
         return -1;
     }
-    if (!self->check_same_thread || csq_worker_is_current(self->worker) || is_idle(self)) {
+    if (!self->check_same_thread || self->executor->verbs->is_current(self->executor) ||
+        is_idle(self)) {
         rc = direct_try(request);
     }
     if (rc == 0) {
@@ -120,7 +122,7 @@ set_text_factory(ConnectionObject *self, PyObject *value, void *closure)
 static PyObject *
 get_autocommit(ConnectionObject *self, void *closure)
 {
-    const int autocommit = atomic_load(&self->worker->db.autocommit);
+    const int autocommit = atomic_load(&self->executor->published->autocommit);
 
     (void)closure;
     return autocommit == CSQ_LEGACY ? PyLong_FromLong(-1) : PyBool_FromLong(autocommit);
@@ -164,7 +166,8 @@ resize_cache(struct csq_job *job, sqlite3 *handle)
     RequestObject *request = csq_item(job, RequestObject, job);
 
     (void)handle;
-    csq_cache_resize(&request->worker->db.cache, (int)(intptr_t)job->with.host.argument);
+    csq_cache_resize(&csq_native_db(request->executor)->cache,
+                     (int)(intptr_t)job->with.host.argument);
     return SQLITE_OK;
 }
 
@@ -271,8 +274,8 @@ static PyObject *
 get_idle(ConnectionObject *self, void *closure)
 {
     (void)closure;
-    return PyBool_FromLong(self->worker == NULL || self->forked ||
-                           csq_queue_empty(&self->worker->queue));
+    return PyBool_FromLong(self->executor == NULL || self->forked ||
+                           self->executor->verbs->is_empty(self->executor));
 }
 
 static PyObject *

@@ -9,6 +9,7 @@
 
 #include "binding/visit.h"
 #include "engine/alloc.h"
+#include "engine/native.h"
 
 /* Worker thread. The session's half, when it can be used; NULL: the job's error is
  * set. */
@@ -17,7 +18,7 @@ use(struct csq_job *job)
 {
     struct recording *recording = job->with.host.argument;
 
-    if (csq_db_is_within(&recording->worker->db)) {
+    if (csq_db_is_within(csq_native_db(recording->executor))) {
         csq_error_set(&job->error, CSQ_USAGE, "A session cannot be used within a callback.");
         return NULL;
     }
@@ -44,17 +45,18 @@ recording_open(struct csq_job *job, sqlite3 *handle)
 {
     struct recording *recording = job->with.host.argument;
 
-    if (csq_db_is_within(&recording->worker->db)) {
+    if (csq_db_is_within(csq_native_db(recording->executor))) {
         return csq_error_set(&job->error, CSQ_USAGE,
                              "A session cannot be opened within a callback.");
     }
     /* SQLite takes whatever a pre-update hook is called with for a session. */
-    if (csq_hooks_any(&recording->worker->db.hooks, CSQ_ON_PREUPDATE)) {
+    if (csq_hooks_any(&csq_native_db(recording->executor)->hooks, CSQ_ON_PREUPDATE)) {
         return csq_error_set(&job->error, CSQ_USAGE,
                              "A session cannot be opened while a pre-update hook is set.");
     }
-    return csq_session_open(&recording->session, handle, &recording->worker->db.sessions,
-                            recording->name, recording->rowid, &job->error);
+    return csq_session_open(&recording->session, handle,
+                            &csq_native_db(recording->executor)->sessions, recording->name,
+                            recording->rowid, &job->error);
 }
 
 int
@@ -80,10 +82,11 @@ ask_filter(struct recording *recording, const char *table)
     PyObject *result;
     int wanted = -1;
 
-    visit_enter(&visit, recording->gate, &recording->worker->db);
+    visit_enter(&visit, recording->gate, csq_native_db(recording->executor));
     visit_seal(&visit);
     callable = Py_NewRef(recording->filter);
-    result = visit_await(&recording->worker->db, PyObject_CallFunction(callable, "s", table));
+    result = visit_await(csq_native_db(recording->executor),
+                         PyObject_CallFunction(callable, "s", table));
     if (result != NULL) {
         wanted = PyObject_IsTrue(result);
         Py_DECREF(result);
@@ -286,7 +289,7 @@ recording_patchset(struct csq_job *job, sqlite3 *handle)
 /* -- its life ------------------------------------------------------------------ */
 
 struct recording *
-recording_new(struct csq_worker *worker, struct gate *gate, const char *name, bool rowid)
+recording_new(struct csq_executor *executor, struct gate *gate, const char *name, bool rowid)
 {
     struct recording *recording = csq_calloc(sizeof *recording);
 
@@ -295,7 +298,7 @@ recording_new(struct csq_worker *worker, struct gate *gate, const char *name, bo
         return NULL;
     }
     csq_session_init(&recording->session);
-    recording->worker = csq_worker_get(worker);
+    recording->executor = csq_executor_get(executor);
     recording->gate = gate_get(gate);
     recording->name = name;
     recording->rowid = rowid;
@@ -305,7 +308,7 @@ recording_new(struct csq_worker *worker, struct gate *gate, const char *name, bo
 static void
 free_recording(struct recording *recording)
 {
-    csq_worker_put(recording->worker);
+    csq_executor_put(recording->executor);
     gate_put(recording->gate);
     csq_job_clear(&recording->farewell);
     csq_strip_clear(&recording->verdicts);
@@ -342,7 +345,7 @@ recording_drop(struct recording *recording)
     csq_job_init(&recording->farewell, CSQ_CALL);
     recording->farewell.with.host.run = run_farewell;
     recording->farewell.release = release_recording;
-    if (!csq_worker_push(recording->worker, &recording->farewell)) {
+    if (!recording->executor->verbs->push(recording->executor, &recording->farewell)) {
         /* The worker has closed the database, and the session with it. */
         Py_CLEAR(recording->filter);
         Py_CLEAR(recording->raised);

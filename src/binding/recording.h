@@ -25,7 +25,7 @@ enum { SESSION_OBJECTS = 3 };
 struct recording {
     struct csq_session session;
     struct csq_job farewell;
-    struct csq_worker *worker;
+    struct csq_executor *executor;
     struct gate *gate;
     const char *name; /* of the schema; lent by the object, for its own jobs */
     bool rowid;       /* tables without a primary key are recorded, too */
@@ -35,8 +35,8 @@ struct recording {
 };
 
 /* Loop thread, GIL held. Gives one that is not open yet; NULL with MemoryError. */
-struct recording *recording_new(struct csq_worker *worker, struct gate *gate, const char *name,
-                                bool rowid);
+struct recording *recording_new(struct csq_executor *executor, struct gate *gate,
+                                const char *name, bool rowid);
 
 /* Loop thread, GIL held. Takes it; the worker ends and frees it in its turn. */
 void recording_drop(struct recording *recording);

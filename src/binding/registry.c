@@ -8,6 +8,7 @@
 
 #include "binding/connection.h"
 #include "binding/trampolines.h"
+#include "engine/native.h"
 
 struct callback *
 registry_callback(RequestObject *request, int *rc)
@@ -19,7 +20,8 @@ registry_callback(RequestObject *request, int *rc)
     *rc = SQLITE_OK;
     if (callable != NULL) {
         gate_enter(request->gate);
-        callback = callback_new(self->state, request->gate, &request->worker->db, callable);
+        callback =
+            callback_new(self->state, request->gate, csq_native_db(request->executor), callable);
         PyErr_Clear();
         gate_leave(request->gate);
         *rc = callback == NULL ? SQLITE_NOMEM : SQLITE_OK;
@@ -48,7 +50,7 @@ registration_of(struct csq_job *job, enum callback_kind kind)
 
     return (struct registration){
         .request = request,
-        .db = &request->worker->db,
+        .db = csq_native_db(request->executor),
         .kind = kind,
         .callable = call->callable,
         .name = job->sql,

@@ -60,7 +60,7 @@ state_of(const ConnectionObject *self)
         return "the parent process's";
     }
     if (self->stage == CONNECTION_OPEN && self->foreign == NULL &&
-        atomic_load(&self->worker->db.in_transaction)) {
+        atomic_load(&self->executor->published->in_transaction)) {
         return "open, in transaction";
     }
     return stages[self->stage];

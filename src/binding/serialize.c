@@ -6,6 +6,7 @@
 #include "binding/errors.h"
 #include "binding/method.h"
 #include "engine/clock.h"
+#include "engine/native.h"
 #include "engine/serialize.h"
 
 /* How much is copied before the clock is looked at: some microseconds' worth. */
@@ -65,7 +66,7 @@ run_serialize(struct csq_job *job, sqlite3 *handle)
     struct image *image = job->with.host.argument;
 
     (void)handle;
-    return csq_serialize(&request->worker->db, job->sql, &image->bytes, &image->size,
+    return csq_serialize(csq_native_db(request->executor), job->sql, &image->bytes, &image->size,
                          &job->error);
 }
 
@@ -145,7 +146,8 @@ run_deserialize(struct csq_job *job, sqlite3 *handle)
     const char *bytes = job->with.host.argument;
 
     (void)handle;
-    return csq_deserialize(&request->worker->db, job->sql, bytes, call->size, &job->error);
+    return csq_deserialize(csq_native_db(request->executor), job->sql, bytes, call->size,
+                           &job->error);
 }
 
 /* Lends the job the bytes, which the worker copies. */

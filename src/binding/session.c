@@ -56,7 +56,7 @@ open_pack(RequestObject *request)
     if (name == NULL || connection_use(request, CONNECTION_DIRECT) < 0) {
         return REQUEST_FAILED;
     }
-    self->recording = recording_new(request->worker, request->gate, name, self->rowid);
+    self->recording = recording_new(request->executor, request->gate, name, self->rowid);
     request->job.with.host.argument = self->recording;
     return self->recording == NULL ? REQUEST_FAILED : REQUEST_WAIT;
 }

@@ -6,6 +6,7 @@
 #include "binding/method.h"
 #include "engine/bounds.h"
 #include "engine/harden.h"
+#include "engine/native.h"
 
 /* SQLITE_DBCONFIG_ENABLE_FKEY and SQLITE_DBCONFIG_ENABLE_COMMENTS: what lies between
  * them, both included, is on or off. What the library does not know, it refuses. */
@@ -99,10 +100,11 @@ run_config(struct csq_job *job, sqlite3 *handle)
     struct setting_call *call = REQUEST_PAYLOAD(request, struct setting_call);
     int rc;
 
-    if (call->value >= 0 && request->worker->db.bound != CSQ_SHAPES) {
+    if (call->value >= 0 && csq_native_db(request->executor)->bound != CSQ_SHAPES) {
         return csq_bounds_refuse(&job->error);
     }
-    if (request->worker->db.untrusted && csq_harden_forbids(call->which, call->value)) {
+    if (csq_native_db(request->executor)->untrusted &&
+        csq_harden_forbids(call->which, call->value)) {
         return csq_error_set(&job->error, CSQ_UNSUPPORTED,
                              "untrusted=True does not let this switch be changed");
     }

@@ -5,6 +5,7 @@
 
 #include "binding/errors.h"
 #include "binding/method.h"
+#include "engine/native.h"
 
 /* -- what other files need ----------------------------------------------------- */
 
@@ -277,9 +278,9 @@ run_wal_checkpoint(struct csq_job *job, sqlite3 *handle)
     int rc;
 
     /* What is passive waits for nobody. */
-    request->worker->db.patient = mode > SQLITE_CHECKPOINT_PASSIVE;
+    csq_native_db(request->executor)->patient = mode > SQLITE_CHECKPOINT_PASSIVE;
     look_for_logs(handle, job->sql);
-    request->worker->db.patient = true;
+    csq_native_db(request->executor)->patient = true;
     rc = sqlite3_wal_checkpoint_v2(handle, job->sql, mode, &log, &done);
     if (rc != SQLITE_OK) {
         return csq_error_copy(&job->error, handle, rc);
@@ -427,7 +428,7 @@ static int
 run_cache_stats(struct csq_job *job, sqlite3 *handle)
 {
     const RequestObject *request = csq_item(job, RequestObject, job);
-    const struct csq_cache *cache = &request->worker->db.cache;
+    const struct csq_cache *cache = &csq_native_db(request->executor)->cache;
 
     (void)handle;
     if (put_pair(job, cache->hits, cache->misses) != SQLITE_OK ||

@@ -3,6 +3,7 @@
 #include "binding/upkeep.h"
 
 #include "binding/method.h"
+#include "engine/native.h"
 
 static int
 run_cacheflush(struct csq_job *job, sqlite3 *handle)
@@ -47,7 +48,7 @@ static int
 run_reset(struct csq_job *job, sqlite3 *handle)
 {
     RequestObject *request = csq_item(job, RequestObject, job);
-    struct csq_db *db = &request->worker->db;
+    struct csq_db *db = csq_native_db(request->executor);
 
     (void)handle;
     if (db->running > 1) {

@@ -13,6 +13,7 @@
 #include "binding/vtable_table.h"
 #include "engine/bounds.h"
 #include "engine/clock.h"
+#include "engine/native.h"
 
 enum {
     MOST_ROWS = 64,
@@ -93,7 +94,7 @@ make_scan(struct table *table, unsigned given, sqlite3_value **values)
     } else if (named != NULL && none != NULL) {
         scan->table = table;
         scan->batch = 1;
-        source = visit_await(&table->module->worker->db, PyObject_Call(table->scan, none, named));
+        source = visit_await(table->module->db, PyObject_Call(table->scan, none, named));
         source = vtable_go_on(table->module, source);
         rc = source == NULL ? -1 : set_rows(scan, source);
     }
@@ -223,7 +224,7 @@ fill_awaited(struct scan *scan, struct csq_strip *strip)
     if (collect != NULL) {
         answer = PyObject_CallFunction(collect, "Oid", scan->rows, scan->batch,
                                        BATCH_NANOSECONDS * 1e-9);
-        answer = visit_await(&scan->table->module->worker->db, answer);
+        answer = visit_await(scan->table->module->db, answer);
         Py_DECREF(collect);
     }
     if (answer != NULL &&
@@ -322,7 +323,7 @@ call_method(const struct table *table, const struct csq_change *change)
     Py_XDECREF(rowid);
     Py_XDECREF(target);
     Py_XDECREF(row);
-    return visit_await(&table->module->worker->db, result);
+    return visit_await(table->module->db, result);
 }
 
 /* Reads the rowid that insert() has given. 0, or -1 with an exception. */
@@ -398,7 +399,7 @@ module_new(RequestObject *request, PyObject *connect)
     if (module != NULL) {
         module->base.hooks = &module_hooks;
         module->gate = gate_get(request->gate);
-        module->worker = request->worker;
+        module->db = csq_native_db(request->executor);
         module->state = state;
         gate_enter(request->gate);
         module->owner = Py_NewRef((PyObject *)state->connection_type);
@@ -433,7 +434,7 @@ create_module(struct csq_job *job, sqlite3 *handle)
     struct module *module = NULL;
     int rc;
 
-    if (request->worker->db.bound != CSQ_SHAPES) {
+    if (csq_native_db(request->executor)->bound != CSQ_SHAPES) {
         return csq_bounds_refuse(&job->error);
     }
     if (call->connect != NULL) {
@@ -447,7 +448,7 @@ create_module(struct csq_job *job, sqlite3 *handle)
     if (rc != SQLITE_OK) {
         return csq_error_copy(&job->error, handle, rc);
     }
-    forget_module(&request->worker->db);
+    forget_module(csq_native_db(request->executor));
     return SQLITE_OK;
 }
 

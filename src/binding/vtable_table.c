@@ -24,7 +24,7 @@ vtable_fail(const struct module *module, char **message)
             sqlite3_mprintf("%s: %s", Py_TYPE(exception)->tp_name, utf8 == NULL ? "?" : utf8);
     }
     Py_XDECREF(text);
-    visit_keep(&module->worker->db, exception);
+    visit_keep(module->db, exception);
     return rc;
 }
 
@@ -33,13 +33,13 @@ vtable_fail(const struct module *module, char **message)
 void
 vtable_begin(struct visit *visit, const struct module *module)
 {
-    visit_enter(visit, module->gate, &module->worker->db);
+    visit_enter(visit, module->gate, module->db);
 }
 
 PyObject *
 vtable_go_on(const struct module *module, PyObject *result)
 {
-    return visit_go_on(&module->worker->db, module->state, result);
+    return visit_go_on(module->db, module->state, result);
 }
 
 /* -- tables ------------------------------------------------------------------- */
@@ -117,7 +117,7 @@ make_table(struct module *module, const char *const *arguments, int count,
     } else if (all != NULL) {
         table->module = module;
         table->object = vtable_go_on(
-            module, visit_await(&module->worker->db, PyObject_Call(module->connect, all, NULL)));
+            module, visit_await(module->db, PyObject_Call(module->connect, all, NULL)));
         if (table->object != NULL) {
             table->scan = module_attribute(table->object, "scan");
         }

@@ -11,7 +11,7 @@
 struct module {
     struct csq_module base;
     struct gate *gate;
-    struct csq_worker *worker; /* lent: it ends after its modules */
+    struct csq_db *db; /* lent: it ends after its modules */
     struct module_state *state;
     PyObject *owner;   /* the type of the connection: keeps the module's state alive */
     PyObject *connect; /* gives the Table of csqlite/tables.py for its arguments */

@@ -24,7 +24,7 @@ find_root(struct bridge *bridge, RequestObject *request)
         PyErr_SetString(PyExc_RuntimeError, "Event loop is closed");
         return NULL;
     }
-    if (atomic_load(&root->worker->db.quitting)) {
+    if (atomic_load(&root->executor->quitting)) {
         PyErr_SetString(PyExc_RuntimeError, "the process ends");
         return NULL;
     }
@@ -50,7 +50,7 @@ send(CallbackTask *self, struct gate *gate, RequestObject *root)
     Py_XDECREF(context);
     if (sent) {
         gate_leave(gate);
-        csq_worker_wait(root->worker, &root->job, &self->over);
+        root->executor->verbs->wait(root->executor, &root->job, &self->over);
         gate_enter(gate);
     }
     return sent;
@@ -88,7 +88,7 @@ await_on_loop(struct bridge *bridge, RequestObject *request, PyObject *awaitable
         callback_task_refuse(bridge, awaitable);
         return NULL;
     }
-    self = callback_task_new(root->reactor, root->worker, awaitable);
+    self = callback_task_new(root->reactor, root->executor, awaitable);
     if (self == NULL) {
         return NULL;
     }

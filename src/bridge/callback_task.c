@@ -59,7 +59,7 @@ find_outer(struct bridge *bridge, CallbackTask **outer)
 }
 
 CallbackTask *
-callback_task_new(ReactorObject *reactor, struct csq_worker *worker, PyObject *awaitable)
+callback_task_new(ReactorObject *reactor, struct csq_executor *executor, PyObject *awaitable)
 {
     struct bridge *bridge = reactor->bridge;
     PyTypeObject *type = bridge->callback_task_type;
@@ -70,7 +70,7 @@ callback_task_new(ReactorObject *reactor, struct csq_worker *worker, PyObject *a
         return NULL;
     }
     self->bridge = bridge;
-    self->worker = worker;
+    self->executor = executor;
     self->reactor = (ReactorObject *)Py_NewRef((PyObject *)reactor);
     self->awaitable = awaitable;
     csq_list_init(&self->asked);
@@ -92,7 +92,7 @@ finish(CallbackTask *self, PyObject *result)
     }
     Py_XSETREF(self->result, result);
     if (!self->left) {
-        csq_worker_wake(self->worker, &self->over);
+        self->executor->verbs->wake(self->executor, &self->over);
     }
 }
 
@@ -171,7 +171,7 @@ void
 callback_task_forsake(CallbackTask *self)
 {
     if (!self->left) {
-        csq_worker_wake(self->worker, &self->over);
+        self->executor->verbs->wake(self->executor, &self->over);
     }
 }
 

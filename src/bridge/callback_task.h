@@ -7,14 +7,14 @@
 #define CSQ_CALLBACK_TASK_H
 
 #include "bridge/reactor.h"
-#include "engine/worker.h"
+#include "engine/executor.h"
 
 typedef struct CallbackTask CallbackTask;
 
 struct CallbackTask {
     PyObject_HEAD
     struct bridge *bridge;
-    struct csq_worker *worker; /* lent: while it waits, it does not end */
+    struct csq_executor *executor; /* lent: while it waits, it does not end */
     ReactorObject *reactor; /* of the loop; until the worker goes on */
     PyObject *awaitable; /* until the task begins */
     PyObject *task;      /* NULL: it has not begun */
@@ -29,7 +29,7 @@ struct CallbackTask {
 
 /* Gives one for the innermost callback in whose context this runs; takes the awaitable. NULL
  * with an exception. */
-CallbackTask *callback_task_new(ReactorObject *reactor, struct csq_worker *worker,
+CallbackTask *callback_task_new(ReactorObject *reactor, struct csq_executor *executor,
                                 PyObject *awaitable);
 
 /* Gives the innermost callback in whose context this runs, or NULL. 0, or -1 with an

@@ -1,42 +1,54 @@
-/* The job is run by the calling thread in the worker's place. The db's lock keeps the
+/* The job is run by the calling thread in the worker's place. The executor keeps the
  * two apart, and the gate is lent this thread's state, so that a callback runs in it.
  * A thread that is within a job already, because it is in a callback, has both. */
 
 #include "bridge/direct.h"
-
-#include <time.h>
 
 #include "bridge/await.h"
 #include "bridge/context.h"
 #include "bridge/deadline.h"
 #include "engine/clock.h"
 
+/* How a request is run. */
+struct running {
+    RequestObject *request;
+    PyThreadState *state; /* released by this thread */
+    bool within;
+};
+
+/* Without the GIL. */
+static void
+enter(struct csq_job *job, void *outer, void *argument)
+{
+    struct running *running = argument;
+
+    if (!running->within) {
+        gate_lend(running->request->gate, running->state);
+    }
+    job->context = running->request;
+    running->request->outer = outer;
+}
+
+/* Without the GIL. */
+static void
+leave(struct csq_job *job, void *argument)
+{
+    struct running *running = argument;
+
+    (void)job;
+    running->request->outer = NULL;
+    if (!running->within) {
+        gate_lend(running->request->gate, NULL);
+    }
+}
+
 /* Whether this thread is in the middle of a job already: it is the worker, or
- * runs one in its place. The lock is its own then. */
+ * runs one in its place. */
 static bool
 is_within_job(RequestObject *request)
 {
-    return csq_worker_is_current(request->worker) || gate_is_lender(request->gate);
-}
-
-/* Takes the lock that is held while a job runs; at most the connection's timeout is
- * waited for, because the job may itself be waiting for this thread's event loop. */
-static bool
-lock_db(struct csq_db *db, bool wait, int64_t deadline)
-{
-    const struct timespec pause = {0, 1000 * 1000};
-
-    for (int milliseconds = wait ? atomic_load(&db->timeout) : 0; milliseconds > 0;
-         milliseconds--) {
-        if (pthread_mutex_trylock(&db->lock) == 0) {
-            return true;
-        }
-        if (deadline != 0 && csq_now() >= deadline) {
-            break;
-        }
-        nanosleep(&pause, NULL);
-    }
-    return pthread_mutex_trylock(&db->lock) == 0;
+    return request->executor->verbs->is_current(request->executor) ||
+           gate_is_lender(request->gate);
 }
 
 /* Runs the job here, the GIL released; without `wait`, nothing is waited for, also not a lock
@@ -44,28 +56,18 @@ lock_db(struct csq_db *db, bool wait, int64_t deadline)
 static bool
 run_here(RequestObject *request, bool wait)
 {
-    struct csq_db *db = &request->worker->db;
-    bool within = is_within_job(request);
-    PyThreadState *state = PyEval_SaveThread();
-    bool locked = within || lock_db(db, wait, request->deadline);
+    struct running running = {.request = request, .within = is_within_job(request)};
+    const struct csq_here here = {.within = running.within,
+                                  .wait = wait,
+                                  .enter = enter,
+                                  .leave = leave,
+                                  .argument = &running};
+    bool run;
 
-    if (locked && !within) {
-        gate_lend(request->gate, state);
-    }
-    if (locked) {
-        request->job.context = request;
-        request->outer = within ? db->context : NULL;
-        db->patient = wait;
-        csq_op_run_in_place(db, &request->job);
-        db->patient = true;
-        request->outer = NULL;
-    }
-    if (locked && !within) {
-        gate_lend(request->gate, NULL);
-        pthread_mutex_unlock(&db->lock);
-    }
-    PyEval_RestoreThread(state);
-    return locked;
+    running.state = PyEval_SaveThread();
+    run = request->executor->verbs->run_here(request->executor, &request->job, &here);
+    PyEval_RestoreThread(running.state);
+    return run;
 }
 
 int

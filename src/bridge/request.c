@@ -80,7 +80,7 @@ request_push(RequestObject *request)
         line_enter(request);
     }
     Py_INCREF(request);
-    if (!csq_worker_push(request->worker, &request->job)) {
+    if (!request->executor->verbs->push(request->executor, &request->job)) {
         csq_error_set(&request->job.error, CSQ_CLOSED, "Cannot operate on a closed database.");
         request->job.done = true;
         reactor_deliver(request->reactor, &request->news);
@@ -122,7 +122,7 @@ cancel(RequestObject *request)
     if (request->reactor->forked) {
         return;
     }
-    csq_worker_abandon(request->worker, &request->job);
+    request->executor->verbs->abandon(request->executor, &request->job);
     if (request->callback_task != NULL) {
         callback_task_cancel(request->callback_task);
     }
@@ -211,7 +211,7 @@ request_forsake(RequestObject *request)
     Py_INCREF(request);
     if (request->stage == REQUEST_PENDING) {
         request->stage = REQUEST_DONE;
-        csq_worker_abandon(request->worker, &request->job);
+        request->executor->verbs->abandon(request->executor, &request->job);
         request_abandon(request);
     }
     if (request->job.done && request->pushed) {

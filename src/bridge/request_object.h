@@ -11,9 +11,8 @@
 #include "bridge/compat.h"
 #include "bridge/gate.h"
 #include "bridge/reactor.h"
+#include "engine/executor.h"
 #include "engine/job.h"
-#include "engine/ops.h"
-#include "engine/worker.h"
 
 typedef struct RequestObject RequestObject;
 
@@ -96,7 +95,7 @@ struct RequestObject {
     struct csq_link place;     /* in the line */
     struct csq_link asked;     /* in the list of … */
     CallbackTask *asker;       /* … the callback in which it is awaited; or NULL */
-    struct csq_worker *worker; /* lent by owner */
+    struct csq_executor *executor; /* lent by owner */
     struct gate *gate;         /* lent by owner */
     PyObject *owner;           /* the connection */
     PyObject *target;          /* the cursor, or what else the method works on */

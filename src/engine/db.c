@@ -34,12 +34,12 @@ csq_db_init(struct csq_db *db)
     csq_list_init(&db->registered);
     csq_list_init(&db->sessions);
     csq_hooks_init(&db->hooks, &db->sealed);
-    atomic_init(&db->quitting, false);
+    db->quitting = NULL;
     atomic_init(&db->timeout, 0);
-    atomic_init(&db->in_transaction, false);
-    atomic_init(&db->total_changes, 0);
+    atomic_init(&db->published.in_transaction, false);
+    atomic_init(&db->published.total_changes, 0);
     csq_error_init(&db->owed);
-    atomic_init(&db->autocommit, CSQ_LEGACY);
+    atomic_init(&db->published.autocommit, CSQ_LEGACY);
     db->patient = true;
 }
 
@@ -64,8 +64,8 @@ csq_db_look_at_clock(struct csq_db *db)
 bool
 csq_db_is_stopped(struct csq_db *db)
 {
-    return csq_db_is_over(db) ||
-           (db->reading && atomic_load_explicit(&db->quitting, memory_order_relaxed));
+    return csq_db_is_over(db) || (db->reading && db->quitting != NULL &&
+                                  atomic_load_explicit(db->quitting, memory_order_relaxed));
 }
 
 /* Stops the running statement so that nothing else is undone. False: not now. */
@@ -200,7 +200,7 @@ csq_db_open(struct csq_db *db, const struct csq_open *open, struct csq_error *er
     db->handle = handle;
     db->hooks.handle = handle;
     atomic_store(&db->timeout, open->timeout);
-    atomic_store(&db->autocommit, (int)open->autocommit);
+    atomic_store(&db->published.autocommit, (int)open->autocommit);
     db->untrusted = open->untrusted;
     csq_db_lend(db, false);
     csq_db_set_progress(db, NULL, NULL, 0);
@@ -216,7 +216,7 @@ csq_db_open(struct csq_db *db, const struct csq_open *open, struct csq_error *er
         csq_db_close(db, NULL);
         return error->code;
     }
-    if (db->autocommit == CSQ_MANUAL && csq_db_run(db, "BEGIN", error) != SQLITE_OK) {
+    if (db->published.autocommit == CSQ_MANUAL && csq_db_run(db, "BEGIN", error) != SQLITE_OK) {
         csq_db_close(db, NULL);
         return error->code;
     }
@@ -345,10 +345,10 @@ end_transaction(struct csq_db *db, const char *sql, struct csq_error *error)
     int rc = SQLITE_OK;
 
     /* With CSQ_MANUAL there is one, or somebody has ended it by hand and is told so. */
-    if (db->autocommit == CSQ_MANUAL || !sqlite3_get_autocommit(db->handle)) {
+    if (db->published.autocommit == CSQ_MANUAL || !sqlite3_get_autocommit(db->handle)) {
         rc = csq_db_run(db, sql, error);
     }
-    if (rc == SQLITE_OK && db->autocommit == CSQ_MANUAL) {
+    if (rc == SQLITE_OK && db->published.autocommit == CSQ_MANUAL) {
         rc = csq_db_run(db, "BEGIN", error);
     }
     return rc;
@@ -357,13 +357,15 @@ end_transaction(struct csq_db *db, const char *sql, struct csq_error *error)
 int
 csq_db_commit(struct csq_db *db, struct csq_error *error)
 {
-    return db->autocommit == CSQ_AUTO ? SQLITE_OK : end_transaction(db, "COMMIT", error);
+    return db->published.autocommit == CSQ_AUTO ? SQLITE_OK
+                                                : end_transaction(db, "COMMIT", error);
 }
 
 int
 csq_db_rollback(struct csq_db *db, struct csq_error *error)
 {
-    return db->autocommit == CSQ_AUTO ? SQLITE_OK : end_transaction(db, "ROLLBACK", error);
+    return db->published.autocommit == CSQ_AUTO ? SQLITE_OK
+                                                : end_transaction(db, "ROLLBACK", error);
 }
 
 int
@@ -379,7 +381,7 @@ csq_db_set_autocommit(struct csq_db *db, enum csq_autocommit autocommit, struct 
         rc = csq_db_run(db, "BEGIN", error);
     }
     if (rc == SQLITE_OK) {
-        atomic_store(&db->autocommit, (int)autocommit);
+        atomic_store(&db->published.autocommit, (int)autocommit);
     }
     return rc;
 }
@@ -479,7 +481,7 @@ csq_db_reset(struct csq_db *db, struct csq_error *error)
         rc = drop_temp(db, error);
     }
     sqlite3_set_last_insert_rowid(db->handle, 0);
-    if (db->autocommit == CSQ_MANUAL && sqlite3_get_autocommit(db->handle)) {
+    if (db->published.autocommit == CSQ_MANUAL && sqlite3_get_autocommit(db->handle)) {
         int begun = csq_db_run(db, "BEGIN", error);
 
         rc = rc == SQLITE_OK ? begun : rc;
@@ -493,14 +495,14 @@ csq_db_publish(struct csq_db *db)
     if (db->handle != NULL) {
         bool in_transaction = !sqlite3_get_autocommit(db->handle);
 
-        atomic_store(&db->in_transaction, in_transaction);
+        atomic_store(&db->published.in_transaction, in_transaction);
         if (!in_transaction) {
             db->lone = 0;
         }
 #if SQLITE_VERSION_NUMBER >= 3037000
-        atomic_store(&db->total_changes, sqlite3_total_changes64(db->handle));
+        atomic_store(&db->published.total_changes, sqlite3_total_changes64(db->handle));
 #else
-        atomic_store(&db->total_changes, sqlite3_total_changes(db->handle));
+        atomic_store(&db->published.total_changes, sqlite3_total_changes(db->handle));
 #endif
     }
 }

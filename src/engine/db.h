@@ -24,6 +24,13 @@
 /* PEP 249 control as sqlite3.connect(autocommit=) names it. */
 enum csq_autocommit { CSQ_LEGACY = -1, CSQ_MANUAL = 0, CSQ_AUTO = 1 };
 
+/* What any thread may read at any time: as of the last job done, but for `autocommit`. */
+struct csq_published {
+    atomic_int autocommit; /* enum csq_autocommit */
+    atomic_bool in_transaction;
+    atomic_llong total_changes;
+};
+
 struct csq_open {
     const char *path; /* lent, UTF-8 */
     int flags;        /* SQLITE_OPEN_… */
@@ -86,7 +93,8 @@ struct csq_db {
     enum csq_effect around; /* the bound of the running job, without what its statement adds */
     bool undone; /* a callback has rolled back what calls it, which must not go on */
     bool raised; /* a callback failed where SQLite knows no failure */
-    atomic_bool quitting; /* the process ends: what only reads ends too */
+    const atomic_bool *quitting; /* lent: the process ends, so what only reads ends too; NULL:
+                                    it is never told */
     atomic_int timeout; /* for locks, in milliseconds; any thread may read it */
     bool patient; /* locks are waited for */
     int64_t waiting; /* since when a lock is waited for, by csq_now() */
@@ -108,10 +116,7 @@ struct csq_db {
     bool untrusted;              /* opened so: nothing may be loaded, no guard lowered */
     struct csq_allowed *allowed; /* extensions that may be loaded, NULL: any */
     struct csq_error owed; /* what a job has failed with that nobody waits for */
-    atomic_int autocommit; /* enum csq_autocommit; any thread may read it */
-    /* What any thread may read at any time, as of the last job done. */
-    atomic_bool in_transaction;
-    atomic_llong total_changes;
+    struct csq_published published;
 };
 
 /* Any thread. Makes it "not open". */

@@ -381,7 +381,7 @@ csq_execute_script(struct csq_db *db, struct csq_job *job)
     if (job->sql_size > (size_t)sqlite3_limit(db->handle, SQLITE_LIMIT_SQL_LENGTH, -1)) {
         return csq_error_set(&job->error, SQLITE_TOOBIG, "query string is too large");
     }
-    if (db->autocommit == CSQ_LEGACY && !sqlite3_get_autocommit(db->handle)) {
+    if (db->published.autocommit == CSQ_LEGACY && !sqlite3_get_autocommit(db->handle)) {
         db->lone = 0;
         rc = csq_bounds_allow_text(db, "COMMIT") ? csq_db_run(db, "COMMIT", &job->error)
                                                  : csq_bounds_refuse(&job->error);

@@ -24,7 +24,7 @@ op_close(struct csq_db *db, struct csq_job *job)
     }
     /* Closing would roll back by itself. As in sqlite3 a statement does so first, which a
      * trace shows; whether it fails does not matter. */
-    if (job->asked && db->autocommit == CSQ_MANUAL && db->handle != NULL &&
+    if (job->asked && db->published.autocommit == CSQ_MANUAL && db->handle != NULL &&
         !sqlite3_get_autocommit(db->handle)) {
         struct csq_error ignored;
 
@@ -436,7 +436,7 @@ note_deadline(struct csq_db *db, struct csq_job *job, bool transaction)
         return;
     }
     csq_error_set(&job->error, CSQ_DEADLINE, "the transaction was rolled back");
-    if (db->autocommit == CSQ_MANUAL) {
+    if (db->published.autocommit == CSQ_MANUAL) {
         csq_error_init(&ignored);
         csq_db_run(db, "BEGIN", &ignored);
         csq_error_clear(&ignored);

@@ -91,7 +91,7 @@ csq_transaction_begin(struct csq_db *db, struct csq_job *job, const struct csq_s
     bool shared;
 
     *began = false;
-    if (job->begin == NULL || !stmt->dml || db->autocommit != CSQ_LEGACY ||
+    if (job->begin == NULL || !stmt->dml || db->published.autocommit != CSQ_LEGACY ||
         !sqlite3_get_autocommit(db->handle)) {
         return SQLITE_OK;
     }

@@ -9,47 +9,36 @@
 #include "engine/alloc.h"
 #include "engine/clock.h"
 #include "engine/mailbox.h"
-#include "engine/ops.h"
 
-struct csq_worker *
-csq_worker_new(void)
+static struct csq_worker *
+worker_of(struct csq_executor *executor)
 {
-    struct csq_worker *worker = csq_calloc(sizeof *worker);
+    return csq_item(executor, struct csq_worker, executor);
+}
 
-    if (worker == NULL) {
-        return NULL;
-    }
-    csq_link_init(&worker->kept);
-    atomic_init(&worker->references, 1);
+void
+csq_worker_init(struct csq_worker *worker, const struct csq_executor_verbs *verbs,
+                csq_worker_run run, void (*at_end)(void *), void *argument)
+{
+    csq_executor_init(&worker->executor, verbs);
     csq_queue_init(&worker->queue);
-    csq_db_init(&worker->db);
     pthread_mutex_init(&worker->lock, NULL);
     pthread_cond_init(&worker->ended, NULL);
     pthread_cond_init(&worker->woken, NULL);
     csq_list_init(&worker->closing);
-    return worker;
-}
-
-struct csq_worker *
-csq_worker_get(struct csq_worker *worker)
-{
-    atomic_fetch_add(&worker->references, 1);
-    return worker;
+    worker->run = run;
+    worker->at_end = at_end;
+    worker->at_end_argument = argument;
 }
 
 void
-csq_worker_put(struct csq_worker *worker)
+csq_worker_destroy(struct csq_worker *worker)
 {
-    if (atomic_fetch_sub(&worker->references, 1) > 1) {
-        return;
-    }
     csq_job_clear(&worker->farewell);
     csq_queue_destroy(&worker->queue);
-    csq_db_destroy(&worker->db);
     pthread_mutex_destroy(&worker->lock);
     pthread_cond_destroy(&worker->ended);
     pthread_cond_destroy(&worker->woken);
-    csq_free(worker);
 }
 
 /* Whether a job is another loop's than that whose mailbox is `mailbox`, or closes. */
@@ -98,7 +87,7 @@ set_streaming(struct csq_worker *worker, struct csq_job *job)
 {
     pthread_mutex_lock(&worker->lock);
     worker->streaming = job;
-    if (job != NULL && atomic_load(&worker->db.quitting)) {
+    if (job != NULL && atomic_load(&worker->executor.quitting)) {
         csq_flow_abandon(&job->flow);
     }
     pthread_mutex_unlock(&worker->lock);
@@ -115,8 +104,8 @@ cleans_up(const struct csq_job *job)
 
 /* What was cancelled before it began never runs, nor what is too late, nor what would
  * call somebody without the memory for that; but for what cleans up. */
-static bool
-may_run(struct csq_job *job)
+bool
+csq_worker_may_run(struct csq_job *job)
 {
     if (job->deadline != 0) {
         atomic_store(&job->begun, true);
@@ -133,33 +122,18 @@ may_run(struct csq_job *job)
     return !atomic_load(&job->cancelled) && job->error.code == SQLITE_OK;
 }
 
-/* Whether the next job is to execute a statement. */
-static bool
-is_followed(const struct csq_list *jobs)
-{
-    return !csq_list_empty(jobs) &&
-           csq_item(jobs->head.next, struct csq_job, link)->op == CSQ_EXECUTE;
-}
-
 static void
-run(struct csq_worker *worker, struct csq_job *job, bool queued)
+run(struct csq_worker *worker, struct csq_job *job, const struct csq_list *behind)
 {
-    if (job->streaming) {
-        job->flow.is_forsaken = is_forsaken;
-        job->flow.argument = worker;
-        set_streaming(worker, job);
+    if (!job->streaming) {
+        worker->run(worker, job, behind);
+        return;
     }
-    pthread_mutex_lock(&worker->db.lock);
-    worker->db.queued = queued;
-    if (may_run(job)) {
-        csq_op_run(&worker->db, job);
-    } else {
-        csq_op_skip(&worker->db, job);
-    }
-    pthread_mutex_unlock(&worker->db.lock);
-    if (job->streaming) {
-        set_streaming(worker, NULL);
-    }
+    job->flow.is_forsaken = is_forsaken;
+    job->flow.argument = worker;
+    set_streaming(worker, job);
+    worker->run(worker, job, behind);
+    set_streaming(worker, NULL);
 }
 
 static void
@@ -206,7 +180,7 @@ run_list(struct csq_worker *worker, struct csq_list *jobs)
     while ((link = csq_list_shift(jobs)) != NULL) {
         struct csq_job *job = csq_item(link, struct csq_job, link);
 
-        run(worker, job, is_followed(jobs));
+        run(worker, job, jobs);
         if (!is_last(job)) {
             give_back(job);
             continue;
@@ -257,28 +231,30 @@ work(void *argument)
     worker->running = false;
     pthread_cond_broadcast(&worker->ended);
     pthread_mutex_unlock(&worker->lock);
-    csq_worker_put(worker);
+    csq_executor_put(&worker->executor);
 }
 
 int
-csq_worker_start(struct csq_worker *worker, struct csq_crew *crew)
+csq_worker_start(struct csq_executor *executor, struct csq_crew *crew)
 {
+    struct csq_worker *worker = worker_of(executor);
     int rc;
 
     pthread_mutex_lock(&worker->lock);
-    atomic_fetch_add(&worker->references, 1);
+    csq_executor_get(executor);
     rc = csq_crew_run(crew, work, worker, &worker->thread);
     worker->running = worker->working = rc == 0;
     pthread_mutex_unlock(&worker->lock);
     if (rc != 0) {
-        csq_worker_put(worker);
+        csq_executor_put(executor);
     }
     return rc;
 }
 
 bool
-csq_worker_is_running(struct csq_worker *worker)
+csq_worker_is_running(struct csq_executor *executor)
 {
+    struct csq_worker *worker = worker_of(executor);
     bool running;
 
     pthread_mutex_lock(&worker->lock);
@@ -288,8 +264,9 @@ csq_worker_is_running(struct csq_worker *worker)
 }
 
 bool
-csq_worker_is_current(struct csq_worker *worker)
+csq_worker_is_current(struct csq_executor *executor)
 {
+    struct csq_worker *worker = worker_of(executor);
     bool current;
 
     pthread_mutex_lock(&worker->lock);
@@ -298,9 +275,22 @@ csq_worker_is_current(struct csq_worker *worker)
     return current;
 }
 
-bool
-csq_worker_is_idle(struct csq_worker *worker)
+unsigned long
+csq_worker_ident(struct csq_executor *executor)
 {
+    return (unsigned long)worker_of(executor)->thread;
+}
+
+bool
+csq_worker_is_empty(struct csq_executor *executor)
+{
+    return csq_queue_empty(&worker_of(executor)->queue);
+}
+
+bool
+csq_worker_is_idle(struct csq_executor *executor)
+{
+    struct csq_worker *worker = worker_of(executor);
     const struct timespec pause = {0, 20 * 1000};
     int tries = 50;
 
@@ -311,8 +301,10 @@ csq_worker_is_idle(struct csq_worker *worker)
 }
 
 bool
-csq_worker_push(struct csq_worker *worker, struct csq_job *job)
+csq_worker_push(struct csq_executor *executor, struct csq_job *job)
 {
+    struct csq_worker *worker = worker_of(executor);
+
     return csq_queue_push(&worker->queue, &job->link) ||
            (job->op == CSQ_CLOSE && keep_for_end(worker, job));
 }
@@ -328,7 +320,7 @@ release_undo(struct csq_job *undo)
  * is looked for in any case. `cancelled` is set before `began` and `result` are read, and the
  * worker does the opposite, so one of them sees what the other has done. */
 void
-csq_worker_abandon(struct csq_worker *worker, struct csq_job *job)
+csq_worker_abandon(struct csq_executor *executor, struct csq_job *job)
 {
     struct csq_job *undo;
 
@@ -345,7 +337,7 @@ csq_worker_abandon(struct csq_worker *worker, struct csq_job *job)
     undo->with.undo.cursor = job->cursor;
     undo->with.undo.result = atomic_load(&job->result);
     undo->with.undo.began = atomic_load(&job->began);
-    if (csq_worker_push(worker, undo)) {
+    if (csq_worker_push(executor, undo)) {
         job->cursor->abandoned = true;
     } else {
         release_undo(undo);
@@ -353,8 +345,9 @@ csq_worker_abandon(struct csq_worker *worker, struct csq_job *job)
 }
 
 void
-csq_worker_stop(struct csq_worker *worker)
+csq_worker_stop(struct csq_executor *executor)
 {
+    struct csq_worker *worker = worker_of(executor);
     bool push;
 
     pthread_mutex_lock(&worker->lock);
@@ -363,33 +356,36 @@ csq_worker_stop(struct csq_worker *worker)
     pthread_mutex_unlock(&worker->lock);
     if (push) {
         csq_job_init(&worker->farewell, CSQ_CLOSE);
-        csq_worker_push(worker, &worker->farewell);
+        csq_worker_push(executor, &worker->farewell);
     }
 }
 
 void
-csq_worker_quit(struct csq_worker *worker)
+csq_worker_quit(struct csq_executor *executor)
 {
-    atomic_store(&worker->db.quitting, true);
+    struct csq_worker *worker = worker_of(executor);
+
+    atomic_store(&worker->executor.quitting, true);
     pthread_mutex_lock(&worker->lock);
     if (worker->streaming != NULL) {
         csq_flow_abandon(&worker->streaming->flow);
     }
     pthread_cond_broadcast(&worker->woken);
     pthread_mutex_unlock(&worker->lock);
-    csq_worker_stop(worker);
+    csq_worker_stop(executor);
 }
 
 bool
-csq_worker_wait(struct csq_worker *worker, struct csq_job *job, const bool *over)
+csq_worker_wait(struct csq_executor *executor, struct csq_job *job, const bool *over)
 {
+    struct csq_worker *worker = worker_of(executor);
     bool late;
     bool woken;
 
     do {
         late = false;
         pthread_mutex_lock(&worker->lock);
-        while (!late && !*over && !atomic_load(&worker->db.quitting)) {
+        while (!late && !*over && !atomic_load(&worker->executor.quitting)) {
             struct timespec end = csq_deadline(CSQ_FLOW_LONG);
 
             late = pthread_cond_timedwait(&worker->woken, &worker->lock, &end) == ETIMEDOUT;
@@ -401,8 +397,10 @@ csq_worker_wait(struct csq_worker *worker, struct csq_job *job, const bool *over
 }
 
 void
-csq_worker_wake(struct csq_worker *worker, bool *over)
+csq_worker_wake(struct csq_executor *executor, bool *over)
 {
+    struct csq_worker *worker = worker_of(executor);
+
     pthread_mutex_lock(&worker->lock);
     *over = true;
     pthread_cond_broadcast(&worker->woken);
@@ -410,8 +408,9 @@ csq_worker_wake(struct csq_worker *worker, bool *over)
 }
 
 bool
-csq_worker_join(struct csq_worker *worker, double seconds)
+csq_worker_join(struct csq_executor *executor, double seconds)
 {
+    struct csq_worker *worker = worker_of(executor);
     const double most = 1e9; /* as good as for ever */
     struct timespec end =
         csq_deadline(seconds > 0 ? (int64_t)((seconds < most ? seconds : most) * 1e9) : 0);

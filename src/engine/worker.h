@@ -1,26 +1,31 @@
-/* One thread per connection: take, run, post.
+/* A thread that runs the jobs of an executor: take, run, post.
  *
- * A worker is counted by reference: its connection holds one, its thread holds
- * one while it runs. The thread is a crew's; csq_worker_join() waits on a
- * condition, so that anybody may wait and nobody must. */
+ * An executor that has one begins with it. Its thread holds a reference to the executor while
+ * it runs. The thread is a crew's; csq_worker_join() waits on a condition, so that anybody may
+ * wait and nobody must. */
 
 #ifndef CSQ_WORKER_H
 #define CSQ_WORKER_H
 
 #include <pthread.h>
-#include <stdatomic.h>
 #include <stdbool.h>
 
 #include "engine/crew.h"
-#include "engine/db.h"
+#include "engine/executor.h"
 #include "engine/job.h"
 #include "engine/queue.h"
 
+struct csq_worker;
+
+/* Worker thread. Runs a job, or lets go of what was kept for it, if csq_worker_may_run() denies
+ * that; what comes of it stands in the job. `behind`: what waits, as far as it was taken. */
+typedef void (*csq_worker_run)(struct csq_worker *worker, struct csq_job *job,
+                               const struct csq_list *behind);
+
 struct csq_worker {
-    struct csq_link kept; /* for whoever holds it; the worker does not look at it */
-    atomic_int references;
+    struct csq_executor executor;
+    csq_worker_run run;
     struct csq_queue queue;
-    struct csq_db db;
     pthread_t thread;
     pthread_mutex_t lock;    /* guards what follows */
     pthread_cond_t ended;    /* `running` became false */
@@ -36,58 +41,37 @@ struct csq_worker {
     void *at_end_argument;
 };
 
-/* Any thread. Gives a worker whose thread is not started, or NULL: no memory. */
-struct csq_worker *csq_worker_new(void);
+/* Any thread. Makes one, of zeroes, whose thread is not started. */
+void csq_worker_init(struct csq_worker *worker, const struct csq_executor_verbs *verbs,
+                     csq_worker_run run, void (*at_end)(void *), void *argument);
 
-/* Any thread. Gives another reference. */
-struct csq_worker *csq_worker_get(struct csq_worker *worker);
+/* The last to use it. Frees what it holds. */
+void csq_worker_destroy(struct csq_worker *worker);
 
-/* Any thread. Takes a reference. The last one frees it. */
-void csq_worker_put(struct csq_worker *worker);
+/* Worker thread, when it comes to a job: whether it is still to run. False: its `error` may say
+ * why already. */
+bool csq_worker_may_run(struct csq_job *job);
 
-/* Any thread, once. Lets a thread of the crew be the worker's. 0 or an errno. */
-int csq_worker_start(struct csq_worker *worker, struct csq_crew *crew);
+/* The verbs of an executor that begins with a worker: engine/executor.h. */
+int csq_worker_start(struct csq_executor *executor, struct csq_crew *crew);
+bool csq_worker_push(struct csq_executor *executor, struct csq_job *job);
+void csq_worker_abandon(struct csq_executor *executor, struct csq_job *job);
+void csq_worker_stop(struct csq_executor *executor);
+void csq_worker_quit(struct csq_executor *executor);
+bool csq_worker_wait(struct csq_executor *executor, struct csq_job *job, const bool *over);
+void csq_worker_wake(struct csq_executor *executor, bool *over);
+bool csq_worker_is_empty(struct csq_executor *executor);
+bool csq_worker_is_idle(struct csq_executor *executor);
+bool csq_worker_is_running(struct csq_executor *executor);
+bool csq_worker_is_current(struct csq_executor *executor);
+unsigned long csq_worker_ident(struct csq_executor *executor);
+bool csq_worker_join(struct csq_executor *executor, double seconds);
 
-/* Any thread. Whether the thread was started and has not ended; whoever was told that the
- * database is closed finds that it has. */
-bool csq_worker_is_running(struct csq_worker *worker);
-
-/* Any thread. Whether the caller is the worker's own thread. */
-bool csq_worker_is_current(struct csq_worker *worker);
-
-/* Any thread but the worker's. Whether it has nothing to do; it is waited for as long as who
- * has just got its last answer may be ahead of it. */
-bool csq_worker_is_idle(struct csq_worker *worker);
-
-/* Any thread. Hands a job over; it comes back through its mailbox or `release`.
- * False: the worker has closed, the job remains the caller's. A CSQ_CLOSE is taken until the
- * thread is about to end, and comes back then. */
-bool csq_worker_push(struct csq_worker *worker, struct csq_job *job);
-
-/* Any thread, one at a time for a cursor. Cancels a job that was pushed, finished or not:
- * its answer is not wanted. What it has left behind, or is about to leave, is ended before
- * any job that is pushed from now on: rows of its cursor, and the transaction that it has
- * begun, unless others have written to that. Without memory, that stays. */
-void csq_worker_abandon(struct csq_worker *worker, struct csq_job *job);
-
-/* Any thread. Lets the worker close the database and end when all that is
- * queued is done. It cannot fail, and a second time does nothing. */
-void csq_worker_stop(struct csq_worker *worker);
-
-/* Any thread. As csq_worker_stop(), and what only reads, or waits for a loop
- * that is gone, ends at once: the process is about to end. */
-void csq_worker_quit(struct csq_worker *worker);
-
-/* Worker thread, in the middle of `job`: waits until csq_worker_wake() has set *over.
- * False: the worker is told to quit, so that nobody may come any more; or the job's loop does
- * not run, and another one waits for the connection. */
-bool csq_worker_wait(struct csq_worker *worker, struct csq_job *job, const bool *over);
-
-/* Any thread, while the worker waits for it. Sets *over. */
-void csq_worker_wake(struct csq_worker *worker, bool *over);
-
-/* Any thread but the worker's. Waits until the thread has ended, at most
- * `seconds` (negative: for ever). False: it still runs. */
-bool csq_worker_join(struct csq_worker *worker, double seconds);
+#define CSQ_WORKER_VERBS                                                                     \
+    .start = csq_worker_start, .push = csq_worker_push, .abandon = csq_worker_abandon,       \
+    .stop = csq_worker_stop, .quit = csq_worker_quit, .wait = csq_worker_wait,               \
+    .wake = csq_worker_wake, .is_empty = csq_worker_is_empty, .is_idle = csq_worker_is_idle, \
+    .is_running = csq_worker_is_running, .is_current = csq_worker_is_current,                \
+    .ident = csq_worker_ident, .join = csq_worker_join
 
 #endif

@@ -24,10 +24,10 @@ office_open_as(struct office *office, const struct csq_open *open)
     int rc;
 
     office->crew = csq_crew_new();
-    office->worker = csq_worker_new();
+    office->executor = csq_native_new(NULL, NULL);
     CHECK(csq_mailbox_init(&office->mailbox) == 0);
     csq_cursor_init(&office->cursor);
-    CHECK(csq_worker_start(office->worker, office->crew) == 0);
+    CHECK(csq_worker_start(office->executor, office->crew) == 0);
     office_job(office, &job, CSQ_OPEN, NULL, NULL);
     job.with.open = *open;
     rc = office_do(office, &job);
@@ -46,10 +46,10 @@ office_open(struct office *office, const char *path)
 void
 office_close(struct office *office)
 {
-    csq_worker_stop(office->worker);
-    CHECK(csq_worker_join(office->worker, -1));
+    csq_worker_stop(office->executor);
+    CHECK(csq_worker_join(office->executor, -1));
     CHECK(office->cursor.stmt == NULL);
-    csq_worker_put(office->worker);
+    csq_executor_put(office->executor);
     csq_crew_dismiss(office->crew);
     CHECK(csq_mailbox_empty(&office->mailbox));
     csq_mailbox_destroy(&office->mailbox);
@@ -73,7 +73,7 @@ office_job(struct office *office, struct csq_job *job, enum csq_op op, struct cs
 void
 office_push(struct office *office, struct csq_job *job)
 {
-    CHECK(csq_worker_push(office->worker, job));
+    CHECK(csq_worker_push(office->executor, job));
 }
 
 struct csq_job *
@@ -111,7 +111,7 @@ office_do(struct office *office, struct csq_job *job)
 void
 office_try(struct office *office, struct csq_job *job)
 {
-    if (csq_worker_push(office->worker, job)) {
+    if (csq_worker_push(office->executor, job)) {
         office_wait(office, job);
     } else {
         csq_error_set(&job->error, CSQ_CLOSED, "closed");

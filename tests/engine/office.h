@@ -9,11 +9,12 @@
 #include "engine/harness.h"
 #include "engine/job.h"
 #include "engine/mailbox.h"
+#include "engine/native.h"
 #include "engine/worker.h"
 
 struct office {
     struct csq_crew *crew;
-    struct csq_worker *worker;
+    struct csq_executor *executor;
     struct csq_mailbox mailbox;
     struct csq_cursor cursor; /* of office_run() */
 };

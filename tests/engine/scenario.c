@@ -218,7 +218,7 @@ execute_many(struct scenario *scenario, int key)
     make(scenario, &job, CSQ_EXECUTEMANY, "INSERT INTO t(k, v) VALUES(?, hex(zeroblob(100)))");
     job.begin = "BEGIN ";
     csq_job_stream(&job);
-    if (csq_worker_push(scenario->office.worker, &job)) {
+    if (csq_worker_push(scenario->office.executor, &job)) {
         while (!job.done) {
             office_next(&scenario->office);
             if (slices < SLICES) {
@@ -274,7 +274,7 @@ stream(struct scenario *scenario)
     csq_job_stream(&job);
     if (csq_strip_put_head(&job.down) == NULL) {
         csq_error_copy(&job.error, NULL, SQLITE_NOMEM);
-    } else if (csq_worker_push(scenario->office.worker, &job)) {
+    } else if (csq_worker_push(scenario->office.executor, &job)) {
         let_it_fill(&job);
         while (!job.done) {
             office_next(&scenario->office);
@@ -394,7 +394,7 @@ back_up(struct scenario *scenario)
             office_try(&scenario->office, &job);
             more = finish(scenario, &job) && backup.status == SQLITE_OK;
         }
-        csq_backup_finish(&backup, &scenario->office.worker->db);
+        csq_backup_finish(&backup, csq_native_db(scenario->office.executor));
     } else {
         scenario->failed = true;
     }
@@ -440,7 +440,7 @@ static void
 serialize(struct scenario *scenario)
 {
     if (execute(scenario, "ATTACH ':memory:' AS aside", NULL, -1, 0)) {
-        apply(scenario, copy_over, &scenario->office.worker->db);
+        apply(scenario, copy_over, csq_native_db(scenario->office.executor));
         execute(scenario, "DETACH aside", NULL, -1, 0);
     }
 }
@@ -451,8 +451,9 @@ static int
 begin_session(struct csq_job *job, sqlite3 *handle)
 {
     struct scenario *scenario = job->with.host.argument;
-    int rc = csq_session_open(&scenario->session, handle, &scenario->office.worker->db.sessions,
-                              "main", false, &job->error);
+    int rc = csq_session_open(&scenario->session, handle,
+                              &csq_native_db(scenario->office.executor)->sessions, "main", false,
+                              &job->error);
 
     if (rc == SQLITE_OK) {
         rc = sqlite3session_attach(scenario->session.handle, NULL);
@@ -581,8 +582,8 @@ scenario_run(struct scenario *scenario)
     int rc;
 
     office->crew = csq_crew_new();
-    office->worker = office->crew == NULL ? NULL : csq_worker_new();
-    if (office->worker == NULL) {
+    office->executor = office->crew == NULL ? NULL : csq_native_new(NULL, NULL);
+    if (office->executor == NULL) {
         csq_crew_dismiss(office->crew);
         scenario->failed = true;
         return false;
@@ -591,7 +592,7 @@ scenario_run(struct scenario *scenario)
     csq_session_init(&scenario->session);
     csq_blob_init(&scenario->blob);
     CHECK(csq_mailbox_init(&office->mailbox) == 0);
-    rc = csq_worker_start(office->worker, office->crew);
+    rc = csq_worker_start(office->executor, office->crew);
     CHECK(rc == 0 || rc == ENOMEM);
     if (rc != 0) {
         scenario->failed = true;
@@ -610,7 +611,7 @@ scenario_answers(struct scenario *scenario)
     struct csq_job job;
     bool answers;
 
-    if (!csq_worker_is_running(scenario->office.worker)) {
+    if (!csq_worker_is_running(scenario->office.executor)) {
         return true;
     }
     make(scenario, &job, CSQ_EXECUTE, "select 1");
@@ -626,13 +627,13 @@ scenario_end(struct scenario *scenario)
 {
     struct office *office = &scenario->office;
 
-    csq_worker_stop(office->worker);
-    CHECK(csq_worker_join(office->worker, 60));
+    csq_worker_stop(office->executor);
+    CHECK(csq_worker_join(office->executor, 60));
     CHECK(scenario->cursor.stmt == NULL && scenario->cursor.dump == NULL);
     CHECK(scenario->blob.handle == NULL && scenario->session.handle == NULL);
     CHECK(csq_mailbox_empty(&office->mailbox));
     csq_mailbox_destroy(&office->mailbox);
-    csq_worker_put(office->worker);
+    csq_executor_put(office->executor);
     csq_crew_dismiss(office->crew);
 }
 

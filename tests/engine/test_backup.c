@@ -299,7 +299,7 @@ test_workers(void)
 
     office_open(&source, NULL);
     office_open(&target, NULL);
-    backup.target = &target.worker->db;
+    backup.target = csq_native_db(target.executor);
     office_run(&source, "CREATE TABLE t AS WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL "
                         "SELECT i+1 FROM n WHERE i < 20000) SELECT i FROM n");
     do {
@@ -324,8 +324,8 @@ test_each_other(void)
         office_run(&offices[i], "CREATE TABLE t(a)");
         backups[i] = (struct csq_backup){.name = "main"};
     }
-    backups[0].target = &offices[1].worker->db;
-    backups[1].target = &offices[0].worker->db;
+    backups[0].target = csq_native_db(offices[1].executor);
+    backups[1].target = csq_native_db(offices[0].executor);
     for (int round = 0; round < 60; round++) {
         for (int i = 0; i < 2; i++) {
             office_job(&offices[i], &jobs[i], CSQ_BACKUP, NULL, NULL);
@@ -340,8 +340,8 @@ test_each_other(void)
             csq_job_clear(&jobs[i]);
         }
     }
-    csq_backup_finish(&backups[0], &offices[0].worker->db);
-    csq_backup_finish(&backups[1], &offices[1].worker->db);
+    csq_backup_finish(&backups[0], csq_native_db(offices[0].executor));
+    csq_backup_finish(&backups[1], csq_native_db(offices[1].executor));
     office_close(&offices[0]);
     office_close(&offices[1]);
 }

@@ -284,9 +284,9 @@ test_large(void)
     CHECK(seek(&stage, 5, SEEK_SET) == CSQ_BLOB_ACCEPTED);
     make(&stage, CSQ_BLOB_READ)->with.length = -1;
     csq_job_cancel(&stage.job);
-    pthread_mutex_lock(&stage.office.worker->db.lock);
-    csq_op_run(&stage.office.worker->db, &stage.job);
-    pthread_mutex_unlock(&stage.office.worker->db.lock);
+    pthread_mutex_lock(&csq_native_db(stage.office.executor)->lock);
+    csq_op_run(csq_native_db(stage.office.executor), &stage.job);
+    pthread_mutex_unlock(&csq_native_db(stage.office.executor)->lock);
     CHECK(stage.job.error.code == CSQ_CANCELLED && atomic_load(&stage.blob.offset) == 5);
     CHECK(simple(&stage, CSQ_BLOB_CLOSE) == SQLITE_OK);
     tear_down(&stage);
@@ -370,7 +370,7 @@ test_closed_database(void)
     office_job(&stage.office, &close, CSQ_CLOSE, NULL, NULL);
     make(&stage, CSQ_BLOB_READ)->with.length = 1;
     office_push(&stage.office, &close);
-    if (csq_worker_push(stage.office.worker, &stage.job)) {
+    if (csq_worker_push(stage.office.executor, &stage.job)) {
         CHECK(office_wait(&stage.office, &stage.job) == CSQ_CLOSED);
     }
     CHECK(office_wait(&stage.office, &close) == SQLITE_OK);
@@ -428,7 +428,7 @@ intrude(void *argument)
         csq_job_init(&job, CSQ_BLOB_TASK);
         job.with.blob.action = intruder->count == 0 ? CSQ_BLOB_CLOSE : CSQ_BLOB_TELL;
         job.with.blob.blob = &intruder->stage.blob;
-        csq_op_run(&intruder->stage.office.worker->db, &job);
+        csq_op_run(csq_native_db(intruder->stage.office.executor), &job);
         intruder->codes[intruder->count++] = job.error.code;
         csq_job_clear(&job);
     }
@@ -441,7 +441,7 @@ let_in(struct csq_job *job, sqlite3 *handle)
     struct intruder *intruder = job->with.host.argument;
 
     (void)handle;
-    csq_db_set_progress(&intruder->stage.office.worker->db, intrude, intruder, 1);
+    csq_db_set_progress(csq_native_db(intruder->stage.office.executor), intrude, intruder, 1);
     return SQLITE_OK;
 }
 

@@ -78,10 +78,11 @@ test_legacy(void)
     CHECK(csq_db_run(&db, "BEGIN", &error) == SQLITE_OK);
     CHECK(csq_db_run(&db, "INSERT INTO t VALUES(1)", &error) == SQLITE_OK);
     csq_db_publish(&db);
-    CHECK(atomic_load(&db.in_transaction) && atomic_load(&db.total_changes) == 1);
+    CHECK(atomic_load(&db.published.in_transaction) &&
+          atomic_load(&db.published.total_changes) == 1);
     CHECK(csq_db_commit(&db, &error) == SQLITE_OK && !in_transaction(&db));
     csq_db_publish(&db);
-    CHECK(!atomic_load(&db.in_transaction));
+    CHECK(!atomic_load(&db.published.in_transaction));
     CHECK(csq_db_run(&db, "BEGIN", &error) == SQLITE_OK);
     CHECK(csq_db_rollback(&db, &error) == SQLITE_OK && !in_transaction(&db));
     CHECK(csq_db_run(&db, "nonsense", &error) == SQLITE_ERROR && error.code == SQLITE_ERROR);
@@ -120,7 +121,7 @@ test_autocommit(void)
     CHECK(csq_db_set_autocommit(&db, CSQ_AUTO, &error) == SQLITE_OK && !in_transaction(&db));
     CHECK(csq_db_set_autocommit(&db, CSQ_MANUAL, &error) == SQLITE_OK && in_transaction(&db));
     CHECK(csq_db_set_autocommit(&db, CSQ_LEGACY, &error) == SQLITE_OK && in_transaction(&db));
-    CHECK(db.autocommit == CSQ_LEGACY);
+    CHECK(db.published.autocommit == CSQ_LEGACY);
     CHECK(csq_db_commit(&db, &error) == SQLITE_OK && !in_transaction(&db));
     close_db(&db, &error);
 }
@@ -236,11 +237,13 @@ test_quitting(void)
 {
     struct pair pair;
     pthread_t thread;
+    atomic_bool quitting = false;
 
     lock_pair(&pair, 60000);
+    pair.db.quitting = &quitting;
     pthread_create(&thread, NULL, insert, &pair);
     gate_await(&pair.waiting);
-    atomic_store(&pair.db.quitting, true);
+    atomic_store(&quitting, true);
     CHECK(sqlite3_exec(pair.other, "COMMIT", NULL, NULL, NULL) == SQLITE_OK);
     pthread_join(thread, NULL);
     CHECK(pair.rc == SQLITE_OK);
@@ -477,7 +480,7 @@ test_reset(void)
         for (size_t j = 0; j < sizeof setup / sizeof *setup; j++) {
             CHECK(csq_db_run(&db, setup[j], &error) == SQLITE_OK);
         }
-        db.autocommit = controls[i];
+        db.published.autocommit = controls[i];
         csq_cursor_init(&cursor);
         cursor.stmt = csq_stmt_get(&db.cache, db.handle, "SELECT 1 UNION SELECT 2", 23, &error);
         csq_list_append(&db.cursors, &cursor.open);

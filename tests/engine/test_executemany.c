@@ -45,7 +45,7 @@ set_up(struct office *office, const char *path)
 static bool
 in_transaction(const struct office *office)
 {
-    return atomic_load(&office->worker->db.in_transaction);
+    return atomic_load(&csq_native_db(office->executor)->published.in_transaction);
 }
 
 /* All is packed before it begins. */

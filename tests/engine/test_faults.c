@@ -127,7 +127,7 @@ stream(struct scene *scene)
     csq_job_stream(&job);
     if (csq_strip_put_head(&job.down) == NULL) {
         csq_error_copy(&job.error, NULL, SQLITE_NOMEM);
-    } else if (csq_worker_push(scene->office.worker, &job)) {
+    } else if (csq_worker_push(scene->office.executor, &job)) {
         while (!job.done) {
             office_next(&scene->office);
             csq_flow_take(&job.flow, &strip);
@@ -160,7 +160,7 @@ back_up(struct scene *scene)
             office_try(&scene->office, &job);
             finish(scene, &job);
         }
-        csq_backup_finish(&backup, &scene->office.worker->db);
+        csq_backup_finish(&backup, csq_native_db(scene->office.executor));
     } else {
         scene->failed = true;
     }
@@ -246,7 +246,7 @@ serialize(struct scene *scene)
     make(scene, &job, CSQ_APPLY, NULL);
     job.cursor = NULL;
     job.with.host.run = replace;
-    job.with.host.argument = &scene->office.worker->db;
+    job.with.host.argument = csq_native_db(scene->office.executor);
     office_try(&scene->office, &job);
     finish(scene, &job);
 }
@@ -290,26 +290,26 @@ run_scene(void)
     int rc;
 
     scene.office.crew = csq_crew_new();
-    scene.office.worker = scene.office.crew == NULL ? NULL : csq_worker_new();
-    if (scene.office.worker == NULL) {
+    scene.office.executor = scene.office.crew == NULL ? NULL : csq_native_new(NULL, NULL);
+    if (scene.office.executor == NULL) {
         csq_crew_dismiss(scene.office.crew);
         return true;
     }
     csq_cursor_init(&scene.cursor);
     CHECK(csq_mailbox_init(&scene.office.mailbox) == 0);
-    rc = csq_worker_start(scene.office.worker, scene.office.crew);
+    rc = csq_worker_start(scene.office.executor, scene.office.crew);
     CHECK(rc == 0 || rc == ENOMEM);
     if (rc == ENOMEM) {
         scene.failed = true;
     } else {
         act(&scene);
-        csq_worker_stop(scene.office.worker);
-        CHECK(csq_worker_join(scene.office.worker, -1));
+        csq_worker_stop(scene.office.executor);
+        CHECK(csq_worker_join(scene.office.executor, -1));
     }
     CHECK(scene.cursor.stmt == NULL && scene.cursor.dump == NULL);
     CHECK(csq_mailbox_empty(&scene.office.mailbox));
     csq_mailbox_destroy(&scene.office.mailbox);
-    csq_worker_put(scene.office.worker);
+    csq_executor_put(scene.office.executor);
     csq_crew_dismiss(scene.office.crew);
     return scene.failed;
 }

@@ -423,14 +423,14 @@ test_sealed(void)
     struct csq_job job;
 
     office_open(&office, NULL);
-    office.worker->db.sealed = 1;
+    csq_native_db(office.executor)->sealed = 1;
     CHECK(office_run(&office, "SELECT 1") == CSQ_USAGE);
     office_job(&office, &job, CSQ_COMMIT, NULL, NULL);
     CHECK(office_do(&office, &job) == CSQ_USAGE);
     CHECK(strcmp(job.error.message,
                  "The connection cannot be used in a callback of this kind.") == 0);
     csq_job_clear(&job);
-    office.worker->db.sealed = 0;
+    csq_native_db(office.executor)->sealed = 0;
     CHECK(office_run(&office, "SELECT 1") == SQLITE_OK);
     office_close(&office);
 }

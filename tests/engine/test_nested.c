@@ -26,8 +26,8 @@ nested(sqlite3_context *context, int count, sqlite3_value **values)
     (void)values;
     if (!nest->run) {
         nest->run = true;
-        csq_op_run(&nest->office.worker->db, &nest->inner);
-        nest->context = nest->office.worker->db.context;
+        csq_op_run(csq_native_db(nest->office.executor), &nest->inner);
+        nest->context = csq_native_db(nest->office.executor)->context;
         gate_pass(&nest->gate);
     }
     sqlite3_result_int(context, 1);
@@ -138,11 +138,11 @@ test_sealed(void)
         struct nest nest;
 
         set_up(&nest);
-        nest.office.worker->db.sealed = 1;
+        csq_native_db(nest.office.executor)->sealed = 1;
         office_job(&nest.office, &nest.inner, refused[i], &nest.other, "SELECT 1");
-        csq_op_run(&nest.office.worker->db, &nest.inner);
+        csq_op_run(csq_native_db(nest.office.executor), &nest.inner);
         CHECK(nest.inner.error.code == CSQ_USAGE);
-        nest.office.worker->db.sealed = 0;
+        csq_native_db(nest.office.executor)->sealed = 0;
         tear_down(&nest);
     }
 }
@@ -161,17 +161,17 @@ test_sealed_anytime(void)
     int ran = 0;
 
     set_up(&nest);
-    nest.office.worker->db.sealed = 1;
+    csq_native_db(nest.office.executor)->sealed = 1;
     office_job(&nest.office, &nest.inner, CSQ_APPLY, NULL, NULL);
     nest.inner.with.host.run = succeed;
     nest.inner.with.host.argument = &ran;
     nest.inner.anytime = true;
-    csq_op_run(&nest.office.worker->db, &nest.inner);
+    csq_op_run(csq_native_db(nest.office.executor), &nest.inner);
     nest.inner.op = CSQ_CALL;
     nest.inner.anytime = false;
-    csq_op_run(&nest.office.worker->db, &nest.inner);
+    csq_op_run(csq_native_db(nest.office.executor), &nest.inner);
     CHECK(nest.inner.error.code == SQLITE_OK && ran == 11);
-    nest.office.worker->db.sealed = 0;
+    csq_native_db(nest.office.executor)->sealed = 0;
     tear_down(&nest);
 }
 
@@ -209,7 +209,7 @@ test_raised(void)
     office_run(&office, "CREATE TABLE t(a)");
     office_job(&office, &job, CSQ_APPLY, NULL, NULL);
     job.with.host.run = teach_failing;
-    job.with.host.argument = &office.worker->db;
+    job.with.host.argument = csq_native_db(office.executor);
     CHECK(office_do(&office, &job) == SQLITE_OK);
     csq_job_clear(&job);
     for (size_t i = 0; i < 2; i++) {
@@ -219,7 +219,7 @@ test_raised(void)
         CHECK(office_do(&office, &job) == CSQ_RAISED);
         CHECK(job.up.rows == (ops[i] == CSQ_EXECUTE ? 2 : 0));
         csq_job_clear(&job);
-        CHECK(!office.worker->db.raised);
+        CHECK(!csq_native_db(office.executor)->raised);
         CHECK(office_number(&office, "SELECT quietly(5)") == 5);
     }
     CHECK(office_number(&office, "SELECT count(*) FROM t WHERE a = 4") == 0);
@@ -241,10 +241,10 @@ test_tidy(void)
 
     set_up(&nest);
     office_job(&nest.office, &nest.inner, CSQ_EXECUTE, &nest.other, "SELECT 1");
-    nest.office.worker->db.tidy = tidy_at_last;
+    csq_native_db(nest.office.executor)->tidy = tidy_at_last;
     gate_open(&nest.gate);
     CHECK(office_number(&nest.office, "SELECT nested()") == 1);
-    CHECK(nest.office.worker->db.tidy == NULL);
+    CHECK(csq_native_db(nest.office.executor)->tidy == NULL);
     tear_down(&nest);
 }
 

@@ -35,7 +35,7 @@ run(struct office *office, struct work *work)
     struct csq_job job;
     int rc;
 
-    work->db = &office->worker->db;
+    work->db = csq_native_db(office->executor);
     office_job(office, &job, CSQ_APPLY, NULL, NULL);
     job.with.host.run = apply;
     job.with.host.argument = work;
@@ -135,7 +135,7 @@ test_backups(void)
     CHECK(office_run(&offices[0], "CREATE TABLE t(a)") == SQLITE_OK);
     CHECK(office_run(&offices[0], "INSERT INTO t SELECT zeroblob(20000)") == SQLITE_OK);
     serialize(&offices[0], &work);
-    backup.target = &offices[1].worker->db;
+    backup.target = csq_native_db(offices[1].executor);
     for (int round = 0; round < 2; round++) {
         office_job(&offices[0], &job, CSQ_BACKUP, NULL, NULL);
         job.with.copy.backup = &backup;

@@ -250,7 +250,7 @@ test_watched(void)
     csq_job_clear(job);
     office_wait(&scene.office, &scene.hold);
     csq_job_clear(&scene.hold);
-    csq_db_keep(&scene.office.worker->db, CSQ_TRACE, &statements, release_nothing);
+    csq_db_keep(csq_native_db(scene.office.executor), CSQ_TRACE, &statements, release_nothing);
     gate_destroy(&scene.gate);
     gate_init(&scene.gate);
     office_hold(&scene.office, &scene.hold, &scene.gate);

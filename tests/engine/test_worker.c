@@ -25,7 +25,7 @@ await_nothing(void)
 /* A CSQ_CALL notes here what a worker is from within. */
 struct visit {
     struct csq_job job;
-    struct csq_worker *worker;
+    struct csq_executor *executor;
     struct gate gone; /* reached when the job is released */
     bool current;
     bool running;
@@ -37,8 +37,8 @@ look_around(struct csq_job *job, sqlite3 *handle)
     struct visit *visit = job->with.host.argument;
 
     (void)handle;
-    visit->current = csq_worker_is_current(visit->worker);
-    visit->running = csq_worker_is_running(visit->worker);
+    visit->current = csq_worker_is_current(visit->executor);
+    visit->running = csq_worker_is_running(visit->executor);
     return SQLITE_OK;
 }
 
@@ -53,13 +53,13 @@ leave(struct csq_job *job)
 
 /* A job that comes back to nobody. */
 static void
-make_visit(struct visit *visit, struct csq_worker *worker)
+make_visit(struct visit *visit, struct csq_executor *executor)
 {
     csq_job_init(&visit->job, CSQ_CALL);
     visit->job.release = leave;
     visit->job.with.host.run = look_around;
     visit->job.with.host.argument = visit;
-    visit->worker = worker;
+    visit->executor = executor;
     gate_init(&visit->gone);
 }
 
@@ -70,33 +70,33 @@ test_inside(void)
     struct visit visit;
 
     office_open(&office, NULL);
-    CHECK(csq_worker_is_running(office.worker));
-    CHECK(!csq_worker_is_current(office.worker));
-    make_visit(&visit, office.worker);
+    CHECK(csq_worker_is_running(office.executor));
+    CHECK(!csq_worker_is_current(office.executor));
+    make_visit(&visit, office.executor);
     office_push(&office, &visit.job);
     gate_await(&visit.gone);
     CHECK(visit.current && visit.running);
     gate_destroy(&visit.gone);
-    csq_worker_stop(office.worker);
-    csq_worker_stop(office.worker); /* a second time does nothing */
-    CHECK(csq_worker_join(office.worker, -1));
-    CHECK(!csq_worker_is_running(office.worker) && !csq_worker_is_current(office.worker));
-    csq_worker_stop(office.worker); /* nor after its end */
-    CHECK(csq_worker_join(office.worker, 0));
+    csq_worker_stop(office.executor);
+    csq_worker_stop(office.executor); /* a second time does nothing */
+    CHECK(csq_worker_join(office.executor, -1));
+    CHECK(!csq_worker_is_running(office.executor) && !csq_worker_is_current(office.executor));
+    csq_worker_stop(office.executor); /* nor after its end */
+    CHECK(csq_worker_join(office.executor, 0));
     office_close(&office);
 }
 
 static void
 test_never_started(void)
 {
-    struct csq_worker *worker = csq_worker_new();
+    struct csq_executor *executor = csq_native_new(NULL, NULL);
 
-    CHECK(!csq_worker_is_running(worker));
-    CHECK(csq_worker_join(worker, 0));
-    CHECK(csq_worker_get(worker) == worker);
-    csq_worker_put(worker);
-    csq_worker_stop(worker);
-    csq_worker_put(worker);
+    CHECK(!csq_worker_is_running(executor));
+    CHECK(csq_worker_join(executor, 0));
+    CHECK(csq_executor_get(executor) == executor);
+    csq_executor_put(executor);
+    csq_worker_stop(executor);
+    csq_executor_put(executor);
     await_nothing();
 }
 
@@ -111,7 +111,7 @@ test_open_fails(void)
     struct gate gate;
 
     office.crew = csq_crew_new();
-    office.worker = csq_worker_new();
+    office.executor = csq_native_new(NULL, NULL);
     CHECK(csq_mailbox_init(&office.mailbox) == 0);
     csq_cursor_init(&office.cursor);
     gate_init(&gate);
@@ -121,13 +121,13 @@ test_open_fails(void)
     office_push(&office, &jobs[1]);
     office_job(&office, &jobs[2], CSQ_EXECUTE, &office.cursor, "SELECT 1");
     office_push(&office, &jobs[2]);
-    CHECK(csq_worker_start(office.worker, office.crew) == 0);
+    CHECK(csq_worker_start(office.executor, office.crew) == 0);
     gate_open(&gate);
     CHECK(office_wait(&office, &jobs[1]) == SQLITE_CANTOPEN);
     CHECK(office_wait(&office, &jobs[2]) == CSQ_CLOSED);
     office_wait(&office, &jobs[0]);
     office_job(&office, &late, CSQ_COMMIT, NULL, NULL);
-    CHECK(!csq_worker_push(office.worker, &late));
+    CHECK(!csq_worker_push(office.executor, &late));
     for (int i = 0; i < 3; i++) {
         csq_job_clear(&jobs[i]);
     }
@@ -153,7 +153,7 @@ test_close(void)
 
     office_open(&office, NULL);
     gate_init(&gate);
-    make_visit(&visit, office.worker);
+    make_visit(&visit, office.executor);
     office_hold(&office, &hold, &gate);
     office_job(&office, &close, CSQ_CLOSE, NULL, NULL);
     office_push(&office, &close);
@@ -175,7 +175,7 @@ test_close(void)
         csq_job_clear(&jobs[i]);
     }
     CHECK(visit.current);
-    CHECK(!csq_worker_push(office.worker, &hold));
+    CHECK(!csq_worker_push(office.executor, &hold));
     csq_job_clear(&hold);
     csq_job_clear(&close);
     gate_destroy(&visit.gone);
@@ -200,10 +200,10 @@ test_farewell(void)
     office_hold(&office, &hold, &gate);
     office_job(&office, &job, CSQ_EXECUTE, &office.cursor, "INSERT INTO t VALUES(1)");
     office_push(&office, &job);
-    csq_worker_stop(office.worker);
-    CHECK(!csq_worker_join(office.worker, 0.01)); /* it still has work */
+    csq_worker_stop(office.executor);
+    CHECK(!csq_worker_join(office.executor, 0.01)); /* it still has work */
     gate_open(&gate);
-    CHECK(csq_worker_join(office.worker, 1000));
+    CHECK(csq_worker_join(office.executor, 1000));
     CHECK(office_wait(&office, &job) == SQLITE_OK);
     office_wait(&office, &hold);
     csq_job_clear(&job);
@@ -227,12 +227,14 @@ static void
 test_at_end(void)
 {
     struct office office;
+    struct csq_worker *worker;
     struct gate gate;
 
     office_open(&office, NULL);
     gate_init(&gate);
-    office.worker->at_end_argument = &gate;
-    office.worker->at_end = at_end;
+    worker = csq_item(office.executor, struct csq_worker, executor);
+    worker->at_end_argument = &gate;
+    worker->at_end = at_end;
     office_run(&office, "SELECT 1"); /* the worker sees what was set before */
     office_close(&office);
     CHECK(gate.reached);
@@ -260,7 +262,7 @@ test_quit_read(void)
     office_push(&office, &jobs[0]);
     office_push(&office, &jobs[1]);
     gate_await(&gate);
-    csq_worker_quit(office.worker);
+    csq_worker_quit(office.executor);
     gate_open(&gate);
     CHECK(office_wait(&office, &jobs[0]) == SQLITE_INTERRUPT);
     CHECK(office_wait(&office, &jobs[1]) == SQLITE_OK && jobs[1].changes == 30000);
@@ -296,7 +298,7 @@ test_quit_streams(void)
     while (!csq_flow_empty(&jobs[0].flow)) {
         office_next(&office);
     }
-    csq_worker_quit(office.worker);
+    csq_worker_quit(office.executor);
     CHECK(office_wait(&office, &jobs[0]) == CSQ_CANCELLED);
     CHECK(office_wait(&office, &jobs[1]) == SQLITE_OK && jobs[1].changes == 3);
     CHECK(office_wait(&office, &jobs[2]) == CSQ_CANCELLED);
@@ -308,7 +310,7 @@ test_quit_streams(void)
 
 /* A job that waits for somebody, and how that came out. */
 struct wait {
-    struct csq_worker *worker;
+    struct csq_executor *executor;
     struct gate begun;
     bool over;
     bool woken;
@@ -321,7 +323,7 @@ wait_for_somebody(struct csq_job *job, sqlite3 *handle)
 
     (void)handle;
     gate_reach(&wait->begun);
-    wait->woken = csq_worker_wait(wait->worker, job, &wait->over);
+    wait->woken = csq_worker_wait(wait->executor, job, &wait->over);
     return SQLITE_OK;
 }
 
@@ -331,9 +333,9 @@ static void
 wake(struct wait *wait, bool quit)
 {
     if (quit) {
-        csq_worker_quit(wait->worker);
+        csq_worker_quit(wait->executor);
     } else {
-        csq_worker_wake(wait->worker, &wait->over);
+        csq_worker_wake(wait->executor, &wait->over);
     }
 }
 
@@ -353,7 +355,7 @@ test_wait(void)
         office_open(&office, NULL);
         gate_init(&gate);
         gate_init(&wait.begun);
-        wait.worker = office.worker;
+        wait.executor = office.executor;
         office_hold(&office, &hold, &gate);
         office_job(&office, &job, CSQ_CALL, NULL, NULL);
         job.with.host.run = wait_for_somebody;
@@ -400,7 +402,7 @@ test_quit_commit(void)
     office_job(&office, &job, CSQ_EXECUTE, &office.cursor, "COMMIT");
     office_push(&office, &job);
     gate_await(&gate); /* it waits for the reader */
-    csq_worker_quit(office.worker);
+    csq_worker_quit(office.executor);
     watch_locks(NULL);
     CHECK(sqlite3_exec(other, "COMMIT", NULL, NULL, NULL) == SQLITE_OK);
     CHECK(office_wait(&office, &job) == SQLITE_OK);
@@ -432,7 +434,7 @@ run_loop(void *argument)
         sqlite3_snprintf(sizeof sql, sql, "SELECT count(*) FROM t WHERE loop=%d", loop->number);
         CHECK(office_number(&loop->office, sql) == i + 1); /* first in, first out */
     }
-    csq_worker_put(loop->office.worker);
+    csq_executor_put(loop->office.executor);
     csq_mailbox_destroy(&loop->office.mailbox);
     return NULL;
 }
@@ -449,7 +451,7 @@ test_many_threads(void)
     pthread_barrier_init(&start, NULL, THREADS);
     CHECK(office_run(&office, "CREATE TABLE t(loop, i)") == SQLITE_OK);
     for (int i = 0; i < THREADS; i++) {
-        loops[i].office.worker = csq_worker_get(office.worker);
+        loops[i].office.executor = csq_executor_get(office.executor);
         loops[i].start = &start;
         loops[i].number = i;
         pthread_create(&threads[i], NULL, run_loop, &loops[i]);
@@ -475,13 +477,13 @@ push_until_closed(void *argument)
     pthread_barrier_wait(loop->start);
     do {
         office_job(&loop->office, &job, CSQ_EXECUTE, &loop->office.cursor, "SELECT 1");
-        taken = csq_worker_push(loop->office.worker, &job);
+        taken = csq_worker_push(loop->office.executor, &job);
         if (taken && office_wait(&loop->office, &job) != SQLITE_OK) {
             CHECK(job.error.code == CSQ_CLOSED);
         }
         csq_job_clear(&job);
     } while (taken);
-    csq_worker_put(loop->office.worker);
+    csq_executor_put(loop->office.executor);
     csq_mailbox_destroy(&loop->office.mailbox);
     return NULL;
 }
@@ -498,13 +500,13 @@ test_closing_race(void)
         office_open(&office, NULL);
         pthread_barrier_init(&start, NULL, THREADS + 1);
         for (int i = 0; i < THREADS; i++) {
-            loops[i].office.worker = csq_worker_get(office.worker);
+            loops[i].office.executor = csq_executor_get(office.executor);
             loops[i].start = &start;
             pthread_create(&threads[i], NULL, push_until_closed, &loops[i]);
         }
         pthread_barrier_wait(&start);
         if (round % 2) {
-            csq_worker_quit(office.worker);
+            csq_worker_quit(office.executor);
         }
         office_close(&office);
         for (int i = 0; i < THREADS; i++) {
@@ -520,26 +522,26 @@ test_freed(void)
 {
     for (int order = 0; order < 3 * ROUNDS; order++) {
         struct csq_crew *crew = csq_crew_new();
-        struct csq_worker *worker = csq_worker_new();
+        struct csq_executor *executor = csq_native_new(NULL, NULL);
         struct visit visit;
 
-        CHECK(csq_worker_start(worker, crew) == 0);
-        make_visit(&visit, worker);
-        CHECK(csq_worker_push(worker, &visit.job));
+        CHECK(csq_worker_start(executor, crew) == 0);
+        make_visit(&visit, executor);
+        CHECK(csq_worker_push(executor, &visit.job));
         switch (order % 3) {
         case 0:
-            csq_worker_stop(worker);
-            csq_worker_put(worker); /* the thread is on its way still */
+            csq_worker_stop(executor);
+            csq_executor_put(executor); /* the thread is on its way still */
             break;
         case 1:
             gate_await(&visit.gone);
-            csq_worker_stop(worker);
-            csq_worker_put(worker);
+            csq_worker_stop(executor);
+            csq_executor_put(executor);
             break;
         default:
-            csq_worker_quit(worker);
-            CHECK(csq_worker_join(worker, -1));
-            csq_worker_put(worker);
+            csq_worker_quit(executor);
+            CHECK(csq_worker_join(executor, -1));
+            csq_executor_put(executor);
         }
         gate_await(&visit.gone);
         csq_crew_dismiss(crew);
@@ -569,7 +571,7 @@ test_wait_for_stopped_loop(void)
     office_open(&office, NULL);
     CHECK(csq_mailbox_init(&mailbox) == 0);
     gate_init(&wait.begun);
-    wait.worker = office.worker;
+    wait.executor = office.executor;
     office_job(&office, &job, CSQ_CALL, NULL, NULL);
     job.with.host.run = wait_for_somebody;
     job.with.host.argument = &wait;
@@ -578,7 +580,7 @@ test_wait_for_stopped_loop(void)
     gate_await(&wait.begun);
     office_job(&office, &own, CSQ_COMMIT, NULL, NULL);
     office_push(&office, &own);
-    CHECK(!csq_worker_join(office.worker, 0.25)); /* it has asked, and goes on waiting */
+    CHECK(!csq_worker_join(office.executor, 0.25)); /* it has asked, and goes on waiting */
     csq_job_init(&other, CSQ_COMMIT);
     other.mailbox = &mailbox;
     office_push(&office, &other);
