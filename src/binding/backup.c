@@ -45,12 +45,12 @@ step_pack(RequestObject *request)
 }
 
 static enum request_answer
-step_unpack(RequestObject *request, int64_t deadline)
+step_unpack(RequestObject *request, int64_t slice_end)
 {
     BackupObject *self = (BackupObject *)request->target;
     const struct csq_backup *backup = &self->rest->backup;
 
-    (void)deadline;
+    (void)slice_end;
     if (errors_check(self->source->state, request) < 0) {
         return REQUEST_FAILED;
     }

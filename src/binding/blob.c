@@ -103,9 +103,9 @@ plain_pack(RequestObject *request)
 }
 
 enum request_answer
-blob_unpack_none(RequestObject *request, int64_t deadline)
+blob_unpack_none(RequestObject *request, int64_t slice_end)
 {
-    (void)deadline;
+    (void)slice_end;
     Py_CLEAR(REQUEST_PAYLOAD(request, struct blob_call)->data);
     if (blob_check(request) < 0) {
         return REQUEST_FAILED;
@@ -193,14 +193,14 @@ close_pack(RequestObject *request)
 }
 
 static enum request_answer
-close_unpack(RequestObject *request, int64_t deadline)
+close_unpack(RequestObject *request, int64_t slice_end)
 {
     BlobObject *self = (BlobObject *)request->target;
 
     /* What a callback of the blob's own work has asked for was not done. */
     self->closed = request->job.error.code != CSQ_USAGE;
     self->opened = !self->closed;
-    return blob_unpack_none(request, deadline);
+    return blob_unpack_none(request, slice_end);
 }
 
 PyDoc_STRVAR(close_doc,
@@ -329,11 +329,11 @@ open_pack(RequestObject *request)
 }
 
 static enum request_answer
-open_unpack(RequestObject *request, int64_t deadline)
+open_unpack(RequestObject *request, int64_t slice_end)
 {
     BlobObject *self = (BlobObject *)request->target;
 
-    (void)deadline;
+    (void)slice_end;
     if (errors_check(self->connection->state, request) < 0) {
         self->opened = false;
         return REQUEST_FAILED;

@@ -54,7 +54,7 @@ int blob_use(RequestObject *request);
 int blob_check(RequestObject *request);
 
 /* The unpack hook of what gives None, and lets the data go. */
-enum request_answer blob_unpack_none(RequestObject *request, int64_t deadline);
+enum request_answer blob_unpack_none(RequestObject *request, int64_t slice_end);
 
 /* repr(blob): nothing that would have to ask the worker. */
 PyObject *blob_repr(BlobObject *self);

@@ -46,9 +46,9 @@ take_bytes(RequestObject *request)
 }
 
 static enum request_answer
-bytes_unpack(RequestObject *request, int64_t deadline)
+bytes_unpack(RequestObject *request, int64_t slice_end)
 {
-    (void)deadline;
+    (void)slice_end;
     if (blob_check(request) < 0) {
         return REQUEST_FAILED;
     }
@@ -185,12 +185,12 @@ get_pack(RequestObject *request)
 }
 
 static enum request_answer
-get_unpack(RequestObject *request, int64_t deadline)
+get_unpack(RequestObject *request, int64_t slice_end)
 {
     PyObject *byte;
 
     if (request->job.with.blob.with.slice.step != 0) {
-        return bytes_unpack(request, deadline);
+        return bytes_unpack(request, slice_end);
     }
     if (blob_check(request) < 0) {
         return REQUEST_FAILED;

@@ -81,9 +81,9 @@ number_pack(RequestObject *request)
 }
 
 static enum request_answer
-number_unpack(RequestObject *request, int64_t deadline)
+number_unpack(RequestObject *request, int64_t slice_end)
 {
-    (void)deadline;
+    (void)slice_end;
     if (blob_check(request) < 0) {
         return REQUEST_FAILED;
     }

@@ -34,11 +34,11 @@ call_pack(RequestObject *request)
 }
 
 static enum request_answer
-call_unpack(RequestObject *request, int64_t deadline)
+call_unpack(RequestObject *request, int64_t slice_end)
 {
     ConnectionObject *self = (ConnectionObject *)request->owner;
 
-    (void)deadline;
+    (void)slice_end;
     return errors_check(self->state, request) < 0 ? REQUEST_FAILED : REQUEST_READY;
 }
 

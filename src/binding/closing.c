@@ -79,12 +79,12 @@ close_pack(RequestObject *request)
 }
 
 static enum request_answer
-close_unpack(RequestObject *request, int64_t deadline)
+close_unpack(RequestObject *request, int64_t slice_end)
 {
     ConnectionObject *self = (ConnectionObject *)request->owner;
     bool closed_before = request->job.error.code == CSQ_CLOSED;
 
-    (void)deadline;
+    (void)slice_end;
     if (request->job.error.code == CSQ_USAGE) {
         /* Refused in a callback of a statement, which goes on. */
         if (self->stage == CONNECTION_CLOSING) {

@@ -51,10 +51,10 @@ close_pack(RequestObject *request)
 }
 
 static enum request_answer
-close_unpack(RequestObject *request, int64_t deadline)
+close_unpack(RequestObject *request, int64_t slice_end)
 {
     CursorObject *self = (CursorObject *)request->target;
-    (void)deadline;
+    (void)slice_end;
     self->closing = false;
     if (iterate_keep(self, &request->job) < 0) {
         return REQUEST_FAILED;

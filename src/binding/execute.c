@@ -183,12 +183,12 @@ execute_pack(RequestObject *request)
 /* Takes in the first chunk. Rows that came before an error are still rows: the
  * error waits behind them. */
 static enum request_answer
-execute_unpack(RequestObject *request, int64_t deadline)
+execute_unpack(RequestObject *request, int64_t slice_end)
 {
     CursorObject *self = (CursorObject *)request->target;
     struct csq_job *job = &request->job;
 
-    (void)deadline;
+    (void)slice_end;
     Py_XSETREF(self->sql, Py_XNewRef(execute_call(request)->sql));
     self->exhausted = job->exhausted || job->error.code != SQLITE_OK;
     if (iterate_keep(self, job) < 0) {
@@ -315,13 +315,13 @@ insert_pack(RequestObject *request)
 }
 
 static enum request_answer
-insert_unpack(RequestObject *request, int64_t deadline)
+insert_unpack(RequestObject *request, int64_t slice_end)
 {
     CursorObject *self = (CursorObject *)request->target;
     PyObject *names;
     PyObject *values;
 
-    (void)deadline;
+    (void)slice_end;
     self->exhausted = request->job.exhausted || request->job.error.code != SQLITE_OK;
     if (errors_check(self->state, request) < 0 || execute_warn(request) < 0) {
         return REQUEST_FAILED;
@@ -377,7 +377,7 @@ fetchall_pack(RequestObject *request)
 }
 
 static enum request_answer
-fetchall_unpack(RequestObject *request, int64_t deadline)
+fetchall_unpack(RequestObject *request, int64_t slice_end)
 {
     CursorObject *self = (CursorObject *)request->target;
     struct csq_job *job = &request->job;
@@ -396,7 +396,7 @@ fetchall_unpack(RequestObject *request, int64_t deadline)
         return REQUEST_FAILED;
     }
     if (rows_fill(self, &request->strip, &request->reader, request->rows, PY_SSIZE_T_MAX,
-                  deadline) < 0) {
+                  slice_end) < 0) {
         return REQUEST_FAILED;
     }
     if (request->strip.rows > 0) {
@@ -458,11 +458,11 @@ script_pack(RequestObject *request)
 
 /* As in the sqlite3 module, what the cursor was reading goes on. */
 static enum request_answer
-script_unpack(RequestObject *request, int64_t deadline)
+script_unpack(RequestObject *request, int64_t slice_end)
 {
     CursorObject *self = (CursorObject *)request->target;
 
-    (void)deadline;
+    (void)slice_end;
     return errors_check(self->state, request) < 0 ? REQUEST_FAILED : execute_give_cursor(request);
 }
 

@@ -18,7 +18,7 @@ enum {
 /* Packs rows from the iterator in `context` until the slice is full. Exceptions,
  * of the iterator or of a value, are held and end it: rows before still count. */
 static int
-pack_slice(RequestObject *request, struct csq_strip *slice, int64_t deadline, bool *more)
+pack_slice(RequestObject *request, struct csq_strip *slice, int64_t slice_end, bool *more)
 {
     CursorObject *self = (CursorObject *)request->target;
 
@@ -42,7 +42,7 @@ pack_slice(RequestObject *request, struct csq_strip *slice, int64_t deadline, bo
             *more = false;
             break;
         }
-        if (slice->rows % ROWS_BETWEEN_LOOKS == 0 && csq_now() >= deadline) {
+        if (slice->rows % ROWS_BETWEEN_LOOKS == 0 && csq_now() >= slice_end) {
             break;
         }
     }
@@ -51,7 +51,7 @@ pack_slice(RequestObject *request, struct csq_strip *slice, int64_t deadline, bo
 
 /* Packs the next slice and lets the worker have it, unless it has all. */
 static int
-feed(RequestObject *request, int64_t deadline)
+feed(RequestObject *request, int64_t slice_end)
 {
     struct csq_strip slice;
     bool more;
@@ -61,7 +61,7 @@ feed(RequestObject *request, int64_t deadline)
     }
     csq_strip_init(&slice);
     convert_begin(((CursorObject *)request->target)->state);
-    if (pack_slice(request, &slice, deadline, &more) < 0) {
+    if (pack_slice(request, &slice, slice_end, &more) < 0) {
         csq_strip_clear(&slice);
         return -1;
     }
@@ -84,7 +84,7 @@ fill(RequestObject *request, PyObject *const *values)
 static enum request_answer
 many_pack(RequestObject *request)
 {
-    int64_t deadline = request->inline_run ? INT64_MAX : csq_now() + SLICE_NANOSECONDS;
+    int64_t slice_end = request->inline_run ? INT64_MAX : csq_now() + SLICE_NANOSECONDS;
 
     if (cursor_use(request, CONNECTION_DEFERRED) < 0) {
         return execute_refuse(request);
@@ -104,16 +104,16 @@ many_pack(RequestObject *request)
         !request->inline_run) {
         return iterate_send(request);
     }
-    return feed(request, deadline) < 0 ? REQUEST_FAILED : iterate_send(request);
+    return feed(request, slice_end) < 0 ? REQUEST_FAILED : iterate_send(request);
 }
 
 static enum request_answer
-many_unpack(RequestObject *request, int64_t deadline)
+many_unpack(RequestObject *request, int64_t slice_end)
 {
     CursorObject *self = (CursorObject *)request->target;
     struct csq_job *job = &request->job;
 
-    (void)deadline;
+    (void)slice_end;
     Py_XSETREF(self->sql, Py_XNewRef(execute_call(request)->sql));
     if (iterate_keep(self, job) < 0) {
         return REQUEST_FAILED;

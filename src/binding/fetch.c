@@ -176,11 +176,11 @@ row_pack(RequestObject *request)
 }
 
 static enum request_answer
-row_unpack(RequestObject *request, int64_t deadline)
+row_unpack(RequestObject *request, int64_t slice_end)
 {
     CursorObject *self = (CursorObject *)request->target;
 
-    (void)deadline;
+    (void)slice_end;
     return take_chunk(self, request) < 0 ? REQUEST_FAILED : give_row(self, request);
 }
 
@@ -301,10 +301,10 @@ finish_many(CursorObject *self, RequestObject *request)
 
 /* Fills the list from what has come so far. */
 static enum request_answer
-fill(CursorObject *self, RequestObject *request, bool complete, int64_t deadline)
+fill(CursorObject *self, RequestObject *request, bool complete, int64_t slice_end)
 {
     if (rows_fill(self, &request->strip, &request->reader, request->rows, wanted(request),
-                  deadline) < 0) {
+                  slice_end) < 0) {
         /* While the worker still steps, what it has yet to give could not follow them. */
         if (complete) {
             give_back(self, request);
@@ -376,7 +376,7 @@ take_flow(CursorObject *self, RequestObject *request)
 }
 
 static enum request_answer
-many_unpack(RequestObject *request, int64_t deadline)
+many_unpack(RequestObject *request, int64_t slice_end)
 {
     CursorObject *self = (CursorObject *)request->target;
     struct csq_job *job = &request->job;
@@ -394,7 +394,7 @@ many_unpack(RequestObject *request, int64_t deadline)
             return REQUEST_FAILED;
         }
     }
-    return fill(self, request, job->done, deadline);
+    return fill(self, request, job->done, slice_end);
 }
 
 static const struct request_hooks many_hooks = {

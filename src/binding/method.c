@@ -194,11 +194,11 @@ method_simple_pack(RequestObject *request)
 }
 
 enum request_answer
-method_simple_unpack(RequestObject *request, int64_t deadline)
+method_simple_unpack(RequestObject *request, int64_t slice_end)
 {
     ConnectionObject *self = (ConnectionObject *)request->owner;
 
-    (void)deadline;
+    (void)slice_end;
     if (errors_check(self->state, request) < 0) {
         return REQUEST_FAILED;
     }

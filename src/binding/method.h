@@ -79,7 +79,7 @@ RequestObject *method_request(const struct method *method, ConnectionObject *con
 
 /* The hooks of a method that runs its job and gives None. */
 enum request_answer method_simple_pack(RequestObject *request);
-enum request_answer method_simple_unpack(RequestObject *request, int64_t deadline);
+enum request_answer method_simple_unpack(RequestObject *request, int64_t slice_end);
 extern const struct request_hooks method_simple;
 
 /* Adds methods that stand in a file of their own to a type. 0, or -1 with an exception. */

@@ -146,11 +146,11 @@ open_pack(RequestObject *request)
 }
 
 static enum request_answer
-open_unpack(RequestObject *request, int64_t deadline)
+open_unpack(RequestObject *request, int64_t slice_end)
 {
     ConnectionObject *self = (ConnectionObject *)request->owner;
 
-    (void)deadline;
+    (void)slice_end;
     if (errors_check(self->state, request) < 0) {
         closing_end(self);
         return REQUEST_FAILED;

@@ -251,7 +251,7 @@ rows_take(CursorObject *cursor, struct csq_strip *strip, struct csq_reader *read
 
 int
 rows_fill(CursorObject *cursor, struct csq_strip *strip, struct csq_reader *reader,
-          PyObject *list, Py_ssize_t limit, int64_t deadline)
+          PyObject *list, Py_ssize_t limit, int64_t slice_end)
 {
     int rows = 0;
     int rc = 0;
@@ -262,7 +262,7 @@ rows_fill(CursorObject *cursor, struct csq_strip *strip, struct csq_reader *read
 
         rc = row == NULL ? -1 : PyList_Append(list, row);
         Py_XDECREF(row);
-        if (++rows % ROWS_BETWEEN_LOOKS == 0 && csq_now() >= deadline) {
+        if (++rows % ROWS_BETWEEN_LOOKS == 0 && csq_now() >= slice_end) {
             break;
         }
     }

@@ -12,9 +12,9 @@
 PyObject *rows_take(CursorObject *cursor, struct csq_strip *strip, struct csq_reader *reader);
 
 /* Takes rows into `list` until `strip` is empty, the list has `limit` of them or
- * `deadline` has passed. 0, or -1 with an exception. */
+ * `slice_end` has passed. 0, or -1 with an exception. */
 int rows_fill(CursorObject *cursor, struct csq_strip *strip, struct csq_reader *reader,
-              PyObject *list, Py_ssize_t limit, int64_t deadline);
+              PyObject *list, Py_ssize_t limit, int64_t slice_end);
 
 /* Gives `values`, which it takes, as `factory` makes a row of it. `names`: the
  * columns' names, a tuple. */

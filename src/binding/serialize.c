@@ -71,7 +71,7 @@ run_serialize(struct csq_job *job, sqlite3 *handle)
 }
 
 static enum request_answer
-serialize_unpack(RequestObject *request, int64_t deadline)
+serialize_unpack(RequestObject *request, int64_t slice_end)
 {
     ConnectionObject *self = (ConnectionObject *)request->owner;
     struct serialize_call *call = REQUEST_PAYLOAD(request, struct serialize_call);
@@ -93,7 +93,7 @@ serialize_unpack(RequestObject *request, int64_t deadline)
         memcpy(PyBytes_AS_STRING(call->bytes) + call->copied, image->bytes + call->copied,
                (size_t)piece);
         call->copied += piece;
-        if (call->copied < image->size && csq_now() >= deadline) {
+        if (call->copied < image->size && csq_now() >= slice_end) {
             return REQUEST_AGAIN;
         }
     }
@@ -175,10 +175,10 @@ deserialize_pack(RequestObject *request)
 }
 
 static enum request_answer
-deserialize_unpack(RequestObject *request, int64_t deadline)
+deserialize_unpack(RequestObject *request, int64_t slice_end)
 {
     Py_CLEAR(REQUEST_PAYLOAD(request, struct deserialize_call)->data);
-    return method_simple_unpack(request, deadline);
+    return method_simple_unpack(request, slice_end);
 }
 
 static const char deserialize_doc[] =

@@ -35,9 +35,9 @@ fill_recording(RequestObject *request, PyObject *const *values)
 
 /* Gives whether the number that the job has put up is not 0. */
 static enum request_answer
-session_unpack_bool(RequestObject *request, int64_t deadline)
+session_unpack_bool(RequestObject *request, int64_t slice_end)
 {
-    if (status_unpack_value(request, deadline) != REQUEST_READY) {
+    if (status_unpack_value(request, slice_end) != REQUEST_READY) {
         return REQUEST_FAILED;
     }
     Py_SETREF(request->result,
@@ -62,11 +62,11 @@ open_pack(RequestObject *request)
 }
 
 static enum request_answer
-open_unpack(RequestObject *request, int64_t deadline)
+open_unpack(RequestObject *request, int64_t slice_end)
 {
     ConnectionObject *self = (ConnectionObject *)request->owner;
 
-    (void)deadline;
+    (void)slice_end;
     if (errors_check(self->state, request) < 0) {
         return REQUEST_FAILED;
     }
@@ -83,7 +83,7 @@ static const struct request_hooks bool_hooks = {.pack = method_simple_pack,
 
 /* Warns of tables that nothing is recorded of. The result is None. */
 static enum request_answer
-attach_unpack(RequestObject *request, int64_t deadline)
+attach_unpack(RequestObject *request, int64_t slice_end)
 {
     ConnectionObject *self = (ConnectionObject *)request->owner;
     struct csq_reader reader = {NULL, NULL};
@@ -91,7 +91,7 @@ attach_unpack(RequestObject *request, int64_t deadline)
     PyObject *names = PyList_New(0);
     int rc = names == NULL ? -1 : errors_check(self->state, request);
 
-    (void)deadline;
+    (void)slice_end;
     while (rc == 0 && (cell = csq_strip_read(&request->job.up, &reader)) != NULL) {
         PyObject *name =
             PyUnicode_DecodeUTF8(cell->value.bytes, (Py_ssize_t)cell->size, "replace");
@@ -289,14 +289,14 @@ close_pack(RequestObject *request)
 }
 
 static enum request_answer
-close_unpack(RequestObject *request, int64_t deadline)
+close_unpack(RequestObject *request, int64_t slice_end)
 {
     /* The connection has been closed before it: so is the session. */
     if (request->job.error.code == CSQ_CLOSED) {
         csq_error_clear(&request->job.error);
     }
     ((SessionObject *)request->target)->closed = request->job.error.code == SQLITE_OK;
-    return status_unpack_value(request, deadline);
+    return status_unpack_value(request, slice_end);
 }
 
 PyDoc_STRVAR(close_doc, "close($self, /)\n--\n\n"

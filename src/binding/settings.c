@@ -49,11 +49,11 @@ run_getlimit(struct csq_job *job, sqlite3 *handle)
 }
 
 static enum request_answer
-limit_unpack(RequestObject *request, int64_t deadline)
+limit_unpack(RequestObject *request, int64_t slice_end)
 {
     ConnectionObject *self = (ConnectionObject *)request->owner;
 
-    (void)deadline;
+    (void)slice_end;
     if (errors_check(self->state, request) < 0) {
         return REQUEST_FAILED;
     }
@@ -119,11 +119,11 @@ run_config(struct csq_job *job, sqlite3 *handle)
 }
 
 static enum request_answer
-config_unpack(RequestObject *request, int64_t deadline)
+config_unpack(RequestObject *request, int64_t slice_end)
 {
     ConnectionObject *self = (ConnectionObject *)request->owner;
 
-    (void)deadline;
+    (void)slice_end;
     if (errors_check(self->state, request) < 0) {
         return REQUEST_FAILED;
     }

@@ -91,7 +91,7 @@ make_statement(const struct csq_cell *first, const struct csq_strip *strip,
 }
 
 static enum request_answer
-describe_unpack(RequestObject *request, int64_t deadline)
+describe_unpack(RequestObject *request, int64_t slice_end)
 {
     ConnectionObject *self = (ConnectionObject *)request->owner;
     const struct csq_strip *strip = &request->job.up;
@@ -99,7 +99,7 @@ describe_unpack(RequestObject *request, int64_t deadline)
     const struct csq_cell *first;
     PyObject *list;
 
-    (void)deadline;
+    (void)slice_end;
     if (errors_check(self->state, request) < 0) {
         return REQUEST_FAILED;
     }

@@ -25,13 +25,13 @@ status_object(const struct csq_cell *cell)
 }
 
 enum request_answer
-status_unpack_value(RequestObject *request, int64_t deadline)
+status_unpack_value(RequestObject *request, int64_t slice_end)
 {
     ConnectionObject *self = (ConnectionObject *)request->owner;
     struct csq_reader reader = {NULL, NULL};
     const struct csq_cell *cell;
 
-    (void)deadline;
+    (void)slice_end;
     if (errors_check(self->state, request) < 0) {
         return REQUEST_FAILED;
     }
@@ -41,14 +41,14 @@ status_unpack_value(RequestObject *request, int64_t deadline)
 }
 
 enum request_answer
-status_unpack_tuple(RequestObject *request, int64_t deadline)
+status_unpack_tuple(RequestObject *request, int64_t slice_end)
 {
     ConnectionObject *self = (ConnectionObject *)request->owner;
     struct csq_reader reader = {NULL, NULL};
     const struct csq_cell *cell;
     PyObject *list;
 
-    (void)deadline;
+    (void)slice_end;
     if (errors_check(self->state, request) < 0) {
         return REQUEST_FAILED;
     }
@@ -219,9 +219,9 @@ unpack_dict(RequestObject *request, const char *const *names)
 }
 
 static enum request_answer
-limits_unpack(RequestObject *request, int64_t deadline)
+limits_unpack(RequestObject *request, int64_t slice_end)
 {
-    (void)deadline;
+    (void)slice_end;
     return unpack_dict(request, limits);
 }
 
@@ -347,9 +347,9 @@ run_readonly(struct csq_job *job, sqlite3 *handle)
 }
 
 static enum request_answer
-readonly_unpack(RequestObject *request, int64_t deadline)
+readonly_unpack(RequestObject *request, int64_t slice_end)
 {
-    enum request_answer answer = status_unpack_value(request, deadline);
+    enum request_answer answer = status_unpack_value(request, slice_end);
 
     if (answer == REQUEST_READY) {
         int readonly = PyObject_IsTrue(request->result);
@@ -390,13 +390,13 @@ run_db_filename(struct csq_job *job, sqlite3 *handle)
 }
 
 static enum request_answer
-db_filename_unpack(RequestObject *request, int64_t deadline)
+db_filename_unpack(RequestObject *request, int64_t slice_end)
 {
     ConnectionObject *self = (ConnectionObject *)request->owner;
     struct csq_reader reader = {NULL, NULL};
     const struct csq_cell *cell;
 
-    (void)deadline;
+    (void)slice_end;
     if (errors_check(self->state, request) < 0) {
         return REQUEST_FAILED;
     }
@@ -439,11 +439,11 @@ run_cache_stats(struct csq_job *job, sqlite3 *handle)
 }
 
 static enum request_answer
-cache_stats_unpack(RequestObject *request, int64_t deadline)
+cache_stats_unpack(RequestObject *request, int64_t slice_end)
 {
     static const char *const names[] = {"hits", "misses", "evictions", "size", "max"};
 
-    (void)deadline;
+    (void)slice_end;
     return unpack_dict(request, names);
 }
 

@@ -11,8 +11,8 @@ extern PyMethodDef status_methods[];
 
 /* Unpack hooks of jobs that leave their answer in `job.up`: the first cell alone, or a
  * tuple of all; None for no cell. Texts are decoded as UTF-8. */
-enum request_answer status_unpack_value(RequestObject *request, int64_t deadline);
-enum request_answer status_unpack_tuple(RequestObject *request, int64_t deadline);
+enum request_answer status_unpack_value(RequestObject *request, int64_t slice_end);
+enum request_answer status_unpack_tuple(RequestObject *request, int64_t slice_end);
 
 /* What gives the first cell. */
 extern const struct request_hooks status_value;

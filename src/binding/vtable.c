@@ -192,10 +192,10 @@ put_row(const struct table *table, struct csq_strip *strip, PyObject *row)
 static int
 fill_now(struct scan *scan, struct csq_strip *strip)
 {
-    int64_t deadline = csq_now() + BATCH_NANOSECONDS;
+    int64_t batch_end = csq_now() + BATCH_NANOSECONDS;
     int rc = 0;
 
-    for (int i = 0; rc == 0 && i < scan->batch && (i == 0 || csq_now() < deadline); i++) {
+    for (int i = 0; rc == 0 && i < scan->batch && (i == 0 || csq_now() < batch_end); i++) {
         PyObject *row = vtable_go_on(scan->table->module, PyIter_Next(scan->rows));
 
         if (row == NULL) {

@@ -112,12 +112,12 @@ look_pack(RequestObject *request)
 }
 
 static enum request_answer
-look_unpack(RequestObject *request, int64_t deadline)
+look_unpack(RequestObject *request, int64_t slice_end)
 {
     CursorObject *self = (CursorObject *)request->target;
     PyObject *told;
 
-    (void)deadline;
+    (void)slice_end;
     if (look_call(request)->open && self->watch == look_call(request)->watch) {
         told = PyObject_CallMethod(self->watch, "tell", NULL);
         if (told == NULL) {

@@ -148,7 +148,7 @@ request_refuse(RequestObject *request)
 
 /* Takes in what has come, if it is the request's turn. */
 static enum request_answer
-take_in(RequestObject *request, int64_t deadline)
+take_in(RequestObject *request, int64_t slice_end)
 {
     const struct request_hooks *hooks = request->hooks;
     enum request_answer answer;
@@ -164,22 +164,22 @@ take_in(RequestObject *request, int64_t deadline)
     }
     request->running = true;
     if (feeds) {
-        answer = hooks->feed(request, deadline) < 0 ? REQUEST_FAILED : REQUEST_WAIT;
+        answer = hooks->feed(request, slice_end) < 0 ? REQUEST_FAILED : REQUEST_WAIT;
     } else {
-        answer = hooks->unpack(request, deadline);
+        answer = hooks->unpack(request, slice_end);
     }
     request->running = false;
     return answer;
 }
 
 enum request_answer
-request_advance(RequestObject *request, int64_t deadline)
+request_advance(RequestObject *request, int64_t slice_end)
 {
     enum request_answer answer = REQUEST_READY;
     bool done = request->job.done;
 
     if (request->stage == REQUEST_PENDING) {
-        answer = take_in(request, deadline);
+        answer = take_in(request, slice_end);
         if (answer == REQUEST_FAILED && request_is_left(request)) {
             PyErr_Clear();
             answer = REQUEST_WAIT;

@@ -47,8 +47,8 @@ bool request_is_left(const RequestObject *request);
 /* The job was not run: raises why. REQUEST_FAILED. */
 enum request_answer request_refuse(RequestObject *request);
 
-/* For the reactor: takes in news until `deadline`. */
-enum request_answer request_advance(RequestObject *request, int64_t deadline);
+/* For the reactor: takes in news until `slice_end`. */
+enum request_answer request_advance(RequestObject *request, int64_t slice_end);
 
 /* For the reactor, after that: wakes who waits, if it is settled. That runs a task's
  * next step, which may be to forget all that the request holds: so it takes the

@@ -21,7 +21,7 @@ enum request_answer {
     REQUEST_FAILED = -1,
     REQUEST_READY, /* `result` is there */
     REQUEST_WAIT,  /* more will come from the worker */
-    REQUEST_AGAIN, /* more is there than fitted before the deadline */
+    REQUEST_AGAIN, /* more is there than fitted in the slice */
     REQUEST_LATER, /* it is not its turn (line.h); never answered by a hook */
 };
 
@@ -30,12 +30,12 @@ struct request_hooks {
      * ends without one. */
     enum request_answer (*pack)(RequestObject *request);
 
-    /* Takes in what the worker has posted, until `deadline`, when it is its turn. */
-    enum request_answer (*unpack)(RequestObject *request, int64_t deadline);
+    /* Takes in what the worker has posted, until `slice_end`, when it is its turn. */
+    enum request_answer (*unpack)(RequestObject *request, int64_t slice_end);
 
     /* Gives the worker more of what it asks for while the job runs, whoever's turn it is to
      * take in answers. 0, or -1 with an exception. NULL: it asks for nothing. */
-    int (*feed)(RequestObject *request, int64_t deadline);
+    int (*feed)(RequestObject *request, int64_t slice_end);
 
     /* The awaiting task was cancelled, or the job was refused; in its turn. NULL: nothing to
      * clean up. */
