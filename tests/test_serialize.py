@@ -20,6 +20,11 @@ async def fill(db, rows=3):
     await db.commit()
 
 
+def overwrites(twin):
+    """With a system's SQLite a database in memory is overwritten, which reads what comes."""
+    return twin is csqlite.connect and csqlite.build.source == "system"
+
+
 async def rows_of(db):
     return await db.execute_fetchall("select * from t")
 
@@ -109,6 +114,10 @@ async def test_serialize_of_no_schema(twin, name):
 @pytest.mark.parametrize("data", [b"\0\1\3", b"x" * 5000, "text"], ids=repr)
 async def test_what_is_no_database_shows_when_it_is_used(twin, data):
     async with twin(":memory:") as db:
+        if overwrites(twin):
+            with pytest.raises(sqlite3.DatabaseError, match=r"(?m)^file is not a database$"):
+                await db.deserialize(data)
+            return
         await db.deserialize(data)
         for _ in range(2):
             with pytest.raises(sqlite3.DatabaseError, match=r"(?m)^file is not a database$"):
@@ -118,8 +127,9 @@ async def test_what_is_no_database_shows_when_it_is_used(twin, data):
 async def test_truncated_database(twin):
     async with twin(":memory:") as db, twin(":memory:") as copy:
         await fill(db)
-        await copy.deserialize((await db.serialize())[:100])
         with pytest.raises(sqlite3.DatabaseError):
+            await copy.deserialize((await db.serialize())[:100])
+            assert not overwrites(twin)
             await rows_of(copy)
 
 

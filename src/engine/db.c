@@ -202,6 +202,8 @@ csq_db_open(struct csq_db *db, const struct csq_open *open, struct csq_error *er
     atomic_store(&db->timeout, open->timeout);
     atomic_store(&db->published.autocommit, (int)open->autocommit);
     db->untrusted = open->untrusted;
+    db->shared = (open->flags & SQLITE_OPEN_SHAREDCACHE) != 0 ||
+                 strstr(open->path, "cache=shared") != NULL;
     csq_db_lend(db, false);
     csq_db_set_progress(db, NULL, NULL, 0);
     if (open->setup != NULL) {

@@ -113,6 +113,7 @@ struct csq_db {
     bool unsettled; /* handlers were set while it was sealed */
     void (*tidy)(struct csq_db *db); /* called before a job, to do what statements that ran
                                         did not allow; NULL: nothing is left to do */
+    bool shared;                 /* it may have been opened with a shared cache */
     bool untrusted;              /* opened so: nothing may be loaded, no guard lowered */
     struct csq_allowed *allowed; /* extensions that may be loaded, NULL: any */
     struct csq_error owed; /* what a job has failed with that nobody waits for */
