@@ -51,7 +51,7 @@ is_idle(ConnectionObject *self)
  * where nothing else runs, so that it raises what sqlite3's property would; in its turn
  * everywhere else, and what it fails with then is raised by what comes behind it. */
 static int
-run_unawaited(ConnectionObject *self, RequestObject *request)
+run_detached(ConnectionObject *self, RequestObject *request)
 {
     PyObject *done = NULL;
     int rc = 0;
@@ -82,7 +82,7 @@ set_isolation_level(ConnectionObject *self, PyObject *value, void *closure)
 
     (void)closure;
     if (connection_level(value, &level) < 0 ||
-        (level == NULL && run_unawaited(self, method_request(&row, self, NULL)) < 0)) {
+        (level == NULL && run_detached(self, method_request(&row, self, NULL)) < 0)) {
         return -1;
     }
     self->isolation_level = level;
@@ -149,7 +149,7 @@ set_autocommit(ConnectionObject *self, PyObject *value, void *closure)
     if (request != NULL) {
         request->job.with.autocommit = (enum csq_autocommit)control;
     }
-    return run_unawaited(self, request);
+    return run_detached(self, request);
 }
 
 static PyObject *
@@ -193,7 +193,7 @@ set_cached_statements(ConnectionObject *self, PyObject *value, void *closure)
         request->job.with.host.argument = (void *)(intptr_t)count;
         self->cached_statements = count;
     }
-    return run_unawaited(self, request);
+    return run_detached(self, request);
 }
 
 /* A foreign connection's cursors are not watched. */

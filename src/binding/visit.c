@@ -51,19 +51,19 @@ static void
 enter(struct visit *visit)
 {
     RequestObject *request = visit->db->context;
-    PyObject *variables = request == NULL ? NULL : request_root(request)->variables;
+    PyObject *context = request == NULL ? NULL : request_root(request)->callback_context;
 
-    visit->before = visit->gate->variables;
+    visit->before = visit->gate->callback_context;
     visit->entered = NULL;
-    if (variables == NULL || variables == visit->before) {
+    if (context == NULL || context == visit->before) {
         return;
     }
-    if (PyContext_Enter(variables) < 0) {
+    if (PyContext_Enter(context) < 0) {
         PyErr_Clear();
         return;
     }
-    visit->entered = Py_NewRef(variables);
-    visit->gate->variables = variables;
+    visit->entered = Py_NewRef(context);
+    visit->gate->callback_context = context;
 }
 
 void
@@ -106,7 +106,7 @@ void
 visit_end(struct visit *visit)
 {
     if (visit->entered != NULL) {
-        visit->gate->variables = visit->before;
+        visit->gate->callback_context = visit->before;
         if (PyContext_Exit(visit->entered) < 0) {
             PyErr_WriteUnraisable(visit->callable);
         }

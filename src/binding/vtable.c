@@ -212,7 +212,7 @@ fill_now(struct scan *scan, struct csq_strip *strip)
 /* Asks an asynchronous iterator for rows. The coroutine gives them in a list, with
  * whether they were the last, and the exception that came behind them or None. */
 static int
-fill_awaited(struct scan *scan, struct csq_strip *strip)
+fill_async(struct scan *scan, struct csq_strip *strip)
 {
     PyObject *collect = module_import("csqlite.tables", "collect");
     PyObject *answer = NULL;
@@ -255,7 +255,7 @@ fill_rows(void *argument, struct csq_strip *strip, char **message)
         return SQLITE_OK;
     }
     vtable_begin(&visit, module);
-    if ((scan->async ? fill_awaited(scan, strip) : fill_now(scan, strip)) < 0) {
+    if ((scan->async ? fill_async(scan, strip) : fill_now(scan, strip)) < 0) {
         rc = vtable_fail(module, message);
     }
     if (scan->batch < MOST_ROWS) {

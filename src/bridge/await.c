@@ -96,9 +96,9 @@ await_on_loop(struct bridge *bridge, RequestObject *request, PyObject *awaitable
     gate = root->gate;
     root->callback_task = (CallbackTask *)Py_NewRef((PyObject *)self);
     gate->callback_task = self;
-    bridge->awaits++;
+    bridge->waiting_workers++;
     sent = send(self, gate, root);
-    bridge->awaits--;
+    bridge->waiting_workers--;
     gate->callback_task = NULL;
     Py_CLEAR(root->callback_task);
     if (sent) {
@@ -181,7 +181,7 @@ await_check_gate(RequestObject *request, const struct gate *gate)
     CallbackTask *task;
     int rc = 0;
 
-    if (bridge->awaits == 0 || request->unawaited) {
+    if (bridge->waiting_workers == 0 || request->detached) {
         return 0;
     }
     if (callback_task_current(bridge, &within) < 0) {

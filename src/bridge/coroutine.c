@@ -34,7 +34,7 @@ request_finish(RequestObject *request, PyObject **result)
         return PYGEN_ERROR;
     }
     if (request->entered) {
-        request->context = Py_NewRef(request->result);
+        request->entered_result = Py_NewRef(request->result);
     }
     *result = request->result;
     request->result = NULL;
@@ -285,13 +285,13 @@ static PyObject *
 request_aexit(RequestObject *self, PyObject *args)
 {
     (void)args;
-    if (self->context != NULL && self->hooks->leave != NULL) {
-        PyObject *context = self->context;
+    if (self->entered_result != NULL && self->hooks->leave != NULL) {
+        PyObject *result = self->entered_result;
         PyObject *leaving;
 
-        self->context = NULL;
-        leaving = self->hooks->leave(context);
-        Py_DECREF(context);
+        self->entered_result = NULL;
+        leaving = self->hooks->leave(result);
+        Py_DECREF(result);
         return leaving;
     }
     return ready_new(self->bridge, Py_NewRef(Py_None));
@@ -327,11 +327,11 @@ request_traverse(RequestObject *self, visitproc visit, void *arg)
     Py_VISIT(self->exception);
     Py_VISIT(self->held);
     Py_VISIT(self->raised);
-    Py_VISIT(self->home);
+    Py_VISIT(self->task_context);
     Py_VISIT(self->asker);
-    Py_VISIT(self->variables);
+    Py_VISIT(self->callback_context);
     Py_VISIT(self->callback_task);
-    Py_VISIT(self->context);
+    Py_VISIT(self->entered_result);
     Py_VISIT(self->waiter);
     Py_VISIT(self->future);
     Py_VISIT(self->answer);
@@ -352,11 +352,11 @@ request_clear(RequestObject *self)
     Py_CLEAR(self->exception);
     Py_CLEAR(self->held);
     Py_CLEAR(self->raised);
-    Py_CLEAR(self->home);
+    Py_CLEAR(self->task_context);
     request_forget_asker(self);
-    Py_CLEAR(self->variables);
+    Py_CLEAR(self->callback_context);
     Py_CLEAR(self->callback_task);
-    Py_CLEAR(self->context);
+    Py_CLEAR(self->entered_result);
     Py_CLEAR(self->waiter);
     Py_CLEAR(self->future);
     Py_CLEAR(self->answer);

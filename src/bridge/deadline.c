@@ -136,7 +136,7 @@ deadline_begin(RequestObject *request)
     if (when == 0 || (request->hooks->ending && when <= now)) {
         return 0;
     }
-    request->awaited = now;
+    request->awaited_since = now;
     if (when <= now) {
         deadline_raise(request, "it was not begun");
         return -1;
@@ -175,12 +175,12 @@ deadline_raise(RequestObject *request, const char *detail)
     PyObject *text = NULL;
     char seconds[32];
 
-    if (what != NULL && request->awaited == 0) {
+    if (what != NULL && request->awaited_since == 0) {
         text = PyUnicode_FromFormat("%s() finds its cursor ended: a deadline had come (%s)",
                                     request->name, more ? detail : "");
     } else if (what != NULL) {
         PyOS_snprintf(seconds, sizeof seconds, "%.3f",
-                      (double)(csq_now() - request->awaited) / 1e9);
+                      (double)(csq_now() - request->awaited_since) / 1e9);
         text = PyUnicode_FromFormat("%s() exceeded its deadline after %s s%s%s%s%U",
                                     request->name, seconds, more ? " (" : "", more ? detail : "",
                                     more ? ")" : "", what);

@@ -21,7 +21,7 @@ take_in(struct csq_link *news, int64_t slice_end, bool tell)
     enum csq_turn_answer rc = CSQ_TURN_DONE;
     PyObject *entered;
 
-    if (context_enter(request->home, &entered) < 0) {
+    if (context_enter(request->task_context, &entered) < 0) {
         PyErr_Clear();
         return CSQ_TURN_MORE;
     }

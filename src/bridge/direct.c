@@ -127,7 +127,7 @@ take_in(RequestObject *first)
 {
     PyObject *entered;
 
-    if (context_enter(first->home, &entered) < 0) {
+    if (context_enter(first->task_context, &entered) < 0) {
         PyErr_Clear();
         return;
     }

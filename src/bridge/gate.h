@@ -21,7 +21,7 @@ struct gate {
     bool forked;                   /* this process is a child of the worker's; GIL held */
     bool used;                     /* there are or were callbacks; loop thread */
     PyThreadState *own;            /* NULL until the worker first enters */
-    PyObject *variables;           /* lent: the context that is entered, or NULL; GIL held */
+    PyObject *callback_context; /* lent: the context that is entered, or NULL; GIL held */
     struct CallbackTask *callback_task; /* lent: what the worker waits for, or NULL; GIL held */
     /* While a thread runs a job in the worker's place, holding the db's lock. */
     _Atomic(PyThreadState *) lent;

@@ -58,12 +58,12 @@ request_pack(RequestObject *request)
 int
 request_push(RequestObject *request)
 {
-    request->home = Py_XNewRef(compat_current_context());
+    request->task_context = Py_XNewRef(compat_current_context());
     request->gated = request_is_gated(request);
     /* What is called on the worker may register the first callback. */
     if (request->gated) {
-        request->variables = PyContext_CopyCurrent();
-        if (request->variables == NULL) {
+        request->callback_context = PyContext_CopyCurrent();
+        if (request->callback_context == NULL) {
             return -1;
         }
         request->job.ready = is_ready;
@@ -285,7 +285,7 @@ request_start(RequestObject *request)
     enum request_answer answer;
 
     request->stage = REQUEST_DONE;
-    request->unawaited = true;
+    request->detached = true;
     answer = request_pack(request);
     if (answer == REQUEST_FAILED) {
         return NULL;

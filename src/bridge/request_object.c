@@ -49,8 +49,8 @@ request_arrive(RequestObject *request)
     if (request->deadline != 0) {
         csq_link_remove(&request->timed);
     }
-    Py_CLEAR(request->home);
-    Py_CLEAR(request->variables);
+    Py_CLEAR(request->task_context);
+    Py_CLEAR(request->callback_context);
     if (request->asker != NULL) {
         request_forget_asker(request);
     }

@@ -84,7 +84,7 @@ struct RequestObject {
     bool pushed;               /* the job is with the worker; one reference is held for it */
     bool gated;                /* its job may need the GIL, for a callback */
     bool inline_run;           /* runs in the calling thread, no loop takes part */
-    bool unawaited;            /* nobody awaits it, but perhaps the future it gave */
+    bool detached;             /* nobody awaits it, but perhaps the future it gave */
     bool entered;              /* by `async with` */
     bool gave_way;             /* its task has, before it asked (stretch.h) */
     bool running;              /* a hook of it runs, which may run any Python code */
@@ -109,11 +109,11 @@ struct RequestObject {
     PyObject *exception;
     PyObject *held; /* an exception met while packing, raised if nothing else fails */
     PyObject *raised; /* the first exception of a callback that SQLite was told of, or NULL */
-    PyObject *home; /* the context in which it was awaited; NULL: an empty one, or it is done */
-    PyObject *variables; /* a copy of it, for callbacks; or NULL */
+    PyObject *task_context; /* in which it was awaited; NULL: an empty one, or it is done */
+    PyObject *callback_context; /* a copy of it, for callbacks; or NULL */
     CallbackTask *callback_task; /* what the worker waits for, or NULL */
     RequestObject *outer; /* lent: in whose callback this one runs inline; or NULL */
-    PyObject *context; /* what `async with` was entered with */
+    PyObject *entered_result; /* what `async with` was entered with */
     PyObject *waiter; /* what the awaiting task waits for */
     PyObject *future; /* of request_start(): an asyncio future; or NULL */
     PyObject *answer; /* what the future is settled with; NULL: None */
@@ -121,7 +121,7 @@ struct RequestObject {
     struct csq_link under_way; /* in reactor->turn.under_way */
     int64_t limit; /* what the call may take, in nanoseconds, plus 1; 0: as long as it takes */
     int64_t deadline; /* when it has to end; 0: whenever it does */
-    int64_t awaited; /* since when; kept only with a deadline */
+    int64_t awaited_since; /* when; kept only with a deadline */
     struct csq_link timed; /* in reactor->timed; made only with a deadline */
     struct csq_link news; /* in reactor->turn, while there are some */
 };

@@ -26,7 +26,7 @@ struct bridge {
     PyTypeObject *alarm_type;
     PyObject *deadline; /* context variable: an int, see deadline.h */
     bool deadlines;     /* one was ever set: requests look for theirs */
-    int awaits;       /* how many workers wait for a callback */
+    int waiting_workers; /* so many wait for a task of a callback */
     PyObject *within; /* context variable: the callback that runs, see callback_task.h */
     PyObject *ProgrammingError; /* sqlite3's */
 };
