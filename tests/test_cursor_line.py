@@ -310,6 +310,28 @@ async def test_call_right_behind_a_cancelled_execute_sees_none_of_its_rows(db):
             assert row is None or not task.cancelled()
 
 
+async def test_task_is_cancelled_while_the_worker_takes_in_its_rows(db):
+    cursor = await db.execute(NUMBERS.format(3000))
+    home = threading.get_ident()
+    begun, told = threading.Event(), threading.Event()
+
+    def factory(cursor, row):
+        if threading.get_ident() != home:
+            begun.set()
+            told.wait(SECONDS)
+        return row
+
+    cursor.row_factory = factory
+    fetching, calling = await began(cursor.fetchall(), db._execute(cursor._cursor.fetchone))
+    assert begun.wait(SECONDS)
+    fetching.cancel()
+    await asyncio.wait([fetching], timeout=1)
+    ended = fetching.cancelled()
+    told.set()
+    await calling
+    assert ended
+
+
 async def test_request_lives_no_longer_than_its_place_in_the_line(db):
     class Factory:
         def __call__(self, cursor, row):

@@ -3,12 +3,12 @@
 
 #include "bridge/context.h"
 
-/* Enters a copy. 0, or -1 with an exception. */
-static int
-enter_copy(PyObject *context, PyObject **entered)
+int
+context_enter_copy(PyObject *context, PyObject **entered)
 {
     PyObject *copy = context == NULL ? PyContext_New() : PyContext_Copy(context);
 
+    *entered = NULL;
     if (copy == NULL) {
         return -1;
     }
@@ -32,7 +32,7 @@ context_enter(PyObject *context, PyObject **entered)
         return 0;
     }
     PyErr_Clear();
-    return enter_copy(context, entered);
+    return context_enter_copy(context, entered);
 }
 
 void

@@ -12,6 +12,10 @@
  * context_leave(): NULL, when this is the current context. 0, or -1 with an exception. */
 int context_enter(PyObject *context, PyObject **entered);
 
+/* Enters a copy of `context`, or an empty one for NULL: for a thread that is not the task's, whose
+ * loop may want to enter the context itself meanwhile. The same otherwise. */
+int context_enter_copy(PyObject *context, PyObject **entered);
+
 /* Leaves what context_enter() has entered, and takes it. An exception that is set stays. */
 void context_leave(PyObject *entered);
 

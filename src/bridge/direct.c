@@ -120,14 +120,15 @@ run_and_unpack(RequestObject *request)
     return answer;
 }
 
-/* Lets the head take in what its job has brought, all of it, in the context in which it was
- * awaited. Without memory for that it stays where it is. */
+/* Lets the head take in what its job has brought, all of it, in a copy of the context in which
+ * it was awaited: a loop in another thread that finds the context itself entered cannot let the
+ * task go on, and nobody would do so later. Without memory for that it stays where it is. */
 static void
 take_in(RequestObject *first)
 {
     PyObject *entered;
 
-    if (context_enter(first->task_context, &entered) < 0) {
+    if (context_enter_copy(first->task_context, &entered) < 0) {
         PyErr_Clear();
         return;
     }
