@@ -23,6 +23,7 @@ import pytest
 
 import csqlite
 from csqlite.shell import commands, interrupts  # noqa: F401 (the commands register)
+from csqlite.shell.command_import import Import
 from csqlite.shell.errors import Interrupted
 from csqlite.shell.lines import FileLines, history_path
 from csqlite.shell.modes import Settings
@@ -549,6 +550,40 @@ async def test_interrupted_import_leaves_nothing(tmp_path, monkeypatch):
             await Script(shell).feed(f".import --csv {rows} t")
         assert not shell.db.in_transaction
         assert await shell.db.execute_fetchall("select count(*) from t") == [(0,)]
+
+
+@pytest.mark.parametrize("in_transaction", [False, True])
+async def test_another_interrupt_does_not_stop_the_undoing(tmp_path, monkeypatch, in_transaction):
+    rows = tmp_path / "i.csv"
+    rows.write_text("1\n2\n")
+    undo = Import.undo
+
+    async def pressed_again(self, begun):
+        for _ in range(2):
+            heard.clear()
+            press()
+            while not heard.is_set():
+                await asyncio.sleep(0)
+        await undo(self, begun)
+
+    heard = threading.Event()
+    monkeypatch.setattr(Import, "undo", pressed_again)
+    async with heeding() as shell:
+        serve = shell.interrupts._serve
+        monkeypatch.setattr(shell.interrupts, "_serve", lambda: serve() or heard.set())
+        await shell.db.create_function("hold", 0, lambda: heard.wait(SECONDS))
+        before = ["begin", "insert into t values ('before')"] if in_transaction else []
+        for sql in (
+            "create table t (a)",
+            *before,
+            "create trigger pressed after insert on t begin select press() + hold(); end",
+        ):
+            assert await shell.run(Statement(sql, 1))
+        with pytest.raises(Interrupted):
+            await Script(shell).feed(f".import --csv {rows} t")
+        assert shell.db.in_transaction == in_transaction
+        expected = [("before",)] if in_transaction else []
+        assert await shell.db.execute_fetchall("select a from t") == expected
 
 
 # -- what a terminal gets

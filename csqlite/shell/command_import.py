@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import sqlite3
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
+from contextlib import suppress
 from typing import NamedTuple, TextIO
 
 from .command import COMMANDS, Command, number
@@ -116,6 +118,15 @@ def unique_names(names: list[str]) -> list[str]:
     return found
 
 
+async def to_its_end(work: Coroutine[object, object, None]) -> None:
+    """Await what cleans up. Another Ctrl-C meanwhile does not stop it."""
+    task = asyncio.ensure_future(work)
+    while not task.done():
+        with suppress(asyncio.CancelledError):
+            await asyncio.wait({task})
+    task.result()
+
+
 class Import:
     """One import under way."""
 
@@ -132,14 +143,24 @@ class Import:
         db = self.session.db
         await self.find_table(rows)
         begun = not db.in_transaction
-        await self.execute("BEGIN" if begun else "SAVEPOINT import")
         try:
+            await self.execute("BEGIN" if begun else "SAVEPOINT import")
             await self.insert_all(rows)
+            await self.execute("COMMIT" if begun else "RELEASE import")
         except BaseException:
-            if db.in_transaction:
-                await self.execute("ROLLBACK" if begun else "ROLLBACK TO import")
+            await to_its_end(self.undo(begun))
             raise
-        await self.execute("COMMIT" if begun else "RELEASE import")
+
+    async def undo(self, begun: bool) -> None:
+        """Leave nothing of the import behind, however far it has come."""
+        if not self.session.db.in_transaction:
+            return
+        with suppress(sqlite3.Error):  # No such savepoint: it was not made any more.
+            if begun:
+                await self.session.db.rollback()
+            else:
+                await self.execute("ROLLBACK TO import")
+                await self.execute("RELEASE import")
 
     async def execute(self, sql: str) -> None:
         """Execute a statement that gives nothing."""
