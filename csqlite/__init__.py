@@ -100,6 +100,7 @@ from ._csqlite import (
 )
 from .core import Connection, Cursor, connect
 from .deadlines import DeadlineExceeded as DeadlineExceeded, timeout as timeout
+from .fetching import RowCountError as RowCountError
 from .notes import enable_error_notes as enable_error_notes
 from .values import placeholders as placeholders
 

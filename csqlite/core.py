@@ -11,13 +11,26 @@ import logging
 import os
 import sqlite3
 import sys
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Generator, Iterable
 from typing import TYPE_CHECKING, Any, Callable, Literal as _Literal, Optional, Union
 from warnings import warn
 
-from . import _csqlite, backup, copies, foreign, notes, readers, statement, tables, values, worker
+from . import (
+    _csqlite,
+    backup,
+    copies,
+    foreign,
+    notes,
+    pragmas,
+    readers,
+    statement,
+    tables,
+    values,
+    worker,
+)
 from .cursor import Cursor
 from .deadlines import DeadlineExceeded, limited
+from .fetching import Fetching
 from .worker import _connection_worker_thread, set_exception, set_result  # noqa: F401
 
 if TYPE_CHECKING:
@@ -55,10 +68,20 @@ _DEFAULTS = {
     "vfs": None,
     "untrusted": False,
     "reader_warning": readers.DEFAULT,
+    "pragmas": None,
+    "init": None,
+    "read_only": False,
 }
 
 # Those of them that only csqlite has.
-_OWN = ("untrusted", "reader_warning")
+_OWN = ("untrusted", "reader_warning", "pragmas", "init", "read_only")
+
+# Those of these that need csqlite's own connection.
+_NATIVE = {
+    "untrusted": "untrusted=True",
+    "reader_warning": "reader_warning",
+    "read_only": "read_only=True",
+}
 
 
 class _Connector:
@@ -103,19 +126,20 @@ class _Connector:
 
     def __call__(self) -> Any:
         options = {name: value for name, value in self.options.items() if name not in _OWN}
-        if self.options.get("untrusted"):
-            raise _STDLIB.NotSupportedError(
-                "untrusted=True needs csqlite's own connection, not one of another module"
-            )
-        if self.options.get("reader_warning") is not None:
-            raise _STDLIB.NotSupportedError(
-                "reader_warning needs csqlite's own connection, not one of another module"
-            )
+        for name, shown in _NATIVE.items():
+            if self.options.get(name) not in (None, False):
+                raise _STDLIB.NotSupportedError(
+                    f"{shown} needs csqlite's own connection, not one of another module"
+                )
+        named = pragmas.settings(self.options.get("pragmas"))
+        setup = [pragmas.script({name: named[name]}) for name in named]
         try:
             connection = sqlite3.connect(self.location(), **options)
         except Exception as error:
             notes.name_file(error, self.location())
             raise
+        for sql in setup:
+            connection.execute(sql)
         if self.row_factory is not None:
             connection.row_factory = self.row_factory
         return connection
@@ -138,7 +162,8 @@ class _Connector:
         flags = settings[0] | habitual
         if _GUARD.needed:
             _GUARD.opening(self.location(), bool(flags & _csqlite.SQLITE_OPEN_URI))
-        return (path, flags, *settings[1:], sql, self.row_factory)
+        setup = (sql or "") + settings[-1] or None
+        return (path, flags, *settings[1:-1], setup, self.row_factory)
 
 
 def _settings(options: dict[str, Any]) -> Optional[tuple[Any, ...]]:
@@ -149,7 +174,10 @@ def _settings(options: dict[str, Any]) -> Optional[tuple[Any, ...]]:
     options = {**_DEFAULTS, **options}
     if options["factory"] not in (None, sqlite3.Connection):
         return None
+    read_only = bool(options["read_only"])
     flags = _csqlite.SQLITE_OPEN_READWRITE | _csqlite.SQLITE_OPEN_CREATE
+    if read_only:
+        flags = _csqlite.SQLITE_OPEN_READONLY
     if options["uri"]:
         flags |= _csqlite.SQLITE_OPEN_URI
     return (
@@ -163,6 +191,7 @@ def _settings(options: dict[str, Any]) -> Optional[tuple[Any, ...]]:
         _vfs(options["vfs"]),
         bool(options["untrusted"]),
         readers.seconds(options["reader_warning"]),
+        pragmas.script(pragmas.settings(options["pragmas"], read_only)),
     )
 
 
@@ -205,7 +234,7 @@ def _vfs(value: Any) -> Optional[str]:
 _DEFAULT_SETTINGS = _settings({})
 
 
-class Connection(_csqlite.Connection):
+class Connection(_csqlite.Connection, Fetching):
     """An SQLite connection whose work is done by a thread of its own.
 
     Made by connect(). Await it, or enter it with `async with`, to open it. Its methods are
@@ -352,6 +381,33 @@ class Connection(_csqlite.Connection):
         return self._conn.execute(sql, parameters).fetchall()
 
 
+class _Initialized(Connection):
+    """A connection that is handed out when `init` is through with it."""
+
+    _init: Callable[["Connection"], Any]
+
+    def __await__(self) -> Generator[Any, None, "_Initialized"]:
+        return self._initialized().__await__()
+
+    async def __aenter__(self) -> "_Initialized":
+        return await self._initialized()
+
+    async def _initialized(self) -> "_Initialized":
+        await self._connect()
+        try:
+            coming = self._init(self)
+            if inspect.isawaitable(coming):
+                await coming
+        except BaseException:
+            await self.close()
+            raise
+        return self
+
+
+# Nobody is to see the difference.
+_Initialized.__name__ = _Initialized.__qualname__ = "Connection"
+
+
 def connect(
     database: "StrOrBytesPath",
     *,
@@ -374,11 +430,16 @@ def connect(
     no extension can be loaded. docs/security.md says what that is good for. reader_warning: after
     how many seconds a cursor that is still half-read is told of, in a ResourceWarning that
     names its SQL and where it was executed; None: never, the default but in Python's
-    development mode, where it is 60. See docs/reader-warning.md.
+    development mode, where it is 60. See docs/reader-warning.md. pragmas: what to set first, a
+    mapping of names to str, int, float or bool, or "server", docs/pragmas.md; they come in
+    their order. read_only: the file is opened for reading alone (SQLITE_OPEN_READONLY), and has
+    to be there. init: called with the connection when it is open, before anybody else has it;
+    what it gives is awaited, if it can be; when it raises, the connection is closed and opening
+    raises that.
 
     Opening raises sqlite3.OperationalError when the file cannot be opened or there is no such
     VFS, TypeError or ValueError for options that make no sense, NotSupportedError for
-    `untrusted` or `reader_warning` where another module opens the database. With `factory`, the sqlite3
+    `untrusted`, `reader_warning` or `read_only` where another module opens the database. With `factory`, the sqlite3
     module opens the database and csqlite only awaits it.
     """
     if loop is not None:
@@ -388,7 +449,14 @@ def connect(
             stacklevel=2,
         )
     connector = _Connector(database, kwargs, row_factory, sys._getframe(1))
-    return Connection(connector, iter_chunk_size)
+    init = kwargs.get("init")
+    if init is None:
+        return Connection(connector, iter_chunk_size)
+    if not callable(init):
+        raise TypeError(f"init must be callable, not {type(init).__name__}")
+    connection = _Initialized(connector, iter_chunk_size)
+    connection._init = init
+    return connection
 
 
 def _signature() -> inspect.Signature:

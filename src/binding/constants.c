@@ -77,6 +77,7 @@ const struct code constants[] = {
     {"SQLITE_DBCONFIG_ENABLE_ATTACH_WRITE", 1021},
     {"SQLITE_DBCONFIG_ENABLE_COMMENTS", 1022},
     /* connect() asks for these. */
+    {"SQLITE_OPEN_READONLY", 1},
     {"SQLITE_OPEN_READWRITE", 2},
     {"SQLITE_OPEN_CREATE", 4},
     {"SQLITE_OPEN_URI", 64},

@@ -279,6 +279,7 @@ from ._csqlite import (
     SQLITE_OK_LOAD_PERMANENTLY as SQLITE_OK_LOAD_PERMANENTLY,
     SQLITE_OK_SYMLINK as SQLITE_OK_SYMLINK,
     SQLITE_OPEN_CREATE as SQLITE_OPEN_CREATE,
+    SQLITE_OPEN_READONLY as SQLITE_OPEN_READONLY,
     SQLITE_OPEN_READWRITE as SQLITE_OPEN_READWRITE,
     SQLITE_OPEN_URI as SQLITE_OPEN_URI,
     SQLITE_PERM as SQLITE_PERM,
@@ -344,6 +345,7 @@ from ._csqlite import (
 )
 from .core import Connection as Connection, Cursor as Cursor, connect as connect
 from .deadlines import DeadlineExceeded as DeadlineExceeded, timeout as timeout
+from .fetching import RowCountError as RowCountError
 from .values import placeholders as placeholders
 
 __all__ = [

@@ -11,6 +11,8 @@ from typing_extensions import TypeAlias, TypeVar
 from . import _csqlite
 from .cursor import Cursor as Cursor
 from .deadlines import DeadlineExceeded as _DeadlineExceeded
+from .fetching import Fetching
+from .pragmas import Pragmas
 from .statement import StatementInfo
 
 __all__ = ["Connection", "Cursor", "connect"]
@@ -38,7 +40,7 @@ def set_result(fut: asyncio.Future[_T], result: _T) -> None: ...
 def set_exception(fut: asyncio.Future[Any], e: BaseException) -> None: ...
 def _connection_worker_thread(tx: Any) -> None: ...
 
-class Connection(_csqlite.Connection[_RowT]):
+class Connection(_csqlite.Connection[_RowT], Fetching[_RowT]):
     Warning = sqlite3.Warning
     Error = sqlite3.Error
     InterfaceError = sqlite3.InterfaceError
@@ -102,6 +104,9 @@ def connect(
     vfs: str | None = None,
     untrusted: bool = False,
     reader_warning: float | None = None,
+    pragmas: Pragmas = None,
+    init: Callable[[Connection[Any]], object] | None = None,
+    read_only: bool = False,
     iter_chunk_size: int = 64,
     loop: asyncio.AbstractEventLoop | None = None,
 ) -> Connection[_RowT]: ...
@@ -122,6 +127,9 @@ def connect(
     vfs: str | None = None,
     untrusted: bool = False,
     reader_warning: float | None = None,
+    pragmas: Pragmas = None,
+    init: Callable[[Connection[Any]], object] | None = None,
+    read_only: bool = False,
     iter_chunk_size: int = 64,
     loop: asyncio.AbstractEventLoop | None = None,
     row_factory: Callable[[Any, tuple[Any, ...]], _MadeT] | None,
