@@ -62,6 +62,7 @@ struct execute_call {
     PyObject *parameters; /* NULL: none */
     PyObject *place;      /* where it was called, for the watchdog; or NULL */
     PyObject *rows;       /* of executemany(): the iterator of parameters, until its end */
+    bool described;       /* if it ends in a reset, the description stays */
 };
 
 enum { EXECUTE_OBJECTS = 4 };

@@ -81,6 +81,19 @@ fill(RequestObject *request, PyObject *const *values)
     return 0;
 }
 
+/* The exception of iter() is set. Since Python 3.12 sqlite3 lets go of the rows, too, for
+ * any failure, and here of nothing that describes them. */
+static enum request_answer
+refuse_rows(RequestObject *request)
+{
+#if PY_VERSION_HEX >= 0x030C0000
+    execute_call(request)->described = true;
+    return execute_reset(request);
+#else
+    return execute_refuse(request);
+#endif
+}
+
 static enum request_answer
 many_pack(RequestObject *request)
 {
@@ -92,7 +105,7 @@ many_pack(RequestObject *request)
     execute_call(request)->rows = PyObject_GetIter(
         execute_call(request)->parameters == NULL ? Py_None : execute_call(request)->parameters);
     if (execute_call(request)->rows == NULL) {
-        return execute_refuse(request);
+        return refuse_rows(request);
     }
     if (execute_prepare(request, "executemany") < 0) {
         Py_CLEAR(execute_call(request)->rows);
@@ -118,7 +131,12 @@ many_unpack(RequestObject *request, int64_t slice_end)
     if (iterate_keep(self, job) < 0) {
         return REQUEST_FAILED;
     }
-    cursor_forget(self);
+    if (execute_call(request)->described) {
+        cursor_drop_rows(self);
+        self->rowcount = self->changes = -1;
+    } else {
+        cursor_forget(self);
+    }
     self->exhausted = true;
     if (execute_check(request) < 0 || execute_warn(request) < 0) {
         return REQUEST_FAILED;

@@ -391,6 +391,11 @@ async def test_rowcount_of_returning_once_it_was_iterated_to_its_end(aiosqlite, 
     assert seen == stdlib_outcome(deleted_stdlib)
 
 
+class Refusing:
+    def __iter__(self):
+        raise LookupError("no rows")
+
+
 # What is wrong, and the call with which it is found.
 UNPACKABLE = {
     "NUL": ("execute", "select 1\0"),
@@ -399,6 +404,7 @@ UNPACKABLE = {
     "NUL, many": ("executemany", "insert into t values (?)\0", [(1,)]),
     "surrogate, many": ("executemany", "insert into t values ('\ud800')", iter([()])),
     "no str, many": ("executemany", 5, [(1,)]),
+    "failing iterable": ("executemany", "insert into t values (?)", Refusing()),
     "no iterable": ("executemany", "insert into t values (?)", 5),
     "NUL, no iterable": ("executemany", "\0", 5),
 }
