@@ -36,6 +36,8 @@ async def executemany(
     try:
         async for row in parameters:
             rows.append(_kept(row))
+    except StopAsyncIteration as error:  # Of __aiter__(): it is no end.
+        raise RuntimeError("an iterable raised StopAsyncIteration") from error
     finally:
         close = getattr(parameters, "aclose", None)
         if close is not None:

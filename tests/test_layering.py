@@ -42,7 +42,7 @@ ORDER = {
     ),
     "bridge": (
         ("compat",),
-        ("context", "gate", "host", "stretch"),
+        ("context", "gate", "host", "stop", "stretch"),
         ("asyncio",),
         ("state", "waiter"),
         ("host_asyncio", "ready", "reactor"),

@@ -7,6 +7,7 @@
 #include "binding/connection.h"
 #include "binding/notes.h"
 #include "bridge/deadline.h"
+#include "bridge/stop.h"
 #include "engine/clock.h"
 
 static PyObject *
@@ -104,13 +105,21 @@ raise_plain(struct module_state *state, const struct csq_error *error)
     Py_DECREF(exception);
 }
 
+/* Raises what a callable has raised, which it takes. */
+static void
+raise_as_is(PyObject *exception)
+{
+    compat_give_exception(exception);
+    stop_refuse("callable");
+}
+
 void
 errors_raise(struct module_state *state, const struct csq_error *error, PyObject *cause)
 {
     PyObject *exception;
 
     if (cause != NULL && error->code == CSQ_RAISED) {
-        compat_give_exception(cause);
+        raise_as_is(cause);
         return;
     }
     raise_plain(state, error);
@@ -169,7 +178,7 @@ fail(struct module_state *state, RequestObject *request)
         raise_late(request);
     } else if (raised != NULL && error->code == CSQ_RAISED) {
         request->raised = NULL;
-        compat_give_exception(raised);
+        raise_as_is(raised);
         return -1; /* it is the callable's own, which knows nothing of SQL */
     } else {
         request->raised = NULL;

@@ -38,7 +38,6 @@ cursor_next_chunk(CursorObject *self)
 
 struct fetch_call {
     Py_ssize_t rows; /* 0: all */
-    bool iterates;   /* there being no row is StopAsyncIteration */
 };
 
 static PyObject *
@@ -150,7 +149,7 @@ give_row(CursorObject *self, RequestObject *request)
 {
     request->result = take_one(self);
     if (request->result == NULL && !PyErr_Occurred()) {
-        if (REQUEST_PAYLOAD(request, struct fetch_call)->iterates) {
+        if (request->hooks->iterates) {
             PyErr_SetNone(PyExc_StopAsyncIteration);
         } else {
             request->result = Py_NewRef(Py_None);
@@ -202,20 +201,17 @@ METHOD(cursor_fetchone) = {
 
 /* -- async for ---------------------------------------------------------------- */
 
-static int
-fill_anext(RequestObject *request, PyObject *const *values)
-{
-    (void)values;
-    REQUEST_PAYLOAD(request, struct fetch_call)->iterates = true;
-    return 0;
-}
+static const struct request_hooks anext_hooks = {.pack = row_pack,
+                                                 .unpack = row_unpack,
+                                                 .sql = cursor_sql,
+                                                 .abandon = cursor_abandon,
+                                                 .iterates = true};
 
 static const struct method anext_row = {
     .args = ARGS_NONE("Cursor.__anext__"),
-    .hooks = &row_hooks,
+    .hooks = &anext_hooks,
     .on = ON_PART,
     .op = CSQ_FETCH,
-    .fill = fill_anext,
 };
 
 /* The awaitable for the next row; NULL with an exception. */

@@ -6,6 +6,7 @@
 #include "binding/rows.h"
 
 #include "binding/convert.h"
+#include "bridge/stop.h"
 #include "engine/clock.h"
 
 enum {
@@ -135,6 +136,16 @@ call_factory(PyObject *factory, PyObject *row_cursor, PyObject *values)
     return row;
 }
 
+/* What user code raises is no sign that the rows, or an await, have come to their end. */
+static PyObject *
+refuse_stop(PyObject *row)
+{
+    if (row == NULL) {
+        stop_refuse("a row");
+    }
+    return row;
+}
+
 PyObject *
 rows_make(struct module_state *state, PyObject *factory, PyObject *names, PyObject *values)
 {
@@ -151,7 +162,7 @@ rows_make(struct module_state *state, PyObject *factory, PyObject *names, PyObje
     }
     row = call_factory(factory, row_cursor, values);
     Py_DECREF(row_cursor);
-    return row;
+    return refuse_stop(row);
 }
 
 /* Gives the names in the description, as a tuple. */
@@ -227,15 +238,7 @@ make_row(CursorObject *cursor, struct csq_strip *strip, struct csq_reader *reade
 static PyObject *
 take_row(CursorObject *cursor, struct csq_strip *strip, struct csq_reader *reader)
 {
-    PyObject *row = make_row(cursor, strip, reader);
-
-    /* What user code raises is no sign that the rows, or an await, have come to their end. */
-    if (row == NULL && PyErr_ExceptionMatches(PyExc_StopIteration)) {
-        compat_replace_exception(PyExc_RuntimeError, "a row raised StopIteration");
-    } else if (row == NULL && PyErr_ExceptionMatches(PyExc_StopAsyncIteration)) {
-        compat_replace_exception(PyExc_RuntimeError, "a row raised StopAsyncIteration");
-    }
-    return row;
+    return refuse_stop(make_row(cursor, strip, reader));
 }
 
 PyObject *

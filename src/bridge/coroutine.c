@@ -7,17 +7,18 @@
 #include "bridge/await.h"
 #include "bridge/deadline.h"
 #include "bridge/ready.h"
+#include "bridge/stop.h"
 
 /* -- the coroutine ------------------------------------------------------------ */
 
-/* Raises `exception`, which it takes. A StopIteration would look like a result, so
- * as with any coroutine it becomes a RuntimeError. */
+/* Raises `exception`, which it takes. A StopIteration would look like a result, and a
+ * StopAsyncIteration like the end of what has none. */
 static void
-raise_from(PyObject *exception)
+raise_from(const RequestObject *request, PyObject *exception)
 {
     compat_give_exception(exception);
-    if (PyErr_ExceptionMatches(PyExc_StopIteration)) {
-        compat_replace_exception(PyExc_RuntimeError, "coroutine raised StopIteration");
+    if (!request->hooks->iterates || !PyErr_ExceptionMatches(PyExc_StopAsyncIteration)) {
+        stop_refuse("coroutine");
     }
 }
 
@@ -30,7 +31,7 @@ request_finish(RequestObject *request, PyObject **result)
     if (exception != NULL) {
         request->exception = NULL;
         *result = NULL;
-        raise_from(exception);
+        raise_from(request, exception);
         return PYGEN_ERROR;
     }
     if (request->entered) {
@@ -83,7 +84,7 @@ start(RequestObject *request, PyObject **result)
         return wait_for_end(request, result);
     }
     if (answer == REQUEST_FAILED) {
-        raise_from(compat_take_exception());
+        raise_from(request, compat_take_exception());
         return PYGEN_ERROR;
     }
     if (await_check(request) < 0 || request_find_reactor(request) < 0 ||
@@ -242,7 +243,9 @@ request_throw(RequestObject *self, PyObject *args)
     }
     request_leave(self);
     raise_thrown(type, value, traceback);
-    raise_from(compat_take_exception());
+    if (PyErr_ExceptionMatches(PyExc_StopIteration)) {
+        stop_refuse("coroutine");
+    }
     return NULL;
 }
 

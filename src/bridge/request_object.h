@@ -48,6 +48,9 @@ struct request_hooks {
     /* Lends the SQL that it runs, for what its exceptions tell. NULL: it runs none. */
     PyObject *(*sql)(RequestObject *request);
 
+    /* StopAsyncIteration is how it says that there is no row. */
+    bool iterates;
+
     /* It ends something: a deadline ends the waiting for it, but not what it does. */
     bool ending;
 };
