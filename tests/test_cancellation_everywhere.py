@@ -352,10 +352,10 @@ SHORT = ["before", "after", "before, twice", "after, at each await"]
 async def test_interrupted_where_it_waits(tmp_path, capfd, operation):
     async with Scene(tmp_path, capfd) as scene:
         places = 0
-        for way in dose(SHORT, list(WAYS)):
-            for at in range(dose(5, 200)):
-                await scene.renew()
-                if not await interrupt(scene, operation, at=at, **WAYS[way]):
-                    break
-                places += 1
-        assert places > 0
+        while not places:  # All of an operation's answers may come while its loop waits awake.
+            for way in dose(SHORT, list(WAYS)):
+                for at in range(dose(5, 200)):
+                    await scene.renew()
+                    if not await interrupt(scene, operation, at=at, **WAYS[way]):
+                        break
+                    places += 1

@@ -979,31 +979,37 @@ async def test_a_session_that_outlives_its_connection():
     gc.collect()
 
 
-async def test_a_session_request_that_is_cancelled(db):
-    await filled(db)
-    session = await db.session()
-    await session.attach()
-    task = asyncio.create_task(session.changeset())
+async def cancelled_while_it_waits(db, awaitable):
+    """Cancel what stands behind a call that holds the worker up until then."""
+    go_on = threading.Event()
+    before = asyncio.create_task(awaiting(db._execute(go_on.wait)))
+    await asyncio.sleep(0)
+    task = asyncio.create_task(awaiting(awaitable))
     await asyncio.sleep(0)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
+    go_on.set()
+    await before
+
+
+async def awaiting(awaitable):
+    return await awaitable
+
+
+async def test_a_session_request_that_is_cancelled(db):
+    await filled(db)
+    session = await db.session()
+    await session.attach()
+    await cancelled_while_it_waits(db, session.changeset())
     assert await session.changeset() == b""
     await session.close()
 
 
 async def test_a_cancelled_opening_leaves_no_session(db):
     await filled(db)
-    task = asyncio.create_task(open_session(db))
-    await asyncio.sleep(0)
-    task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await task
+    await cancelled_while_it_waits(db, db.session())
     await db.execute("DELETE FROM person")
-
-
-async def open_session(db):
-    return await db.session()
 
 
 # -- callbacks
