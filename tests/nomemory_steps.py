@@ -262,6 +262,8 @@ async def errors(db):
     try:
         await db.execute("select ?", (object(),))
     except csqlite.Error as error:
+        if not str(error):  # PyErr_Format() has no memory for it, and raises it all the same.
+            raise MemoryError from None
         found.append(str(error))
     return found
 

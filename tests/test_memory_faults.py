@@ -21,7 +21,9 @@ PROGRAM = Path(__file__).with_name("nomemory_steps.py")
 GROUPS = 6
 # CPython 3.13 itself crashes where it makes a function and has no memory for it, and these
 # have Python code that makes one.
-MAKE_FUNCTIONS = {"cancelling", "dumps", "many", "statements", "synchronous", "tables"}
+MAKE_FUNCTIONS = {
+    *("cancelling", "dumps", "errors", "many", "statements", "synchronous", "tables"),
+}
 NAMES = sorted(SCENARIOS.keys() - (MAKE_FUNCTIONS if sys.version_info[:2] == (3, 13) else set()))
 
 

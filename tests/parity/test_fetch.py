@@ -653,6 +653,7 @@ async def test_lastrowid_after_nothing_was_executed(db, sql):
     assert (await db.execute(sql)).lastrowid == stdlib_outcome(stdlib_program)
 
 
+@AS_SINCE_311
 @pytest.mark.parametrize("size", [3, 10])
 @pytest.mark.parametrize("fetch", ["fetchone", "fetchmany", "fetchall"])
 async def test_row_that_could_not_be_made_is_tried_again(db, fetch, size):
