@@ -10,10 +10,11 @@ import textwrap
 import time
 
 import pytest
+from doses import PATIENCE
 
 import csqlite
 
-SECONDS = 20
+SECONDS = 20 * PATIENCE
 
 SLOW = (
     "with recursive n(i) as (select 1 union all select i + 1 from n limit {}) select sum(i) from n"

@@ -536,23 +536,23 @@ convert_arguments(int count, sqlite3_value **values, PyObject **arguments)
 }
 
 static int
-result_buffer(sqlite3_context *context, PyObject *value)
+result_buffer(sqlite3_context *sql_call, PyObject *value)
 {
     Py_buffer view;
 
     if (PyObject_GetBuffer(value, &view, PyBUF_SIMPLE) < 0) {
         return -1;
     }
-    sqlite3_result_blob64(context, view.buf, (sqlite3_uint64)view.len, SQLITE_TRANSIENT);
+    sqlite3_result_blob64(sql_call, view.buf, (sqlite3_uint64)view.len, SQLITE_TRANSIENT);
     PyBuffer_Release(&view);
     return 0;
 }
 
 int
-convert_result(struct module_state *state, sqlite3_context *context, PyObject *value)
+convert_result(struct module_state *state, sqlite3_context *sql_call, PyObject *value)
 {
     if (value == Py_None) {
-        sqlite3_result_null(context);
+        sqlite3_result_null(sql_call);
         return 0;
     }
     if (PyLong_Check(value)) {
@@ -564,11 +564,11 @@ convert_result(struct module_state *state, sqlite3_context *context, PyObject *v
                             "Python int too large to convert to SQLite INTEGER");
             return -1;
         }
-        sqlite3_result_int64(context, integer);
+        sqlite3_result_int64(sql_call, integer);
         return 0;
     }
     if (PyFloat_Check(value)) {
-        sqlite3_result_double(context, PyFloat_AS_DOUBLE(value));
+        sqlite3_result_double(sql_call, PyFloat_AS_DOUBLE(value));
         return 0;
     }
     if (PyUnicode_Check(value)) {
@@ -578,11 +578,12 @@ convert_result(struct module_state *state, sqlite3_context *context, PyObject *v
         if (text == NULL) {
             return -1;
         }
-        sqlite3_result_text64(context, text, (sqlite3_uint64)size, SQLITE_TRANSIENT, SQLITE_UTF8);
+        sqlite3_result_text64(sql_call, text, (sqlite3_uint64)size, SQLITE_TRANSIENT,
+                              SQLITE_UTF8);
         return 0;
     }
     if (PyObject_CheckBuffer(value)) {
-        return result_buffer(context, value);
+        return result_buffer(sql_call, value);
     }
     PyErr_Format(state->ProgrammingError,
                  "User-defined functions cannot return '%s' values to SQLite",

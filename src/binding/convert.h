@@ -43,6 +43,6 @@ PyObject *convert_value(sqlite3_value *value);
 int convert_arguments(int count, sqlite3_value **values, PyObject **arguments);
 
 /* Lets `value` be the result of a user function. 0, or -1 with an exception. */
-int convert_result(struct module_state *state, sqlite3_context *context, PyObject *value);
+int convert_result(struct module_state *state, sqlite3_context *sql_call, PyObject *value);
 
 #endif

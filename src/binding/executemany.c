@@ -15,7 +15,7 @@ enum {
     ROWS_BETWEEN_LOOKS = 8,
 };
 
-/* Packs rows from the iterator in `context` until the slice is full. Exceptions,
+/* Packs rows from the iterator of the request until the slice is full. Exceptions,
  * of the iterator or of a value, are held and end it: rows before still count. */
 static int
 pack_slice(RequestObject *request, struct csq_strip *slice, int64_t slice_end, bool *more)

@@ -8,43 +8,43 @@
 
 /* Turns the current exception into the error of a function call. */
 static void
-fail_call(struct visit *visit, sqlite3_context *context, const char *message)
+fail_call(struct visit *visit, sqlite3_context *sql_call, const char *message)
 {
     PyObject *type = PyErr_Occurred();
 
     if (type != NULL && PyErr_GivenExceptionMatches(type, PyExc_MemoryError)) {
-        sqlite3_result_error_nomem(context);
+        sqlite3_result_error_nomem(sql_call);
     } else if (type != NULL && PyErr_GivenExceptionMatches(type, PyExc_OverflowError)) {
-        sqlite3_result_error_toobig(context);
+        sqlite3_result_error_toobig(sql_call);
     } else {
-        sqlite3_result_error(context, message, -1);
+        sqlite3_result_error(sql_call, message, -1);
     }
     visit_fail(visit);
 }
 
 /* The error of a call of what was removed while a statement used it. */
 static void
-fail_removed(sqlite3_context *context, const struct callback *callback)
+fail_removed(sqlite3_context *sql_call, const struct callback *callback)
 {
     char *message = sqlite3_mprintf("no such function: %s", callback->name);
 
     if (message == NULL) {
-        sqlite3_result_error_nomem(context);
+        sqlite3_result_error_nomem(sql_call);
     } else {
-        sqlite3_result_error(context, message, -1);
+        sqlite3_result_error(sql_call, message, -1);
         sqlite3_free(message);
     }
 }
 
 /* Ends a call. A statement does not go on in a transaction that is not there any more. */
 static void
-end_call(struct visit *visit, sqlite3_context *context)
+end_call(struct visit *visit, sqlite3_context *sql_call)
 {
     bool undone = visit->db->undone;
 
     visit_end(visit);
     if (undone) {
-        sqlite3_result_error(context, VISIT_UNDONE, -1);
+        sqlite3_result_error(sql_call, VISIT_UNDONE, -1);
     }
 }
 
@@ -85,23 +85,23 @@ call(struct visit *visit, PyObject *callable)
 }
 
 void
-trampoline_function(sqlite3_context *context, int count, sqlite3_value **values)
+trampoline_function(sqlite3_context *sql_call, int count, sqlite3_value **values)
 {
-    struct callback *callback = sqlite3_user_data(context);
+    struct callback *callback = sqlite3_user_data(sql_call);
     struct visit visit;
     PyObject *result;
 
     visit_begin(&visit, callback);
     if (visit.callable == NULL) {
-        fail_removed(context, callback);
+        fail_removed(sql_call, callback);
     } else {
         result = call_with_values(&visit, visit.callable, count, values);
-        if (result == NULL || convert_result(visit.state, context, result) < 0) {
-            fail_call(&visit, context, "user-defined function raised exception");
+        if (result == NULL || convert_result(visit.state, sql_call, result) < 0) {
+            fail_call(&visit, sql_call, "user-defined function raised exception");
         }
         Py_XDECREF(result);
     }
-    end_call(&visit, context);
+    end_call(&visit, sql_call);
 }
 
 /* -- aggregates --------------------------------------------------------------- */
@@ -109,19 +109,19 @@ trampoline_function(sqlite3_context *context, int count, sqlite3_value **values)
 /* Calls a method of the aggregate's instance with SQL values; what it gives is of no
  * interest. `undefined` and `raised` are the two messages. */
 static void
-call_method(struct visit *visit, sqlite3_context *context, PyObject *instance, const char *name,
+call_method(struct visit *visit, sqlite3_context *sql_call, PyObject *instance, const char *name,
             int count, sqlite3_value **values, const char *undefined, const char *raised)
 {
     PyObject *method = PyObject_GetAttrString(instance, name);
     PyObject *result;
 
     if (method == NULL) {
-        fail_call(visit, context, undefined);
+        fail_call(visit, sql_call, undefined);
         return;
     }
     result = call_with_values(visit, method, count, values);
     if (result == NULL) {
-        fail_call(visit, context, raised);
+        fail_call(visit, sql_call, raised);
     }
     Py_DECREF(method);
     Py_XDECREF(result);
@@ -129,116 +129,116 @@ call_method(struct visit *visit, sqlite3_context *context, PyObject *instance, c
 
 /* Makes the instance, unless there is one. False: SQLite has been told why not. */
 static bool
-have_instance(struct visit *visit, sqlite3_context *context, PyObject **instance)
+have_instance(struct visit *visit, sqlite3_context *sql_call, PyObject **instance)
 {
     if (*instance != NULL) {
         return true;
     }
     if (visit->callable == NULL) {
-        fail_removed(context, sqlite3_user_data(context));
+        fail_removed(sql_call, sqlite3_user_data(sql_call));
         return false;
     }
     *instance = call(visit, visit->callable);
     if (*instance == NULL) {
-        fail_call(visit, context, "user-defined aggregate's '__init__' method raised error");
+        fail_call(visit, sql_call, "user-defined aggregate's '__init__' method raised error");
     }
     return *instance != NULL;
 }
 
 void
-trampoline_step(sqlite3_context *context, int count, sqlite3_value **values)
+trampoline_step(sqlite3_context *sql_call, int count, sqlite3_value **values)
 {
-    PyObject **instance = sqlite3_aggregate_context(context, sizeof(PyObject *));
+    PyObject **instance = sqlite3_aggregate_context(sql_call, sizeof(PyObject *));
     struct visit visit;
 
     if (instance == NULL) {
-        sqlite3_result_error_nomem(context);
+        sqlite3_result_error_nomem(sql_call);
         return;
     }
-    visit_begin(&visit, sqlite3_user_data(context));
-    if (have_instance(&visit, context, instance)) {
-        call_method(&visit, context, *instance, "step", count, values,
+    visit_begin(&visit, sqlite3_user_data(sql_call));
+    if (have_instance(&visit, sql_call, instance)) {
+        call_method(&visit, sql_call, *instance, "step", count, values,
                     "user-defined aggregate's 'step' method not defined",
                     "user-defined aggregate's 'step' method raised error");
     }
-    end_call(&visit, context);
+    end_call(&visit, sql_call);
 }
 
 void
-trampoline_inverse(sqlite3_context *context, int count, sqlite3_value **values)
+trampoline_inverse(sqlite3_context *sql_call, int count, sqlite3_value **values)
 {
-    PyObject **instance = sqlite3_aggregate_context(context, sizeof(PyObject *));
+    PyObject **instance = sqlite3_aggregate_context(sql_call, sizeof(PyObject *));
     struct visit visit;
 
     /* Never without a step before; but memory may be short. */
     if (instance == NULL || *instance == NULL) {
-        sqlite3_result_error_nomem(context);
+        sqlite3_result_error_nomem(sql_call);
         return;
     }
-    visit_begin(&visit, sqlite3_user_data(context));
-    call_method(&visit, context, *instance, "inverse", count, values,
+    visit_begin(&visit, sqlite3_user_data(sql_call));
+    call_method(&visit, sql_call, *instance, "inverse", count, values,
                 "user-defined aggregate's 'inverse' method not defined",
                 "user-defined aggregate's 'inverse' method raised error");
-    end_call(&visit, context);
+    end_call(&visit, sql_call);
 }
 
 /* Lets what a method of the instance gives be the result. As in the sqlite3 module, an
  * AttributeError of whatever origin means that the method is not defined. */
 static void
-answer(struct visit *visit, sqlite3_context *context, PyObject *instance, const char *name,
+answer(struct visit *visit, sqlite3_context *sql_call, PyObject *instance, const char *name,
        const char *undefined, const char *raised, const char *unfit)
 {
     PyObject *method = PyObject_GetAttrString(instance, name);
     PyObject *result = method == NULL ? NULL : call(visit, method);
 
     if (result == NULL) {
-        fail_call(visit, context,
+        fail_call(visit, sql_call,
                   PyErr_ExceptionMatches(PyExc_AttributeError) ? undefined : raised);
-    } else if (convert_result(visit->state, context, result) < 0) {
-        fail_call(visit, context, unfit);
+    } else if (convert_result(visit->state, sql_call, result) < 0) {
+        fail_call(visit, sql_call, unfit);
     }
     Py_XDECREF(method);
     Py_XDECREF(result);
 }
 
 void
-trampoline_value(sqlite3_context *context)
+trampoline_value(sqlite3_context *sql_call)
 {
-    PyObject **instance = sqlite3_aggregate_context(context, sizeof(PyObject *));
+    PyObject **instance = sqlite3_aggregate_context(sql_call, sizeof(PyObject *));
     struct visit visit;
 
     if (instance == NULL) {
-        sqlite3_result_error_nomem(context);
+        sqlite3_result_error_nomem(sql_call);
         return;
     }
-    visit_begin(&visit, sqlite3_user_data(context));
+    visit_begin(&visit, sqlite3_user_data(sql_call));
     /* Of a window without rows, too, SQLite asks for the value. */
-    if (have_instance(&visit, context, instance)) {
-        answer(&visit, context, *instance, "value",
+    if (have_instance(&visit, sql_call, instance)) {
+        answer(&visit, sql_call, *instance, "value",
                "user-defined aggregate's 'value' method not defined",
                "user-defined aggregate's 'value' method raised error",
                "unable to set result from user-defined aggregate's 'value' method");
     }
-    end_call(&visit, context);
+    end_call(&visit, sql_call);
 }
 
 void
-trampoline_final(sqlite3_context *context)
+trampoline_final(sqlite3_context *sql_call)
 {
-    PyObject **instance = sqlite3_aggregate_context(context, 0);
+    PyObject **instance = sqlite3_aggregate_context(sql_call, 0);
     struct visit visit;
 
     /* No row was seen, or the instance could not be made. */
     if (instance == NULL || *instance == NULL) {
         return;
     }
-    visit_begin(&visit, sqlite3_user_data(context));
-    answer(&visit, context, *instance, "finalize",
+    visit_begin(&visit, sqlite3_user_data(sql_call));
+    answer(&visit, sql_call, *instance, "finalize",
            "user-defined aggregate's 'finalize' method not defined",
            "user-defined aggregate's 'finalize' method raised error",
            "user-defined aggregate's 'finalize' method raised error");
     Py_CLEAR(*instance);
-    end_call(&visit, context);
+    end_call(&visit, sql_call);
 }
 
 /* -- the rest ----------------------------------------------------------------- */

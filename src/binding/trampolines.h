@@ -8,11 +8,11 @@
 
 #include "binding/visit.h"
 
-void trampoline_function(sqlite3_context *context, int count, sqlite3_value **values);
-void trampoline_step(sqlite3_context *context, int count, sqlite3_value **values);
-void trampoline_inverse(sqlite3_context *context, int count, sqlite3_value **values);
-void trampoline_value(sqlite3_context *context);
-void trampoline_final(sqlite3_context *context);
+void trampoline_function(sqlite3_context *sql_call, int count, sqlite3_value **values);
+void trampoline_step(sqlite3_context *sql_call, int count, sqlite3_value **values);
+void trampoline_inverse(sqlite3_context *sql_call, int count, sqlite3_value **values);
+void trampoline_value(sqlite3_context *sql_call);
+void trampoline_final(sqlite3_context *sql_call);
 int trampoline_collation(void *callback, int size_a, const void *a, int size_b, const void *b);
 int trampoline_authorizer(void *callback, int action, const char *a, const char *b,
                           const char *database, const char *trigger);

@@ -50,7 +50,7 @@ callback_free(void *argument)
 static void
 enter(struct visit *visit)
 {
-    RequestObject *request = visit->db->context;
+    RequestObject *request = visit->db->client;
     PyObject *context = request == NULL ? NULL : request_root(request)->callback_context;
 
     visit->before = visit->gate->callback_context;
@@ -125,7 +125,7 @@ visit_call(struct visit *visit, PyObject *callable, PyObject **arguments, size_t
         PyObject_Vectorcall(callable, arguments, count | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
 
     if (result != NULL && await_is_for(result)) {
-        result = await_on_loop(&visit->state->bridge, visit->db->context, result);
+        result = await_on_loop(&visit->state->bridge, visit->db->client, result);
     }
     return result;
 }
@@ -133,7 +133,7 @@ visit_call(struct visit *visit, PyObject *callable, PyObject **arguments, size_t
 PyObject *
 visit_await(struct csq_db *db, PyObject *result)
 {
-    RequestObject *request = db->context;
+    RequestObject *request = db->client;
 
     /* A generator is a source of rows here, not what types.coroutine() makes of one. */
     if (result == NULL || request == NULL || PyGen_CheckExact(result) || !await_is_for(result)) {
@@ -168,7 +168,7 @@ take(struct visit *visit)
 void
 visit_keep(struct csq_db *db, PyObject *exception)
 {
-    RequestObject *request = db->context;
+    RequestObject *request = db->client;
 
     if (exception != NULL && request != NULL && request->raised == NULL) {
         request->raised = exception;
@@ -188,7 +188,7 @@ visit_raise(struct visit *visit)
 {
     PyObject *exception = compat_take_exception();
 
-    visit->db->raised = exception != NULL && visit->db->context != NULL;
+    visit->db->raised = exception != NULL && visit->db->client != NULL;
     visit_keep(visit->db, exception);
 }
 

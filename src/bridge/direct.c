@@ -25,7 +25,7 @@ enter(struct csq_job *job, void *outer, void *argument)
     if (!running->within) {
         gate_lend(running->request->gate, running->state);
     }
-    job->context = running->request;
+    job->client = running->request;
     running->request->outer = outer;
 }
 

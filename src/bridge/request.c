@@ -68,7 +68,7 @@ request_push(RequestObject *request)
         }
         request->job.ready = is_ready;
     }
-    request->job.context = request;
+    request->job.client = request;
     request->job.stopped = is_stopped;
     request->job.mailbox = &request->reactor->turn.mailbox;
     request->reactor->turn.gated += request->gated;

@@ -83,7 +83,7 @@ struct csq_db {
     bool failed;               /* it was made to fail for that */
     bool breakable;            /* the job's deadline may cost the transaction */
     bool reading;              /* the running statement only reads */
-    void *context;             /* of the running job, for callbacks; NULL: none */
+    void *client;              /* for whom the running job runs, for callbacks; or NULL */
     int running;               /* jobs that run, each in a callback of the one before */
     int64_t begins;            /* transactions that jobs have begun for themselves */
     int64_t lone;              /* the number of the last one of them, as long as it holds

@@ -22,7 +22,7 @@ struct csq_executor;
 struct csq_here {
     bool within; /* the thread is in the middle of a job of the same executor already */
     bool wait;   /* what runs is waited for, and so are locks of the database */
-    /* Called around the job, by that thread. `outer`: csq_job.context of the job within which
+    /* Called around the job, by that thread. `outer`: csq_job.client of the job within which
      * it runs; NULL: there is none. */
     void (*enter)(struct csq_job *job, void *outer, void *argument);
     void (*leave)(struct csq_job *job, void *argument);

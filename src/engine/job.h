@@ -71,7 +71,7 @@ struct csq_job {
     struct csq_cursor *cursor;
     const char *sql; /* sql_size bytes, then a 0 */
     size_t sql_size;
-    void *context; /* lent: what callbacks are to find in csq_db.context; NULL: nothing */
+    void *client; /* lent: for whom it runs, which callbacks find in csq_db.client; or NULL */
     const char *begin; /* what to run before DML outside a transaction; NULL: nothing */
     struct csq_strip down; /* parameters of CSQ_EXECUTE */
     size_t rows; /* step at most so many rows; SIZE_MAX: all */

@@ -73,7 +73,7 @@ run_here(struct csq_executor *executor, struct csq_job *job, const struct csq_he
     if (!here->within && !lock_db(db, here->wait, job->deadline)) {
         return false;
     }
-    here->enter(job, here->within ? db->context : NULL, here->argument);
+    here->enter(job, here->within ? db->client : NULL, here->argument);
     db->patient = here->wait;
     csq_op_run_in_place(db, job);
     db->patient = true;

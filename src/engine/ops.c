@@ -249,7 +249,7 @@ struct outer {
     enum csq_stopping stopping;
     bool reading;
     bool raised;
-    void *context;
+    void *client;
     enum csq_effect bound;
     enum csq_effect around;
 };
@@ -288,15 +288,15 @@ is_refused(struct csq_db *db, struct csq_job *job)
 static struct outer
 enter(struct csq_db *db, struct csq_job *job)
 {
-    struct outer outer = {db->stop,    db->stopping, db->reading, db->raised,
-                          db->context, db->bound,    db->around};
+    struct outer outer = {db->stop,   db->stopping, db->reading, db->raised,
+                          db->client, db->bound,    db->around};
 
     if (db->running == 0) {
         db->undone = false;
     }
     db->running += job->op == CSQ_CALL ? 0 : 1;
     db->stop = &job->cancelled;
-    db->context = job->context;
+    db->client = job->client;
     db->stopping = CSQ_RUNS_ON;
     db->reading = false;
     db->raised = false;
@@ -323,7 +323,7 @@ leave(struct csq_db *db, struct csq_job *job, const struct outer *outer)
     db->stopping = outer->reading || !leaves_write(job) ? outer->stopping : CSQ_RUNS_ON;
     db->reading = outer->reading;
     db->raised = outer->raised;
-    db->context = outer->context;
+    db->client = outer->client;
     db->around = outer->around;
     if (job->cursor != NULL) {
         job->cursor->busy = false;

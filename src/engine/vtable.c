@@ -278,39 +278,39 @@ x_eof(sqlite3_vtab_cursor *cursor)
 }
 
 static void
-give_cell(sqlite3_context *context, const struct csq_cell *cell)
+give_cell(sqlite3_context *sql_call, const struct csq_cell *cell)
 {
     switch (cell->type) {
     case CSQ_INTEGER:
-        sqlite3_result_int64(context, cell->value.integer);
+        sqlite3_result_int64(sql_call, cell->value.integer);
         break;
     case CSQ_FLOAT:
-        sqlite3_result_double(context, cell->value.real);
+        sqlite3_result_double(sql_call, cell->value.real);
         break;
     case CSQ_TEXT:
-        sqlite3_result_text64(context, cell->value.bytes, cell->size, SQLITE_TRANSIENT,
+        sqlite3_result_text64(sql_call, cell->value.bytes, cell->size, SQLITE_TRANSIENT,
                               SQLITE_UTF8);
         break;
     case CSQ_BLOB:
-        sqlite3_result_blob64(context, cell->value.bytes, cell->size, SQLITE_TRANSIENT);
+        sqlite3_result_blob64(sql_call, cell->value.bytes, cell->size, SQLITE_TRANSIENT);
         break;
     default:
-        sqlite3_result_null(context);
+        sqlite3_result_null(sql_call);
         break;
     }
 }
 
 static int
-x_column(sqlite3_vtab_cursor *vtab_cursor, sqlite3_context *context, int column)
+x_column(sqlite3_vtab_cursor *vtab_cursor, sqlite3_context *sql_call, int column)
 {
     const struct cursor *cursor = (const struct cursor *)vtab_cursor;
     const struct table *table = table_of(vtab_cursor);
     int parameter = column - table->columns;
 
     if (parameter < 0) {
-        give_cell(context, cursor->cells[column]);
+        give_cell(sql_call, cursor->cells[column]);
     } else if (parameter < table->parameters && cursor->given[parameter] != NULL) {
-        sqlite3_result_value(context, cursor->given[parameter]);
+        sqlite3_result_value(sql_call, cursor->given[parameter]);
     }
     return SQLITE_OK;
 }

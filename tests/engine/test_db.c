@@ -283,12 +283,12 @@ test_open_cursors(void)
 }
 
 static void
-pass(sqlite3_context *context, int count, sqlite3_value **values)
+pass(sqlite3_context *sql_call, int count, sqlite3_value **values)
 {
     (void)count;
     (void)values;
-    gate_pass(sqlite3_user_data(context));
-    sqlite3_result_int(context, 1);
+    gate_pass(sqlite3_user_data(sql_call));
+    sqlite3_result_int(sql_call, 1);
 }
 
 static void *

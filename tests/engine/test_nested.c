@@ -13,24 +13,24 @@ struct nest {
     struct csq_job inner;
     struct csq_cursor other;
     struct gate gate; /* passed when the inner job has run */
-    void *context;    /* what the db said of the outer job, after the inner one */
+    void *client;     /* what the db said of the outer job, after the inner one */
     bool run;
 };
 
 static void
-nested(sqlite3_context *context, int count, sqlite3_value **values)
+nested(sqlite3_context *sql_call, int count, sqlite3_value **values)
 {
-    struct nest *nest = sqlite3_user_data(context);
+    struct nest *nest = sqlite3_user_data(sql_call);
 
     (void)count;
     (void)values;
     if (!nest->run) {
         nest->run = true;
         csq_op_run(csq_native_db(nest->office.executor), &nest->inner);
-        nest->context = csq_native_db(nest->office.executor)->context;
+        nest->client = csq_native_db(nest->office.executor)->client;
         gate_pass(&nest->gate);
     }
-    sqlite3_result_int(context, 1);
+    sqlite3_result_int(sql_call, 1);
 }
 
 static int
@@ -72,14 +72,14 @@ test_other_cursor(void)
 
     set_up(&nest);
     office_job(&nest.office, &nest.inner, CSQ_EXECUTE, &nest.other, "SELECT 1 UNION SELECT 2");
-    nest.inner.context = &nest.inner;
+    nest.inner.client = &nest.inner;
     nest.inner.whole = true;
     office_job(&nest.office, &job, CSQ_EXECUTE, &nest.office.cursor, "SELECT nested()");
-    job.context = &job;
+    job.client = &job;
     gate_open(&nest.gate);
     CHECK(office_do(&nest.office, &job) == SQLITE_OK && job.up.rows == 1);
     CHECK(nest.inner.error.code == SQLITE_OK && nest.inner.up.rows == 2);
-    CHECK(nest.context == &job); /* the outer job's again */
+    CHECK(nest.client == &job); /* the outer job's again */
     csq_job_clear(&job);
     tear_down(&nest);
 }
@@ -177,13 +177,13 @@ test_sealed_anytime(void)
 
 /* Fails where SQLite cannot be told, as a collation does. */
 static void
-fail_quietly(sqlite3_context *context, int count, sqlite3_value **values)
+fail_quietly(sqlite3_context *sql_call, int count, sqlite3_value **values)
 {
-    struct csq_db *db = sqlite3_user_data(context);
+    struct csq_db *db = sqlite3_user_data(sql_call);
 
     (void)count;
     db->raised = sqlite3_value_int(values[0]) == 3;
-    sqlite3_result_value(context, values[0]);
+    sqlite3_result_value(sql_call, values[0]);
 }
 
 static int

@@ -73,13 +73,13 @@ answer(struct scene *scene, int i)
 
 /* Between two queries another connection writes: SQL that the first one calls. */
 static void
-write_elsewhere(sqlite3_context *context, int count, sqlite3_value **values)
+write_elsewhere(sqlite3_context *sql_call, int count, sqlite3_value **values)
 {
-    struct office *other = sqlite3_user_data(context);
+    struct office *other = sqlite3_user_data(sql_call);
 
     (void)count;
     (void)values;
-    sqlite3_result_int(context, office_run(other, "INSERT INTO t VALUES(1)"));
+    sqlite3_result_int(sql_call, office_run(other, "INSERT INTO t VALUES(1)"));
 }
 
 static int

@@ -63,7 +63,7 @@ static enum csq_turn_answer
 take_in(struct csq_link *news, int64_t slice_end, bool tell)
 {
     struct guest *guest = csq_item(news, struct guest, news);
-    struct host *host = guest->job.context;
+    struct host *host = guest->job.client;
     int64_t end = csq_now() + guest->dawdle;
 
     CHECK(slice_end > 0);
@@ -123,7 +123,7 @@ enter(struct guest *guest, struct host *host)
     memset(guest, 0, sizeof *guest);
     csq_job_init(&guest->job, CSQ_EXECUTE);
     guest->job.mailbox = &host->turn.mailbox;
-    guest->job.context = host;
+    guest->job.client = host;
     csq_link_init(&guest->under_way);
     csq_link_init(&guest->news);
     csq_list_append(&host->turn.under_way, &guest->under_way);
