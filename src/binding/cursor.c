@@ -44,11 +44,14 @@ cursor_drop_rest(CursorObject *self)
     if (rest == NULL || self->connection->forked) {
         return;
     }
+    if (self->exhausted && !rest->cursor.abandoned) {
+        csq_free(rest); /* nothing is open in it */
+        return;
+    }
     csq_job_init(&rest->farewell, CSQ_RESET);
     rest->farewell.cursor = &rest->cursor;
     rest->farewell.release = release_rest;
-    if ((self->exhausted && !rest->cursor.abandoned) ||
-        !self->connection->executor->verbs->push(self->connection->executor, &rest->farewell)) {
+    if (!self->connection->executor->verbs->push(self->connection->executor, &rest->farewell)) {
         release_rest(&rest->farewell);
     }
 }
