@@ -372,7 +372,8 @@ request_dealloc(RequestObject *self)
 {
     PyTypeObject *type = Py_TYPE(self);
 
-    if (PyObject_CallFinalizerFromDealloc((PyObject *)self) < 0) {
+    /* The finalizer has nothing to say of any other. */
+    if (self->stage == REQUEST_NEW && PyObject_CallFinalizerFromDealloc((PyObject *)self) < 0) {
         return;
     }
     PyObject_GC_UnTrack(self);
