@@ -378,7 +378,6 @@ request_dealloc(RequestObject *self)
     }
     PyObject_GC_UnTrack(self);
     csq_link_remove(&self->news);
-    csq_link_remove(&self->asked);
     csq_job_clear(&self->job);
     csq_strip_clear(&self->strip);
     request_clear(self);

@@ -18,7 +18,6 @@ request_new(struct bridge *bridge, const char *name, const struct request_hooks 
     csq_link_init(&request->under_way);
     csq_link_init(&request->news);
     csq_link_init(&request->place);
-    csq_link_init(&request->asked);
     request->bridge = bridge;
     request->name = name;
     request->hooks = hooks;
@@ -51,8 +50,6 @@ request_arrive(RequestObject *request)
     }
     Py_CLEAR(request->task_context);
     Py_CLEAR(request->callback_context);
-    if (request->asker != NULL) {
-        request_forget_asker(request);
-    }
+    request_forget_asker(request);
     Py_DECREF(request);
 }

@@ -96,7 +96,7 @@ struct RequestObject {
     bool given_up;             /* nobody waits for it any more, and its turn is to come */
     struct line *line;         /* lent by target; NULL: the order does not matter */
     struct csq_link place;     /* in the line */
-    struct csq_link asked;     /* in the list of … */
+    struct csq_link asked;     /* made only with `asker`: in the list of … */
     CallbackTask *asker;       /* … the callback in which it is awaited; or NULL */
     struct csq_executor *executor; /* lent by owner */
     struct gate *gate;         /* lent by owner */
@@ -162,8 +162,10 @@ request_root(RequestObject *request)
 static inline void
 request_forget_asker(RequestObject *request)
 {
-    csq_link_remove(&request->asked);
-    Py_CLEAR(request->asker);
+    if (request->asker != NULL) {
+        csq_link_remove(&request->asked);
+        Py_CLEAR(request->asker);
+    }
 }
 
 /* Keeps the current exception as what the request ends with. */
