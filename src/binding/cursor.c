@@ -185,5 +185,6 @@ cursor_check(CursorObject *self)
 PyObject *
 cursor_leave(PyObject *cursor)
 {
-    return PyObject_CallMethod(cursor, "close", NULL);
+    /* A subclass may have a say in closing. */
+    return PyObject_CallMethodNoArgs(cursor, ((CursorObject *)cursor)->state->str_close);
 }

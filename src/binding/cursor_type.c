@@ -97,7 +97,7 @@ static PyObject *
 cursor_aexit(CursorObject *self, PyObject *args)
 {
     (void)args;
-    return PyObject_CallMethod((PyObject *)self, "close", NULL);
+    return cursor_leave((PyObject *)self);
 }
 
 PyDoc_STRVAR(fetch_chunked_doc, "_fetch_chunked($self, /)\n--\n\n"

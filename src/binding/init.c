@@ -287,7 +287,9 @@ module_exec(PyObject *module)
     state->row_cursors = PyDict_New();
     state->str_conform = PyUnicode_InternFromString("__conform__");
     state->str_upper = PyUnicode_InternFromString("upper");
-    if (state->row_cursors == NULL || state->str_conform == NULL || state->str_upper == NULL) {
+    state->str_close = PyUnicode_InternFromString("close");
+    if (state->row_cursors == NULL || state->str_conform == NULL || state->str_upper == NULL ||
+        state->str_close == NULL) {
         return -1;
     }
     if (connection_init_type(state, module) < 0 || cursor_init_type(state, module) < 0 ||
@@ -364,6 +366,7 @@ module_clear(PyObject *module)
     Py_CLEAR(state->row_cursors);
     Py_CLEAR(state->str_conform);
     Py_CLEAR(state->str_upper);
+    Py_CLEAR(state->str_close);
     bridge_clear(&state->bridge);
     return 0;
 }

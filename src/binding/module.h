@@ -46,6 +46,7 @@ struct module_state {
     PyObject *row_cursors; /* dict: tuple of column names -> what a row factory is given */
     PyObject *str_conform; /* "__conform__" */
     PyObject *str_upper;
+    PyObject *str_close;
 };
 
 /* Takes a reference to a worker that was told to stop: the end of the interpreter
