@@ -7,24 +7,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "engine/alloc.h"
-
-void
-csq_error_init(struct csq_error *error)
-{
-    error->code = SQLITE_OK;
-    error->extended = SQLITE_OK;
-    error->offset = -1;
-    error->message = NULL;
-}
-
-void
-csq_error_clear(struct csq_error *error)
-{
-    csq_free(error->message);
-    csq_error_init(error);
-}
-
 int
 csq_error_copy(struct csq_error *error, sqlite3 *db, int rc)
 {

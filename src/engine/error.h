@@ -8,6 +8,8 @@
 
 #include <sqlite3.h>
 
+#include "engine/alloc.h"
+
 /* Codes of our own, beyond every SQLite code. `code` of an error is one of
  * these or a primary SQLite result code. */
 enum csq_code {
@@ -28,10 +30,24 @@ struct csq_error {
 };
 
 /* Any thread. Makes it "no error". */
-void csq_error_init(struct csq_error *error);
+static inline void
+csq_error_init(struct csq_error *error)
+{
+    error->code = SQLITE_OK;
+    error->extended = SQLITE_OK;
+    error->offset = -1;
+    error->message = NULL;
+}
 
 /* Any thread. Frees the message and makes it "no error". */
-void csq_error_clear(struct csq_error *error);
+static inline void
+csq_error_clear(struct csq_error *error)
+{
+    if (error->message != NULL) {
+        csq_free(error->message);
+    }
+    csq_error_init(error);
+}
 
 /* Worker thread. Copies what `db` (may be NULL) says about its latest failure,
  * whose result code was `rc`. Returns the primary code. */
