@@ -195,21 +195,36 @@ csq_head_named(const struct csq_cell *head)
     return head->ascii;
 }
 
-/* Eight bytes at a time; the tail is read into a word of zeros. */
-static bool
-is_ascii(const char *bytes, size_t size)
+/* Gives all bytes ORed together, eight at a time, of no fewer than eight. The last eight may
+ * be some that were read before. */
+static uint64_t
+merge_words(const char *bytes, size_t size)
 {
-    const uint64_t high = UINT64_C(0x8080808080808080);
-    uint64_t seen = 0;
+    const char *last = bytes + size - sizeof(uint64_t);
+    uint64_t seen;
     uint64_t word;
 
-    for (; size >= sizeof word; size -= sizeof word, bytes += sizeof word) {
+    memcpy(&seen, last, sizeof seen);
+    for (; bytes < last; bytes += sizeof word) {
         memcpy(&word, bytes, sizeof word);
         seen |= word;
     }
-    word = 0;
-    memcpy(&word, bytes, size);
-    return ((seen | word) & high) == 0;
+    return seen;
+}
+
+static bool
+is_ascii(const char *bytes, size_t size)
+{
+    uint64_t seen = 0;
+
+    if (size >= sizeof seen) {
+        seen = merge_words(bytes, size);
+    } else {
+        for (size_t i = 0; i < size; i++) {
+            seen |= (unsigned char)bytes[i];
+        }
+    }
+    return (seen & UINT64_C(0x8080808080808080)) == 0;
 }
 
 static struct csq_cell *

@@ -10,20 +10,25 @@
 
 #include "engine/alloc.h"
 
-/* FNV-1a over eight bytes at a time: only its spread over 64 buckets counts. */
+/* FNV-1a over eight bytes at a time: only its spread over 64 buckets counts. The last eight
+ * may be some that were read before. */
 static uint64_t
 hash_sql(const char *sql, size_t size)
 {
     uint64_t hash = UINT64_C(14695981039346656037) ^ size;
-    uint64_t word;
+    const char *end = sql + size;
+    uint64_t word = 0;
 
-    for (; size >= sizeof word; size -= sizeof word, sql += sizeof word) {
+    for (; end - sql > (ptrdiff_t)sizeof word; sql += sizeof word) {
         memcpy(&word, sql, sizeof word);
         hash = (hash ^ word) * UINT64_C(1099511628211);
         hash ^= hash >> 29;
     }
-    word = 0;
-    memcpy(&word, sql, size);
+    if (size >= sizeof word) {
+        memcpy(&word, end - sizeof word, sizeof word);
+    } else {
+        memcpy(&word, sql, size);
+    }
     hash = (hash ^ word) * UINT64_C(1099511628211);
     return hash ^ hash >> 32;
 }
