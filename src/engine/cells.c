@@ -102,15 +102,33 @@ chunk_add(struct csq_strip *strip)
     return chunk;
 }
 
+static inline bool
+has_room(const struct csq_chunk *chunk, size_t need)
+{
+    return chunk != NULL && (size_t)(chunk->floor - (char *)chunk->end) >= need;
+}
+
+/* Adds chunks until one has room. NULL: no memory. */
+static struct csq_chunk *
+room_add(struct csq_strip *strip, size_t need)
+{
+    struct csq_chunk *chunk;
+
+    do {
+        chunk = chunk_add(strip);
+    } while (chunk != NULL && !has_room(chunk, need));
+    return chunk;
+}
+
 /* A cell with room for `size` bytes behind it in the same chunk. */
-static struct csq_cell *
+static inline struct csq_cell *
 cell_add(struct csq_strip *strip, size_t size)
 {
     struct csq_chunk *chunk = strip->last;
     size_t need = sizeof(struct csq_cell) + size;
 
-    while (chunk == NULL || (size_t)(chunk->floor - (char *)chunk->end) < need) {
-        chunk = chunk_add(strip);
+    if (!has_room(chunk, need)) {
+        chunk = room_add(strip, need);
         if (chunk == NULL) {
             return NULL;
         }
@@ -173,26 +191,6 @@ csq_strip_put_head(struct csq_strip *strip)
         csq_head_set(head, 0, false);
     }
     return head;
-}
-
-void
-csq_head_set(struct csq_cell *head, int64_t width, bool named)
-{
-    head->type = CSQ_INTEGER;
-    head->ascii = named;
-    head->value.integer = width;
-}
-
-int64_t
-csq_head_width(const struct csq_cell *head)
-{
-    return head->value.integer;
-}
-
-bool
-csq_head_named(const struct csq_cell *head)
-{
-    return head->ascii;
 }
 
 /* Gives all bytes ORed together, eight at a time, of no fewer than eight. The last eight may

@@ -99,9 +99,25 @@ struct csq_cell *csq_strip_put_head(struct csq_strip *strip);
 
 /* Any thread. Says that `width` values follow (`named`: pairs of name and value); so many
  * that no statement takes them may be left out. */
-void csq_head_set(struct csq_cell *head, int64_t width, bool named);
-int64_t csq_head_width(const struct csq_cell *head);
-bool csq_head_named(const struct csq_cell *head);
+static inline void
+csq_head_set(struct csq_cell *head, int64_t width, bool named)
+{
+    head->type = CSQ_INTEGER;
+    head->ascii = named;
+    head->value.integer = width;
+}
+
+static inline int64_t
+csq_head_width(const struct csq_cell *head)
+{
+    return head->value.integer;
+}
+
+static inline bool
+csq_head_named(const struct csq_cell *head)
+{
+    return head->ascii;
+}
 
 /* Gives the first cell of the next chunk: for csq_strip_read(). */
 struct csq_cell *csq_strip_turn(const struct csq_strip *strip, struct csq_reader *reader);
