@@ -21,10 +21,15 @@ enum { ALWAYS_PACKED = 1024 };
 void
 convert_begin(struct module_state *state)
 {
+    uint64_t version = compat_dict_version(state->adapters);
     Py_ssize_t position = 0;
     PyObject *key;
     PyObject *adapter;
 
+    if (version != 0 && version == state->adapters_version) {
+        return;
+    }
+    state->adapters_version = version;
     state->base_adapted = false;
     while (PyDict_Next(state->adapters, &position, &key, &adapter)) {
         PyObject *type =

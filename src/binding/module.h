@@ -40,7 +40,8 @@ struct module_state {
     PyObject *prepare_protocol;
     bool tracebacks;   /* exceptions of callbacks go to sys.unraisablehook, too */
     int most_parameters; /* that a statement of this SQLite can have, whatever its limit */
-    bool base_adapted; /* an adapter is registered for a type SQLite knows: convert_begin() */
+    bool base_adapted; /* an adapter is registered for a type SQLite knows: convert_begin() … */
+    uint64_t adapters_version; /* … has seen in adapters of this version; 0: not known */
 
     PyObject *no_change;   /* csqlite.no_change */
     PyObject *row_cursors; /* dict: tuple of column names -> what a row factory is given */
