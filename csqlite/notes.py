@@ -25,7 +25,8 @@ class _Switch:
 def enable_error_notes(flag: bool, /) -> None:
     """Let exceptions carry SQL and paths in their notes (the default), or not.
 
-    For who writes tracebacks to where no SQL may stand: repr() of cursors leaves it out, too.
+    For who writes tracebacks to where no SQL may stand: repr() of cursors, DeadlineExceeded and the
+    warning of a half-read cursor leave it out, too.
     Values of parameters are never shown. It is a setting of the interpreter, for all
     connections.
     """
@@ -86,6 +87,11 @@ def excerpt(sql: Any) -> str:
     if not _Switch.on or not isinstance(sql, str):
         return ""
     return repr(_shortened(" ".join(sql[: 4 * EXCERPT].split()), EXCERPT))
+
+
+def beginning(sql: Any) -> str:
+    """Return the start of SQL, for a message; nothing where it is not to be shown."""
+    return _shortened(sql, SHOWN) if _Switch.on and isinstance(sql, str) else ""
 
 
 def line_of(code: "CodeType", instruction: int) -> int:

@@ -17,6 +17,8 @@ from contextvars import Context
 from typing import TYPE_CHECKING, Any, NamedTuple, Optional
 from weakref import ReferenceType, WeakKeyDictionary, WeakSet, ref
 
+from .notes import beginning
+
 if TYPE_CHECKING:
     from types import FrameType
 
@@ -26,7 +28,6 @@ if TYPE_CHECKING:
 DEFAULT: Optional[float] = 60.0 if sys.flags.dev_mode else None
 
 LONGEST = 86400.0  # Loops take no longer wait.
-SHOWN = 200  # How much of the SQL stands in the warning.
 
 
 def seconds(value: Any) -> Optional[float]:
@@ -115,13 +116,11 @@ class Watch:
 
     def message(self) -> str:
         """Return what the warning says."""
-        sql = "iterdump()" if self.sql is None else str(self.sql)
-        if len(sql) > SHOWN:
-            sql = sql[:SHOWN] + "…"
+        sql = "iterdump()" if self.sql is None else beginning(self.sql)
         filename, line, function, _ = self.place
         return (
             f"a cursor has been half-read for more than {self.seconds:g} s and keeps a read "
-            f"transaction open, so that a write-ahead log cannot be reset: {sql} "
+            f"transaction open, so that a write-ahead log cannot be reset{': ' if sql else ''}{sql} "
             f"(started at {filename}:{line} in {function})"
         )
 

@@ -10,7 +10,7 @@ import warnings
 import pytest
 
 import csqlite
-from csqlite import notes
+from csqlite import notes, readers
 
 needs_offsets = pytest.mark.skipif(
     csqlite.sqlite_version_info < (3, 38), reason="SQLite tells no offset before 3.38"
@@ -211,6 +211,33 @@ async def test_the_switch(db, switched_off, tmp_path):
     assert not hasattr(await failure(csqlite.connect(tmp_path)), "__notes__")
     cursor = await db.execute("SELECT 'secret'")
     assert "secret" not in repr(cursor)
+
+
+ENDLESS = (
+    "WITH RECURSIVE n(v) AS (SELECT 'secret' UNION ALL SELECT v FROM n) SELECT count(*) FROM n"
+)
+
+
+@pytest.mark.parametrize("method", ["execute", "execute_fetchall", "executescript"])
+@pytest.mark.parametrize("shown", [True, False])
+async def test_the_sql_of_what_was_late(db, method, shown, request):
+    if not shown:
+        request.getfixturevalue("switched_off")
+    error = await failure(getattr(db, method)(ENDLESS, deadline=0.001))
+    assert isinstance(error, csqlite.DeadlineExceeded)
+    assert str(error).endswith(f": {ENDLESS}") == shown
+    assert ("secret" in str(error)) == shown
+
+
+@pytest.mark.parametrize("shown", [True, False])
+def test_the_sql_of_a_half_read_cursor(shown, request):
+    if not shown:
+        request.getfixturevalue("switched_off")
+    place = readers.Place("here.py", 7, "main", {})
+    message = readers.Watch(notes._Switch, "SELECT 'secret'", place, 1.0, 0.0).message()
+    assert message.endswith(
+        " reset" + ": SELECT 'secret'" * shown + " (started at here.py:7 in main)"
+    )
 
 
 @pytest.mark.parametrize("factory", [None, type("Own", (sqlite3.Connection,), {})])

@@ -109,7 +109,7 @@ PYTHON_ORDER = {
         ("setup", "tests"),
     ),
     "csqlite": (
-        ("_csqlite", "__version__", "rows", "values"),
+        ("_csqlite", "__version__", "notes", "rows", "values"),
         (
             "context",
             "copies",
@@ -117,7 +117,6 @@ PYTHON_ORDER = {
             "deadlines",
             "fetching",
             "hooks",
-            "notes",
             "pragmas",
             "readers",
             "signatures",

@@ -151,18 +151,28 @@ deadline_begin(RequestObject *request)
 
 /* -- saying so ---------------------------------------------------------------- */
 
-/* Gives what runs, as far as it is SQL: ": " and its beginning, or "". */
+/* Gives what runs, as far as it is SQL that may be shown: ": " and its beginning, or "". */
 static PyObject *
 describe(const RequestObject *request)
 {
     const enum csq_op op = request->job.op;
     PyObject *sql = request->payload.objects[0];
+    PyObject *module;
+    PyObject *shown;
+    PyObject *text = NULL;
 
     if ((op != CSQ_EXECUTE && op != CSQ_EXECUTEMANY && op != CSQ_SCRIPT) || sql == NULL ||
         !PyUnicode_Check(sql)) {
         return PyUnicode_FromString("");
     }
-    return PyUnicode_FromFormat(": %.200U%s", sql, PyUnicode_GET_LENGTH(sql) > 200 ? "…" : "");
+    module = PyImport_ImportModule("csqlite.notes");
+    shown = module == NULL ? NULL : PyObject_CallMethod(module, "beginning", "O", sql);
+    if (shown != NULL && PyUnicode_Check(shown)) {
+        text = PyUnicode_FromFormat("%s%U", PyUnicode_GET_LENGTH(shown) > 0 ? ": " : "", shown);
+    }
+    Py_XDECREF(module);
+    Py_XDECREF(shown);
+    return text;
 }
 
 void
