@@ -70,7 +70,7 @@ executors_of(struct module_state *state, size_t *count)
 /* Waits until the executor has ended, or for as long as it may take. 0, or -1 with what a
  * signal handler raised: somebody presses Ctrl-C. */
 static int
-await_end(struct csq_executor *executor)
+wait_for_end(struct csq_executor *executor)
 {
     int64_t end = csq_now() + (int64_t)EXIT_SECONDS * 1000000000;
     bool ended;
@@ -102,7 +102,7 @@ at_exit(PyObject *module, PyObject *unused)
         executors[i]->verbs->quit(executors[i]);
     }
     for (size_t i = 0; i < count && rc == 0; i++) {
-        rc = await_end(executors[i]);
+        rc = wait_for_end(executors[i]);
     }
     for (size_t i = 0; i < count; i++) {
         csq_executor_put(executors[i]);

@@ -45,7 +45,7 @@ send(CallbackTask *self, struct gate *gate, RequestObject *root)
     }
     context = PyContext_CopyCurrent();
     if (context != NULL) {
-        sent = loop->host->calls->soon_from_thread(loop, (PyObject *)self, context) == 0;
+        sent = loop->host->verbs->soon_from_thread(loop, (PyObject *)self, context) == 0;
     }
     Py_XDECREF(context);
     if (sent) {

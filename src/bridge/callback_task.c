@@ -107,7 +107,7 @@ start_task(CallbackTask *self, PyObject *awaitable)
         return -1;
     }
     Py_DECREF(token);
-    self->task = loop->host->calls->spawn(loop, awaitable, (PyObject *)self);
+    self->task = loop->host->verbs->spawn(loop, awaitable, (PyObject *)self);
     return self->task == NULL ? -1 : 0;
 }
 
@@ -142,7 +142,7 @@ callback_task_call(CallbackTask *self, PyObject *args, PyObject *kwargs)
         begin(self);
     } else {
         Py_CLEAR(self->task);
-        finish(self, host->calls->outcome(host, PyTuple_GET_ITEM(args, 0)));
+        finish(self, host->verbs->outcome(host, PyTuple_GET_ITEM(args, 0)));
     }
     Py_RETURN_NONE;
 }
@@ -157,7 +157,7 @@ callback_task_cancel(CallbackTask *self)
 
     Py_INCREF(self);
     self->cancelled = true;
-    if (self->task != NULL && loop->host->calls->cancel_task(loop, self->task) < 0) {
+    if (self->task != NULL && loop->host->verbs->cancel_task(loop, self->task) < 0) {
         PyErr_Clear();
         callback_task_forsake(self);
     }
@@ -185,7 +185,7 @@ callback_task_is_done(CallbackTask *self)
     if (task == NULL) {
         return self->over; /* or in a first step that came at once */
     }
-    done = host->calls->is_done(host, task);
+    done = host->verbs->is_done(host, task);
     Py_DECREF(task);
     return done;
 }

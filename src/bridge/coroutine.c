@@ -48,7 +48,7 @@ park(RequestObject *request, PyObject **result)
 {
     struct host_loop *loop = &request->reactor->loop;
 
-    request->waiter = loop->host->calls->park(loop);
+    request->waiter = loop->host->verbs->park(loop);
     *result = Py_XNewRef(request->waiter);
     return request->waiter == NULL ? PYGEN_ERROR : PYGEN_NEXT;
 }

@@ -214,7 +214,7 @@ cancel_timer(ReactorObject *reactor)
 
     reactor->timer = NULL;
     reactor->timer_at = 0;
-    return timer == NULL ? 0 : host->calls->cancel(host, timer);
+    return timer == NULL ? 0 : host->verbs->cancel(host, timer);
 }
 
 /* Sets the timer, unless it goes off before `when` anyhow. */
@@ -234,7 +234,7 @@ set_timer(ReactorObject *reactor, int64_t when)
     }
     alarm->reactor = (ReactorObject *)Py_NewRef((PyObject *)reactor);
     if (cancel_timer(reactor) == 0) {
-        reactor->timer = loop->host->calls->at(loop, when, (PyObject *)alarm);
+        reactor->timer = loop->host->verbs->at(loop, when, (PyObject *)alarm);
         reactor->timer_at = when;
     }
     Py_DECREF(alarm);

@@ -1,4 +1,4 @@
-/* What the bridge asks of an event loop, whatever kind of loop it is: a table of calls, which
+/* What the bridge asks of an event loop, whatever kind of loop it is: a table of verbs, which
  * each kind fills in (host_asyncio.c). Nothing else here knows how a loop's methods are called.
  *
  * Loop thread, GIL held, unless marked otherwise. */
@@ -10,11 +10,11 @@
 
 #include <stdbool.h>
 
-struct host_calls;
+struct host_verbs;
 
 /* A kind of loop, in one interpreter; its own part stands around it. */
 struct host {
-    const struct host_calls *calls;
+    const struct host_verbs *verbs;
     PyObject *cancelled; /* the exception in a task that is cancelled */
 };
 
@@ -32,7 +32,7 @@ enum host_answer {
     HOST_UNTOLD = -2, /* nobody: there was no memory for it, and it is to be tried again */
 };
 
-struct host_calls {
+struct host_verbs {
     /* Gives the loop that runs in this thread, or NULL with RuntimeError. */
     PyObject *(*find)(struct host *host);
 

@@ -1,4 +1,4 @@
-/* The calls of host.h in the words of asyncio. */
+/* The verbs of host.h in the words of asyncio. */
 
 #include "bridge/host_asyncio.h"
 
@@ -256,7 +256,7 @@ cancel_task(struct host_loop *loop, PyObject *task)
 
 /* -- the host ----------------------------------------------------------------- */
 
-static const struct host_calls calls = {
+static const struct host_verbs verbs = {
     .find = find,
     .open = open_loop,
     .watch = watch,
@@ -324,7 +324,7 @@ look_up(struct asyncio *asyncio)
 int
 host_asyncio_init(struct asyncio *asyncio, PyObject *module)
 {
-    asyncio->host.calls = &calls;
+    asyncio->host.verbs = &verbs;
     if (look_up(asyncio) < 0 || intern_strings(asyncio) < 0) {
         return -1;
     }

@@ -25,7 +25,7 @@ reactor_others(struct csq_turn *turn)
 {
     ReactorObject *reactor = csq_item(turn, ReactorObject, turn);
 
-    return (long)reactor->loop.host->calls->others(&reactor->loop);
+    return (long)reactor->loop.host->verbs->others(&reactor->loop);
 }
 
 /* In a forked child the descriptor is the parent's as well. */
@@ -173,7 +173,7 @@ reactor_new(struct bridge *bridge, PyObject *loop)
         PyErr_SetFromErrno(PyExc_OSError);
         goto fail;
     }
-    if (bridge->host->calls->open(&reactor->loop) < 0) {
+    if (bridge->host->verbs->open(&reactor->loop) < 0) {
         goto fail;
     }
     return reactor;
@@ -196,7 +196,7 @@ watch(ReactorObject *reactor)
     }
     waker->reactor = (ReactorObject *)Py_NewRef((PyObject *)reactor);
     reactor->waker = (PyObject *)waker;
-    rc = reactor->loop.host->calls->watch(&reactor->loop, reactor->turn.mailbox.wake_read,
+    rc = reactor->loop.host->verbs->watch(&reactor->loop, reactor->turn.mailbox.wake_read,
                                           (PyObject *)waker);
     Py_DECREF(waker);
     return rc;
@@ -205,7 +205,7 @@ watch(ReactorObject *reactor)
 ReactorObject *
 reactor_get(struct bridge *bridge)
 {
-    PyObject *loop = bridge->host->calls->find(bridge->host);
+    PyObject *loop = bridge->host->verbs->find(bridge->host);
     ReactorObject *reactor = NULL;
     struct csq_link *link;
 

@@ -39,7 +39,7 @@ is_stopped(struct csq_job *job)
         return false;
     }
     gate_enter(request->gate);
-    stopped = loop->host->calls->is_stopped(loop);
+    stopped = loop->host->verbs->is_stopped(loop);
     gate_leave(request->gate);
     return stopped;
 }
@@ -227,7 +227,7 @@ settle_future(RequestObject *request)
     struct host *host = request->bridge->host;
     PyObject *result = request->answer == NULL ? Py_None : request->answer;
 
-    return host->calls->settle(host, request->future, result);
+    return host->verbs->settle(host, request->future, result);
 }
 
 int
@@ -252,7 +252,7 @@ request_wake(RequestObject *request)
         }
     } else {
         Py_INCREF(waiter);
-        rc = reactor->loop.host->calls->wake(waiter, (PyObject *)request);
+        rc = reactor->loop.host->verbs->wake(waiter, (PyObject *)request);
         Py_DECREF(waiter);
         if (rc != HOST_UNTOLD) {
             return rc;
@@ -293,7 +293,7 @@ request_start(RequestObject *request)
     if (request_find_reactor(request) == 0) {
         struct host_loop *loop = &request->reactor->loop;
 
-        request->future = loop->host->calls->future(loop);
+        request->future = loop->host->verbs->future(loop);
     }
     if (request->future == NULL || (answer == REQUEST_WAIT && request_push(request) < 0) ||
         (answer == REQUEST_READY && settle_future(request) < 0)) {

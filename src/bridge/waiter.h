@@ -12,7 +12,7 @@
  * with MemoryError. */
 PyObject *waiter_new(struct asyncio *asyncio, PyObject *loop);
 
-/* Settles it and runs its callback, which is the task's next step, at once; as host_calls.wake
+/* Settles it and runs its callback, which is the task's next step, at once; as host_verbs.wake
  * says. */
 enum host_answer waiter_wake(PyObject *waiter, PyObject *held);
 
