@@ -100,14 +100,16 @@ finish(CallbackTask *self, PyObject *result)
 static int
 start_task(CallbackTask *self, PyObject *awaitable)
 {
-    struct host_loop *loop = &self->reactor->loop;
+    /* The worker may go on meanwhile, and let go of it. */
+    ReactorObject *reactor = (ReactorObject *)Py_NewRef((PyObject *)self->reactor);
     PyObject *token = PyContextVar_Set(self->bridge->within, (PyObject *)self);
 
-    if (token == NULL) {
-        return -1;
+    if (token != NULL) {
+        self->task =
+            reactor->loop.host->verbs->spawn(&reactor->loop, awaitable, (PyObject *)self);
+        Py_DECREF(token);
     }
-    Py_DECREF(token);
-    self->task = loop->host->verbs->spawn(loop, awaitable, (PyObject *)self);
+    Py_DECREF(reactor);
     return self->task == NULL ? -1 : 0;
 }
 
@@ -149,15 +151,31 @@ callback_task_call(CallbackTask *self, PyObject *args, PyObject *kwargs)
 
 /* -- from anywhere ------------------------------------------------------------ */
 
+/* Asking the loop runs Python code: meanwhile the task may end, and the worker go on. */
+static int
+cancel_task(CallbackTask *self)
+{
+    PyObject *task = Py_XNewRef(self->task);
+    ReactorObject *reactor = (ReactorObject *)Py_XNewRef((PyObject *)self->reactor);
+    int rc = 0;
+
+    if (task != NULL && reactor != NULL) {
+        rc = reactor->loop.host->verbs->cancel_task(&reactor->loop, task);
+    }
+    Py_XDECREF(task);
+    Py_XDECREF(reactor);
+    return rc;
+}
+
 void
 callback_task_cancel(CallbackTask *self)
 {
-    struct host_loop *loop = &self->reactor->loop;
-    PyObject *exception = compat_take_exception();
+    PyObject *exception;
 
     Py_INCREF(self);
     self->cancelled = true;
-    if (self->task != NULL && loop->host->verbs->cancel_task(loop, self->task) < 0) {
+    exception = compat_take_exception();
+    if (cancel_task(self) < 0) {
         PyErr_Clear();
         callback_task_forsake(self);
     }
