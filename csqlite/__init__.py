@@ -118,6 +118,23 @@ def enable_callback_tracebacks(flag: bool, /) -> None:
     _csqlite._enable_callback_tracebacks(flag)
 
 
+# What is imported when it is first used.
+_LATER = {
+    **dict.fromkeys(
+        ("Pool", "PoolClosed", "PoolTimeout", "TooManyRequests", "create_pool"), "pool"
+    ),
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    value = globals()[name] = getattr(import_module(f".{_LATER[name]}", __name__), name)
+    return value
+
+
 # For connect(autocommit=...). The sqlite3 module has it since Python 3.12.
 LEGACY_TRANSACTION_CONTROL = -1
 

@@ -91,7 +91,7 @@ class Fetching:
         """Execute a query and go through its rows, of which few are in memory at a time.
 
         chunk: how many are fetched at once. Where the iteration is left before its end, close it
-        (`async with contextlib.aclosing(...)`), or its cursor stays half-read until it is
+        (aclose(), or `async with contextlib.aclosing(...)`), or its cursor stays half-read until it is
         collected. Arguments as of fetch_all(). Raises ValueError for a chunk below 1.
         """
         size = index(chunk)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import sqlite3
 from typing import Any
 
@@ -71,8 +70,8 @@ async def test_a_stream_has_few_rows_at_a_time(db: Any, chunk: int) -> None:
     made: list[int] = []
     await db.create_function("made", 1, lambda number: made.append(number) or number)
     stream = db.stream("select made(i) from (" + NUMBERS + ")", (10_000,), chunk=chunk)
-    async with contextlib.aclosing(stream) as rows:
-        seen = [await rows.__anext__() for _ in range(chunk + 1)]
+    seen = [await stream.__anext__() for _ in range(chunk + 1)]
+    await stream.aclose()
     assert seen == [(number,) for number in range(1, chunk + 2)]
     assert len(made) <= 4 * chunk + 200
     # It is not half-read any more.

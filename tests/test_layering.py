@@ -126,9 +126,17 @@ PYTHON_ORDER = {
         ("backup", "foreign", "gathering"),
         ("statement",),
         ("core",),
-        ("__init__", "raw"),
+        ("pool", "raw"),
+        ("__init__",),
         ("shell",),
         ("__main__",),
+    ),
+    "csqlite/pool": (
+        ("errors", "member", "routing", "statistics"),
+        ("shelf",),
+        ("lending",),
+        ("pool",),
+        ("__init__",),
     ),
     "csqlite/shell": (
         ("errors", "modes", "pages", "statements", "values"),

@@ -346,6 +346,13 @@ from ._csqlite import (
 from .core import Connection as Connection, Cursor as Cursor, connect as connect
 from .deadlines import DeadlineExceeded as DeadlineExceeded, timeout as timeout
 from .fetching import RowCountError as RowCountError
+from .pool import (
+    Pool as Pool,
+    PoolClosed as PoolClosed,
+    PoolTimeout as PoolTimeout,
+    TooManyRequests as TooManyRequests,
+    create_pool as create_pool,
+)
 from .values import placeholders as placeholders
 
 __all__ = [

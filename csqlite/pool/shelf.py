@@ -1,0 +1,288 @@
+"""The connections of one kind, and who waits for one of them.
+
+Confined to one loop: nothing here is a lock. Between two awaits, each connection is idle, held
+or being opened, and `size` counts all three.
+"""
+
+import asyncio
+import heapq
+import itertools
+import time
+from collections.abc import Awaitable
+from typing import Any, Callable, NamedTuple, Optional
+
+from .errors import PoolClosed, PoolTimeout, TooManyRequests
+from .member import Member
+from .statistics import Statistics
+
+
+class Limits(NamedTuple):
+    """How a shelf grows and shrinks. Times are in seconds."""
+
+    most: int
+    least: int
+    max_waiting: int  # 0: any number
+    max_idle: float
+    max_lifetime: float
+    check: Optional[Callable[[Any], Any]]
+
+
+# An open place for who waits: (priority, number, what it is woken with: a Member, or None for
+# the right to open one).
+Place = tuple[int, int, "asyncio.Future[Optional[Member]]"]
+
+
+class Shelf:
+    """Connections that are handed out to whoever asks, the last that came back first."""
+
+    def __init__(
+        self,
+        kind: str,
+        limits: Limits,
+        open_one: Callable[[], Awaitable[Member]],
+        statistics: Statistics,
+    ) -> None:
+        self.kind = kind
+        self.limits = limits
+        self.size = 0
+        self.idle: list[Member] = []
+        self.held: set[Member] = set()
+        self.closing = False
+        self._open_one = open_one
+        self._statistics = statistics
+        self.waiting = 0  # How many wait for a connection.
+        self._places: list[Place] = []
+        self._numbers = itertools.count()
+        self._ending: set[asyncio.Task[None]] = set()
+        self._shrinking: Optional[asyncio.TimerHandle] = None
+
+    # -- taking ---------------------------------------------------------------------
+
+    def take_now(self) -> Optional[Member]:
+        """Take an idle connection, None where there is none or others wait."""
+        if not self.idle or self._places or self.limits.check is not None:
+            return None
+        member = self.idle.pop()
+        if member.ends < time.monotonic() or not member.is_open():
+            self._discard(member)
+            return None
+        self._statistics.add("requests_num")
+        self._hold(member)
+        return member
+
+    async def take(self, timeout: float, priority: int = 0) -> Member:
+        """Take a connection: an idle one, a new one, or the next that comes free.
+
+        Raises PoolTimeout, TooManyRequests, PoolClosed, and what opening raises.
+        """
+        self._statistics.add("requests_num")
+        ends = time.monotonic() + timeout
+        try:
+            while True:
+                member = await self._obtain(ends, timeout, priority)
+                self._hold(member)
+                if await self._passes(member):
+                    return member
+        except BaseException:
+            self._statistics.add("requests_errors")
+            raise
+
+    def _hold(self, member: Member) -> None:
+        self.held.add(member)
+        member.take()
+
+    async def _passes(self, member: Member) -> bool:
+        """Ask `check`. False: the connection is gone."""
+        if self.limits.check is None:
+            return True
+        try:
+            asked = self.limits.check(member.db)
+            if asyncio.iscoroutine(asked) or asyncio.isfuture(asked) or hasattr(asked, "__await__"):
+                await asked
+        except Exception:
+            self._statistics.add("connections_lost")
+            member.broken = True
+            self.give_back(member)
+            return False
+        except BaseException:
+            self.give_back(member)
+            raise
+        return True
+
+    async def _obtain(self, ends: float, timeout: float, priority: int) -> Member:
+        if self.closing:
+            raise PoolClosed("the pool is closed")
+        while self.idle and not self.waiting:
+            member = self.idle.pop()
+            if member.ends >= time.monotonic() and member.is_open():
+                return member
+            self._discard(member)
+        if self.size < self.limits.most and not self.waiting:
+            self.size += 1
+            return await self._open()
+        member_or_none = await self._wait(ends, timeout, priority)
+        return await self._open() if member_or_none is None else member_or_none
+
+    async def _wait(self, ends: float, timeout: float, priority: int) -> Optional[Member]:
+        """Wait for a connection, or (None) for the right to open one, which `size` counts."""
+        if self.limits.max_waiting and self.waiting >= self.limits.max_waiting:
+            raise TooManyRequests(
+                f"{self.waiting} wait for a connection that is to {self.kind}, as many as may"
+            )
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Optional[Member]] = loop.create_future()
+        heapq.heappush(self._places, (priority, next(self._numbers), future))
+        self.waiting += 1
+        began = time.monotonic()
+        timer = loop.call_later(max(0.0, ends - began), self._expire, future, timeout)
+        try:
+            return await future
+        except BaseException:
+            if future.cancelled():
+                self.waiting -= 1
+                self._tidy()
+            elif future.exception() is None:
+                # What has come at the same moment goes to the next one.
+                self._pass_on(future.result())
+            raise
+        finally:
+            timer.cancel()
+            self._statistics.add("requests_queued")
+            self._statistics.add("requests_wait_ms", (time.monotonic() - began) * 1e3)
+
+    def _expire(self, future: "asyncio.Future[Optional[Member]]", timeout: float) -> None:
+        if not future.done():
+            self.waiting -= 1
+            future.set_exception(PoolTimeout(self._complaint(timeout)))
+            self._tidy()
+
+    def _complaint(self, timeout: float) -> str:
+        holders = ", ".join(sorted(member.describe() for member in self.held)) or "nobody"
+        return (
+            f"no connection that is to {self.kind} came free within {timeout:g} s: "
+            f"{len(self.held)} of {self.limits.most} are held, by {holders}; "
+            f"{self.waiting} more wait"
+        )
+
+    async def _open(self) -> Member:
+        """Open a connection; `size` counts it already."""
+        began = time.monotonic()
+        try:
+            member = await self._open_one()
+        except BaseException:
+            self._statistics.add("connections_errors")
+            self.size -= 1
+            self._let_open()
+            raise
+        self._statistics.add("connections_num")
+        self._statistics.add("connections_ms", (time.monotonic() - began) * 1e3)
+        return member
+
+    # -- giving back ----------------------------------------------------------------
+
+    def give_back(self, member: Member) -> None:
+        """Hand a connection that is held to whoever waits longest, or keep it."""
+        self.held.discard(member)
+        self._statistics.add("usage_ms", (time.monotonic() - member.held_since) * 1e3)
+        member.holder = None
+        self._pass_on(member)
+
+    def _pass_on(self, member: Optional[Member]) -> None:
+        if member is None:
+            self.size -= 1
+            self._let_open()
+            return
+        now = time.monotonic()
+        if self.closing or member.broken or member.ends < now or not member.is_open():
+            self._discard(member)
+            return
+        future = self._first()
+        if future is not None:
+            future.set_result(member)
+            return
+        member.idle_since = now
+        self.idle.append(member)
+        if self._shrinking is None and self.size > self.limits.least:
+            loop = asyncio.get_running_loop()
+            self._shrinking = loop.call_later(self.limits.max_idle, self._shrink)
+
+    def _first(self) -> "Optional[asyncio.Future[Optional[Member]]]":
+        """Take out the first place in which somebody still waits."""
+        while self._places:
+            future = heapq.heappop(self._places)[2]
+            if not future.done():
+                self.waiting -= 1
+                return future
+        return None
+
+    def _tidy(self) -> None:
+        """Forget places in which nobody waits any more, once they are the most."""
+        if len(self._places) > 2 * self.waiting + 16:
+            self._places = [place for place in self._places if not place[2].done()]
+            heapq.heapify(self._places)
+
+    def _let_open(self) -> None:
+        """Let the first who waits open a connection, as there is room for one."""
+        if self.size >= self.limits.most or self.closing:
+            return
+        future = self._first()
+        if future is not None:
+            self.size += 1
+            future.set_result(None)
+
+    # -- ending ---------------------------------------------------------------------
+
+    def _discard(self, member: Member) -> None:
+        task = asyncio.ensure_future(self._end(member))
+        self._ending.add(task)
+        task.add_done_callback(self._ending.discard)
+
+    async def _end(self, member: Member) -> None:
+        # Its place is free when it is closed: never is more open than may be.
+        try:
+            await member.db.close()
+        finally:
+            self.size -= 1
+            self._let_open()
+
+    def _shrink(self) -> None:
+        """Close what nobody has wanted for long, the longest idle first."""
+        self._shrinking = None
+        now = time.monotonic()
+        while self.idle and self.size - len(self._ending) > self.limits.least:
+            if now - self.idle[0].idle_since < self.limits.max_idle:
+                break
+            self._discard(self.idle.pop(0))
+        if self.idle and self.size - len(self._ending) > self.limits.least:
+            waits = self.limits.max_idle - (now - self.idle[0].idle_since)
+            loop = asyncio.get_running_loop()
+            self._shrinking = loop.call_later(max(0.001, waits), self._shrink)
+
+    async def grow(self) -> None:
+        """Open connections until there are as many as there have to be."""
+        while self.size < self.limits.least and not self.closing:
+            self.size += 1
+            self._pass_on(await self._open())
+
+    def expire(self) -> None:
+        """Replace every connection: the idle now, the others when they come back."""
+        while self.idle:
+            self._discard(self.idle.pop())
+        for member in self.held:
+            member.broken = True
+
+    def close(self) -> None:
+        """Take nobody any more, and close what is idle."""
+        self.closing = True
+        if self._shrinking is not None:
+            self._shrinking.cancel()
+            self._shrinking = None
+        while (future := self._first()) is not None:
+            future.set_exception(PoolClosed("the pool is closed"))
+        while self.idle:
+            self._discard(self.idle.pop())
+
+    async def ended(self) -> None:
+        """Wait until every connection is closed."""
+        while self._ending:
+            await asyncio.wait(self._ending)

@@ -1,0 +1,32 @@
+import sqlite3
+from collections.abc import Coroutine, Sequence
+from types import TracebackType
+from typing import Any, Generic, NamedTuple
+
+from typing_extensions import TypeVar
+
+from ..core import Connection
+
+_RowT = TypeVar("_RowT", default=sqlite3.Row)
+
+# What csqlite itself uses.
+async def to_its_end(work: Coroutine[Any, Any, None]) -> None: ...
+
+class Terms(NamedTuple):
+    shelf: Any
+    timeout: float
+    priority: int
+    begin: Sequence[str] = ()
+    end: Sequence[str] = ()
+    commits: bool = False
+    within: set[Any] | None = None
+
+class Lending(Generic[_RowT]):
+    def __init__(self, terms: Terms) -> None: ...
+    async def __aenter__(self) -> Connection[_RowT]: ...
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None: ...

@@ -1,0 +1,116 @@
+import sqlite3
+from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from types import TracebackType
+from typing import Any, Generic, Literal, NamedTuple, overload
+
+from _typeshed import StrOrBytesPath
+from typing_extensions import TypeAlias, TypeVar
+
+from ..core import Connection
+from ..fetching import Fetching
+from ..pragmas import Pragmas
+from .lending import Lending
+
+_RowT = TypeVar("_RowT", default=sqlite3.Row)
+_MadeT = TypeVar("_MadeT", default=tuple[Any, ...])
+_Parameters: TypeAlias = Sequence[Any] | Mapping[str, Any]
+
+class Executed(NamedTuple):
+    rowcount: int
+    lastrowid: int | None
+
+class Pool(Fetching[_RowT], Generic[_RowT]):
+    timeout: float
+    row_factory: Any
+    # Made by create_pool().
+    def __init__(
+        self,
+        database: StrOrBytesPath,
+        options: dict[str, Any],
+        limits: Any,
+        prepare: Sequence[str],
+        timeout: float,
+    ) -> None: ...
+    def __await__(self) -> Generator[Any, None, Pool[_RowT]]: ...
+    async def __aenter__(self) -> Pool[_RowT]: ...
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None: ...
+    async def close(self, timeout: float | None = None) -> None: ...
+    async def terminate(self) -> None: ...
+    def expire_connections(self) -> None: ...
+    def read(self, *, timeout: float | None = None, priority: int = 0) -> Lending[_RowT]: ...
+    def write(self, *, timeout: float | None = None, priority: int = 0) -> Lending[_RowT]: ...
+    def transaction(
+        self,
+        mode: Literal["deferred", "immediate", "exclusive"] = "immediate",
+        *,
+        timeout: float | None = None,
+        priority: int = 0,
+    ) -> Lending[_RowT]: ...
+    def snapshot(
+        self, readers: int, *, timeout: float | None = None
+    ) -> AbstractAsyncContextManager[list[Connection[_RowT]]]: ...
+    async def execute(
+        self, sql: str, parameters: _Parameters | None = None, *, deadline: float | None = None
+    ) -> Executed: ...
+    async def executemany(
+        self, sql: str, parameters: Iterable[_Parameters], *, deadline: float | None = None
+    ) -> Executed: ...
+    async def execute_fetchall(
+        self, sql: str, parameters: _Parameters | None = None, *, deadline: float | None = None
+    ) -> list[_RowT]: ...
+    async def fetch_scalar(
+        self, sql: str, parameters: _Parameters | None = None, *, deadline: float | None = None
+    ) -> Any: ...
+    def stream(
+        self,
+        sql: str,
+        parameters: _Parameters | None = None,
+        *,
+        chunk: int = 64,
+        deadline: float | None = None,
+    ) -> AsyncGenerator[_RowT]: ...
+    def get_stats(self) -> dict[str, int]: ...
+    def pop_stats(self) -> dict[str, int]: ...
+
+# Rows are what row_factory makes; without it what an annotation says, Pool[T], as of connect().
+@overload
+def create_pool(
+    database: StrOrBytesPath,
+    *,
+    max_readers: int = 4,
+    min_readers: int = 0,
+    init: Callable[[Connection[Any]], object] | None = None,
+    pragmas: Pragmas = "server",
+    timeout: float = 30.0,
+    max_lifetime: float = 3600.0,
+    max_idle: float = 600.0,
+    max_waiting: int = 0,
+    check: Callable[[Connection[Any]], object] | None = None,
+    prepare: Sequence[str] = (),
+    busy_timeout: float = 5.0,
+    row_factory: Callable[[Any, tuple[Any, ...]], _MadeT] | None,
+    **connect_options: Any,
+) -> Pool[_MadeT]: ...
+@overload
+def create_pool(
+    database: StrOrBytesPath,
+    *,
+    max_readers: int = 4,
+    min_readers: int = 0,
+    init: Callable[[Connection[Any]], object] | None = None,
+    pragmas: Pragmas = "server",
+    timeout: float = 30.0,
+    max_lifetime: float = 3600.0,
+    max_idle: float = 600.0,
+    max_waiting: int = 0,
+    check: Callable[[Connection[Any]], object] | None = None,
+    prepare: Sequence[str] = (),
+    busy_timeout: float = 5.0,
+    **connect_options: Any,
+) -> Pool[_RowT]: ...
