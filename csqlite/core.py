@@ -332,7 +332,7 @@ class Connection(_csqlite.Connection, Fetching):
         NotSupportedError for a foreign connection. sqlite3_create_module_v2(); simpler than
         apsw's create_module(), and as its make_virtual_module().
         """
-        foreign.refuse(self, "create_module")
+        foreign.refuse(self, "create_module()")
         if source is None:
             await self._create_module(name, None, tables.EPONYMOUS)
         else:

@@ -2,202 +2,196 @@
 connection that some other connector returns (sqlite3, SQLCipher, a subclass of either).
 
 The extension calls these functions in place of its own methods, with the Connection or the
-Cursor first. Each runs a method of the connection below on the worker, in its turn.
+Cursor first. Each returns what the worker is to call in its turn: the method of the connection
+below, bound to its arguments. What that returns, the awaited call gives.
 """
 
 import sqlite3
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator
+from functools import partial
 from typing import TYPE_CHECKING, Any, Callable
 
-from .context import Result, contextmanager
 from .cursor import Cursor
-from .deadlines import lifted, limited
+from .deadlines import lifted
 
 if TYPE_CHECKING:
     from . import _csqlite
     from ._csqlite import Connection
 
+Work = Callable[[], Any]
+
 # -- connections
 
 
-@contextmanager
-async def cursor(db: "Connection", factory: Any = None, *, row_factory: Any = ...) -> Cursor:
+def _below(db: "Connection") -> Any:
+    """Return the connection of the other module."""
+    return db._foreign
+
+
+def _cursor(db: "Connection", function: Any, *arguments: Any) -> Cursor:
+    """On the worker: return a cursor over the one that a function of the connection below gives."""
+    return Cursor(db, function(*arguments))
+
+
+def cursor(db: "Connection", factory: Any = None, *, row_factory: Any = ...) -> Work:
     """See Connection.cursor(); `factory` makes the cursor below, on the worker."""
     arguments = () if factory is None else (factory,)
-    made: Cursor = Cursor(db, await db._execute(db._conn.cursor, *arguments))
-    if row_factory is not ...:
-        made.row_factory = row_factory
-    return made
+    function = _below(db).cursor
+
+    def make() -> Cursor:
+        made = _cursor(db, function, *arguments)
+        if row_factory is not ...:
+            made.row_factory = row_factory
+        return made
+
+    return make
 
 
-@contextmanager
-async def execute(
-    db: "Connection", sql: str, parameters: Any = None, *, deadline: Any = None
-) -> Cursor:
+def execute(db: "Connection", sql: str, parameters: Any = None) -> Work:
     """See Connection.execute()."""
-    parameters = [] if parameters is None else parameters
-    with limited(deadline):
-        return Cursor(db, await db._execute(db._conn.execute, sql, parameters))
+    return partial(_cursor, db, _below(db).execute, sql, _given(parameters))
 
 
-@contextmanager
-async def executemany(
-    db: "Connection", sql: str, parameters: Any, *, deadline: Any = None
-) -> Cursor:
+def executemany(db: "Connection", sql: str, parameters: Any) -> Work:
     """See Connection.executemany()."""
-    with limited(deadline):
-        return Cursor(db, await db._execute(db._conn.executemany, sql, parameters))
+    return partial(_cursor, db, _below(db).executemany, sql, parameters)
 
 
-@contextmanager
-async def executescript(db: "Connection", sql_script: str, *, deadline: Any = None) -> Cursor:
+def executescript(db: "Connection", sql_script: str) -> Work:
     """See Connection.executescript()."""
-    with limited(deadline):
-        return Cursor(db, await db._execute(db._conn.executescript, sql_script))
+    return partial(_cursor, db, _below(db).executescript, sql_script)
 
 
-@contextmanager
-async def execute_insert(db: Any, sql: str, parameters: Any = None, *, deadline: Any = None) -> Any:
+def execute_insert(db: Any, sql: str, parameters: Any = None) -> Work:
     """See Connection.execute_insert()."""
-    parameters = [] if parameters is None else parameters
-    with limited(deadline):
-        return await db._execute(db._execute_insert, sql, parameters)
+    return partial(db._execute_insert, sql, _given(parameters))
 
 
-@contextmanager
-async def execute_fetchall(
-    db: Any, sql: str, parameters: Any = None, *, deadline: Any = None
-) -> Any:
+def execute_fetchall(db: Any, sql: str, parameters: Any = None) -> Work:
     """See Connection.execute_fetchall()."""
-    parameters = [] if parameters is None else parameters
-    with limited(deadline):
-        return await db._execute(db._execute_fetchall, sql, parameters)
+    return partial(db._execute_fetchall, sql, _given(parameters))
 
 
-async def commit(db: "Connection", *, deadline: Any = None) -> None:
+def _given(parameters: Any) -> Any:
+    return [] if parameters is None else parameters
+
+
+def commit(db: "Connection") -> Work:
     """See Connection.commit()."""
-    with limited(deadline):
-        await db._execute(db._conn.commit)
+    return partial(_below(db).commit)
 
 
-async def rollback(db: "Connection") -> None:
+def rollback(db: "Connection") -> Work:
     """See Connection.rollback()."""
-    with lifted():
-        await db._execute(db._conn.rollback)
+    return partial(_below(db).rollback)
 
 
-async def interrupt(db: "Connection") -> None:
-    """See Connection.interrupt()."""
-    db._conn.interrupt()
-
-
-async def create_function(
+def create_function(
     db: "Connection",
     name: str,
     num_params: int,
     func: Any,
     deterministic: bool = False,
     **flags: Any,
-) -> None:
+) -> Work:
     """See Connection.create_function(). sqlite3 knows no other flag than `deterministic`."""
-    await db._execute(
-        db._conn.create_function, name, num_params, func, deterministic=deterministic, **flags
-    )
+    function = _below(db).create_function
+    return partial(function, name, num_params, func, deterministic=deterministic, **flags)
 
 
-async def create_aggregate(db: "Connection", name: str, n_arg: int, aggregate_class: Any) -> None:
+def create_aggregate(db: "Connection", name: str, n_arg: int, aggregate_class: Any) -> Work:
     """See Connection.create_aggregate()."""
-    await db._execute(db._conn.create_aggregate, name, n_arg, aggregate_class)
+    return partial(_below(db).create_aggregate, name, n_arg, aggregate_class)
 
 
-async def create_window_function(
+def create_window_function(
     db: "Connection", name: str, num_params: int, aggregate_class: Any, /
-) -> None:
+) -> Work:
     """See Connection.create_window_function()."""
-    await db._execute(db._conn.create_window_function, name, num_params, aggregate_class)
+    return partial(_below(db).create_window_function, name, num_params, aggregate_class)
 
 
-async def create_collation(db: "Connection", name: str, callback: Any) -> None:
+def create_collation(db: "Connection", name: str, callback: Any) -> Work:
     """See Connection.create_collation()."""
-    await db._execute(db._conn.create_collation, name, callback)
+    return partial(_below(db).create_collation, name, callback)
 
 
-async def set_authorizer(db: "Connection", authorizer_callback: Any) -> None:
+def set_authorizer(db: "Connection", authorizer_callback: Any) -> Work:
     """See Connection.set_authorizer()."""
-    await db._execute(db._conn.set_authorizer, authorizer_callback)
+    return partial(_below(db).set_authorizer, authorizer_callback)
 
 
-async def set_progress_handler(db: "Connection", handler: Any, n: int, **kwargs: Any) -> None:
+def set_progress_handler(db: "Connection", handler: Any, n: int, **kwargs: Any) -> Work:
     """See Connection.set_progress_handler()."""
-    await db._execute(db._conn.set_progress_handler, handler, n, **kwargs)
+    return partial(_below(db).set_progress_handler, handler, n, **kwargs)
 
 
-async def set_trace_callback(db: "Connection", handler: Any) -> None:
+def set_trace_callback(db: "Connection", handler: Any) -> Work:
     """See Connection.set_trace_callback()."""
-    await db._execute(db._conn.set_trace_callback, handler)
+    return partial(_below(db).set_trace_callback, handler)
 
 
-async def enable_load_extension(db: "Connection", value: bool, *, allow: Any = None) -> None:
+def enable_load_extension(db: "Connection", value: bool, *, allow: Any = None) -> Work:
     """See Connection.enable_load_extension()."""
     if allow is not None:
         raise sqlite3.NotSupportedError(
             "another module's connection has no list of allowed extensions"
         )
-    await db._execute(db._conn.enable_load_extension, value)
+    return partial(_below(db).enable_load_extension, value)
 
 
-async def load_extension(db: "Connection", path: str, **kwargs: Any) -> None:
+def load_extension(db: "Connection", path: str, **kwargs: Any) -> Work:
     """See Connection.load_extension()."""
-    await db._execute(db._conn.load_extension, path, **kwargs)
+    return partial(_below(db).load_extension, path, **kwargs)
 
 
-async def serialize(db: "Connection", *, name: str = "main") -> bytes:
+def serialize(db: "Connection", *, name: str = "main") -> Work:
     """See Connection.serialize()."""
-    return await db._execute(db._conn.serialize, name=name)
+    return partial(_below(db).serialize, name=name)
 
 
-async def deserialize(db: "Connection", data: Any, /, *, name: str = "main") -> None:
+def deserialize(db: "Connection", data: Any, /, *, name: str = "main") -> Work:
     """See Connection.deserialize()."""
-    await db._execute(db._conn.deserialize, data, name=name)
+    return partial(_below(db).deserialize, data, name=name)
 
 
-async def setlimit(db: "Connection", category: int, limit: int, /) -> int:
+def setlimit(db: "Connection", category: int, limit: int, /) -> Work:
     """See Connection.setlimit()."""
-    return await db._execute(db._conn.setlimit, category, limit)
+    return partial(_below(db).setlimit, category, limit)
 
 
-async def getlimit(db: "Connection", category: int, /) -> int:
+def getlimit(db: "Connection", category: int, /) -> Work:
     """See Connection.getlimit()."""
-    return await db._execute(db._conn.getlimit, category)
+    return partial(_below(db).getlimit, category)
 
 
-async def setconfig(db: "Connection", op: int, enable: bool = True, /) -> None:
+def setconfig(db: "Connection", op: int, enable: bool = True, /) -> Work:
     """See Connection.setconfig()."""
-    await db._execute(db._conn.setconfig, op, enable)
+    return partial(_below(db).setconfig, op, enable)
 
 
-async def getconfig(db: "Connection", op: int, /) -> bool:
+def getconfig(db: "Connection", op: int, /) -> Work:
     """See Connection.getconfig()."""
-    return await db._execute(db._conn.getconfig, op)
+    return partial(_below(db).getconfig, op)
 
 
-def refuse(db: "_csqlite.Connection", name: str) -> None:
-    """Raise NotSupportedError for a method that only csqlite's own connections have."""
+def refuse(db: "_csqlite.Connection", what: str) -> None:
+    """Raise NotSupportedError for what only csqlite's own connections have."""
     if db._foreign is not None:
         kind = type(db._foreign)
         raise sqlite3.NotSupportedError(
-            f"{name}() needs csqlite's own connection, not {kind.__module__}.{kind.__qualname__}"
+            f"{what} needs csqlite's own connection, not {kind.__module__}.{kind.__qualname__}"
         )
 
 
-def _if_there(name: str) -> Callable[..., Awaitable[Any]]:
-    """Return a function that runs the method of that name, where the connection has one."""
+def _if_there(name: str) -> Callable[..., Work]:
+    """Return a function that calls the method of that name, where the connection has one."""
 
-    async def method(db: "Connection", *args: Any, **kwargs: Any) -> Any:
-        function: Any = getattr(db._conn, name, None)
+    def method(db: "Connection", *args: Any, **kwargs: Any) -> Work:
+        function: Any = getattr(db._foreign, name, None)
         if function is None:
-            refuse(db, name)
-        return await db._execute(function, *args, **kwargs)
+            refuse(db, f"{name}()")
+        return partial(function, *args, **kwargs)
 
     return method
 
@@ -232,24 +226,10 @@ def dump(connection: Any, filter: Any) -> list[str]:
 # -- blobs
 
 
-def blobopen(db: "Connection", *args: Any, **kwargs: Any) -> "Result[Blob]":
+def blobopen(db: "Connection", *args: Any, **kwargs: Any) -> Work:
     """See Connection.blobopen()."""
-
-    async def open_blob() -> "Blob":
-        return Blob(db, await db._execute(db._conn.blobopen, *args, **kwargs))
-
-    return _Opening(open_blob())
-
-
-class _Opening(Result["Blob"]):
-    """What opens a blob, and closes it when it was entered."""
-
-    async def __aenter__(self) -> "Blob":
-        self.blob = await self
-        return self.blob
-
-    async def __aexit__(self, exc_type: Any, exc: Any, tb: Any) -> None:
-        await self.blob.close()
+    function = _below(db).blobopen
+    return lambda: Blob(db, function(*args, **kwargs))
 
 
 class Blob:
@@ -311,64 +291,58 @@ class Blob:
 # -- cursors
 
 
-async def cursor_execute(
-    cursor: Cursor, sql: str, parameters: Any = None, *, deadline: Any = None
-) -> Cursor:
+def _raw(cursor: Cursor) -> Any:
+    """Return the cursor below."""
+    raw = cursor._cursor
+    if getattr(raw, "_owner", None) is cursor:
+        raise sqlite3.ProgrammingError("the cursor has none of its connection's module")
+    return raw
+
+
+def cursor_execute(cursor: Cursor, sql: str, parameters: Any = None) -> Work:
     """See Cursor.execute()."""
-    parameters = [] if parameters is None else parameters
-    with limited(deadline):
-        await cursor._execute(cursor._cursor.execute, sql, parameters)
-        return cursor
+    return partial(_itself, cursor, _raw(cursor).execute, sql, _given(parameters))
 
 
-async def cursor_executemany(
-    cursor: Cursor, sql: str, parameters: Any, *, deadline: Any = None
-) -> Cursor:
+def cursor_executemany(cursor: Cursor, sql: str, parameters: Any) -> Work:
     """See Cursor.executemany()."""
-    with limited(deadline):
-        await cursor._execute(cursor._cursor.executemany, sql, parameters)
-        return cursor
+    return partial(_itself, cursor, _raw(cursor).executemany, sql, parameters)
 
 
-async def cursor_executescript(cursor: Cursor, sql_script: str, *, deadline: Any = None) -> Cursor:
+def cursor_executescript(cursor: Cursor, sql_script: str) -> Work:
     """See Cursor.executescript()."""
-    with limited(deadline):
-        await cursor._execute(cursor._cursor.executescript, sql_script)
-        return cursor
+    return partial(_itself, cursor, _raw(cursor).executescript, sql_script)
 
 
-async def cursor_fetchone(cursor: Cursor, *, deadline: Any = None) -> Any:
+def _itself(cursor: Cursor, function: Any, *arguments: Any) -> Cursor:
+    """On the worker: execute with the cursor below."""
+    function(*arguments)
+    return cursor
+
+
+def cursor_fetchone(cursor: Cursor) -> Work:
     """See Cursor.fetchone()."""
-    with limited(deadline):
-        return await cursor._execute(cursor._cursor.fetchone)
+    return partial(_raw(cursor).fetchone)
 
 
-async def cursor_fetchmany(cursor: Cursor, size: Any = None, *, deadline: Any = None) -> Any:
+# None says that there are no more.
+cursor___anext__ = cursor_fetchone
+
+
+def cursor_fetchmany(cursor: Cursor, size: Any = None) -> Work:
     """See Cursor.fetchmany()."""
-    with limited(deadline):
-        if size is None:
-            return await cursor._execute(cursor._cursor.fetchmany)
-        return await cursor._execute(cursor._cursor.fetchmany, size)
+    function = _raw(cursor).fetchmany
+    return partial(function) if size is None else partial(function, size)
 
 
-async def cursor_fetchall(cursor: Cursor, *, deadline: Any = None) -> Any:
+def cursor_fetchall(cursor: Cursor) -> Work:
     """See Cursor.fetchall()."""
-    with limited(deadline):
-        return await cursor._execute(cursor._cursor.fetchall)
+    return partial(_raw(cursor).fetchall)
 
 
-async def cursor_close(cursor: Cursor) -> None:
+def cursor_close(cursor: Cursor) -> Work:
     """See Cursor.close()."""
-    with lifted():
-        await cursor._execute(cursor._cursor.close)
-
-
-async def cursor___anext__(cursor: Cursor) -> Any:
-    """See Cursor.__anext__()."""
-    row = await cursor_fetchone(cursor)
-    if row is None:
-        raise StopAsyncIteration
-    return row
+    return partial(_raw(cursor).close)
 
 
 async def fetch_chunked(cursor: Cursor) -> AsyncIterator[Any]:

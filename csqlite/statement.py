@@ -101,13 +101,13 @@ _NOTHING = (0, 0, True, 0, None, (), ())
 
 async def describe(db: _csqlite.Connection, sql: str) -> StatementInfo:
     """See Connection.statement_info()."""
-    foreign.refuse(db, "statement_info")
+    foreign.refuse(db, "statement_info()")
     described = await db._describe(sql, False)
     return _make(db, sql.encode(), described[0] if described else _NOTHING)
 
 
 async def describe_script(db: _csqlite.Connection, sql_script: str) -> list[StatementInfo]:
     """See Connection.script_info()."""
-    foreign.refuse(db, "script_info")
+    foreign.refuse(db, "script_info()")
     described = await db._describe(sql_script, True)
     return [_make(db, sql_script.encode(), one) for one in described]

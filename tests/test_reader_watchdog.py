@@ -645,7 +645,10 @@ async def test_foreign_connections_are_not_watched():
     async with csqlite.Connection(lambda: sqlite3.connect(":memory:"), 64) as db:
         assert db.reader_warning is None
         db.reader_warning = None
-        with pytest.raises(sqlite3.NotSupportedError, match="another module"):
+        with pytest.raises(
+            sqlite3.NotSupportedError,
+            match=r"^reader_warning needs csqlite's own connection, not sqlite3\.Connection$",
+        ):
             db.reader_warning = 1
     with pytest.raises(sqlite3.NotSupportedError, match="csqlite's own connection"):
         await csqlite.connect(":memory:", factory=Factory, reader_warning=1)

@@ -2,8 +2,8 @@
 
 #include "binding/closing.h"
 
-#include "binding/calls.h"
 #include "binding/errors.h"
+#include "binding/method.h"
 #include "bridge/await.h"
 
 void
@@ -15,26 +15,10 @@ closing_end(ConnectionObject *self)
     }
 }
 
-void
-closing_close_foreign(ConnectionObject *self, PyObject *foreign)
-{
-    PyObject *close = PyObject_GetAttrString(foreign, "close");
-    PyObject *queued = close == NULL ? NULL : calls_enqueue(self, close);
-
-    PyErr_Clear();
-    Py_XDECREF(close);
-    Py_XDECREF(queued);
-}
-
 static void
 close_abandon(RequestObject *request)
 {
-    ConnectionObject *self = (ConnectionObject *)request->owner;
-
-    if (!request->pushed && REQUEST_PAYLOAD(request, struct call)->callable != NULL) {
-        closing_close_foreign(self, self->foreign);
-    }
-    closing_end(self);
+    closing_end((ConnectionObject *)request->owner);
 }
 
 /* Whether what closed it did not wait for the worker's end. */
@@ -62,16 +46,6 @@ close_pack(RequestObject *request)
     }
     if (connection_use(request, CONNECTION_DIRECT) < 0 || await_check(request) < 0) {
         return REQUEST_FAILED;
-    }
-    if (self->foreign != NULL && self->stage == CONNECTION_OPEN) {
-        struct call *call = REQUEST_PAYLOAD(request, struct call);
-
-        call->callable = PyObject_GetAttrString(self->foreign, "close");
-        if (call->callable == NULL) {
-            return REQUEST_FAILED;
-        }
-        request->gate->used = true;
-        request->job.with.host.run = calls_run;
     }
     request->job.asked = true;
     self->stage = CONNECTION_CLOSING;
@@ -108,13 +82,11 @@ PyDoc_STRVAR(close_doc, "close($self, /)\n--\n\n"
                         "Let everything queued finish, close the database and end the worker.\n\n"
                         "An open transaction is rolled back. Closing again does nothing.");
 
-/* A connection of another module is closed in the same way. */
 METHOD(connection_close) = {
     .args = ARGS_NONE("Connection.close"),
     .hooks = &close_hooks,
     .op = CSQ_CLOSE,
     .common = true,
-    .objects = CALL_OBJECTS,
 };
 
 PyDoc_STRVAR(stop_doc,

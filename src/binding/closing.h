@@ -11,7 +11,5 @@ extern PyMethodDef closing_methods[];
 /* Lets the worker close whatever it has and end. */
 void closing_end(ConnectionObject *self);
 
-/* Lets the worker close a foreign DB-API connection in its turn; nobody is told. */
-void closing_close_foreign(ConnectionObject *self, PyObject *foreign);
 
 #endif

@@ -18,6 +18,14 @@ enum connection_stage {
     CONNECTION_CLOSED,  /* or stopped, or never opened */
 };
 
+struct method;
+
+/* Answers a call in place of csqlite's own methods, where another engine runs the jobs: as
+ * method_call(), for a row that is not `common`. */
+typedef PyObject *(*connection_answers)(const struct method *method, PyObject *self,
+                                        PyObject *const *args, Py_ssize_t nargs,
+                                        PyObject *kwnames);
+
 typedef struct {
     PyObject_HEAD
     struct module_state *state;
@@ -28,6 +36,7 @@ typedef struct {
     struct gate *gate;         /* NULL until it is awaited */
     struct line calls;         /* what is called on the worker, and may use any cursor there */
     PyObject *connector;       /* what opens it */
+    connection_answers answers; /* NULL: its executor is native, or it is not open yet */
     PyObject *foreign;         /* the DB-API connection of a foreign connector, or NULL */
     PyObject *row_factory;
     PyObject *text_factory;

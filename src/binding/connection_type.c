@@ -15,6 +15,7 @@
 #include "binding/errors.h"
 #include "binding/extensions.h"
 #include "binding/file_control.h"
+#include "binding/foreign.h"
 #include "binding/functions.h"
 #include "binding/handle.h"
 #include "binding/hooks.h"
@@ -72,6 +73,9 @@ interrupt_pack(RequestObject *request)
         return REQUEST_FAILED;
     }
     self->executor->verbs->interrupt(self->executor);
+    if (PyErr_Occurred()) {
+        return REQUEST_FAILED;
+    }
     request->result = Py_NewRef(Py_None);
     return REQUEST_READY;
 }
@@ -89,6 +93,7 @@ METHOD(connection_interrupt) = {
     .args = ARGS_NONE("Connection.interrupt"),
     .hooks = &interrupt_hooks,
     .op = CSQ_CALL,
+    .common = true,
 };
 
 /* Gives what a cursor's factory makes, which has the connection's row factory then. */
@@ -237,6 +242,9 @@ connection_interrupt_now(ConnectionObject *self, PyObject *unused)
         return NULL;
     }
     self->executor->verbs->interrupt(self->executor);
+    if (PyErr_Occurred()) {
+        return NULL;
+    }
     Py_RETURN_NONE;
 }
 
@@ -328,7 +336,7 @@ connection_traverse(ConnectionObject *self, visitproc visit, void *arg)
     Py_VISIT(self->text_factory);
     Py_VISIT(self->reader_warning);
     Py_VISIT(self->dict);
-    return 0;
+    return foreign_traverse(self->executor, visit, arg);
 }
 
 static int
@@ -400,13 +408,9 @@ static void
 connection_finalize(ConnectionObject *self)
 {
     PyObject *exception = compat_take_exception();
-    PyObject *foreign = self->foreign;
 
     if (!self->forked && self->stage == CONNECTION_OPEN) {
         warn_forgotten(self);
-        if (foreign != NULL) {
-            closing_close_foreign(self, foreign);
-        }
     }
     if (!self->forked && self->executor != NULL) {
         self->stage = CONNECTION_CLOSED;

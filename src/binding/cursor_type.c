@@ -199,6 +199,7 @@ take_raw(CursorObject *self, PyObject *raw)
 
     if (self->connection->foreign != NULL) {
         Py_XSETREF(self->foreign, Py_NewRef(raw));
+        self->exhausted = false; /* its rows are elsewhere */
         return 0;
     }
     owner = PyObject_GetAttrString(raw, "_owner");

@@ -220,9 +220,8 @@ next_row(CursorObject *self)
 {
     PyObject *row;
 
-    if (self->connection == NULL || self->connection->foreign != NULL || self->closed ||
-        !is_served_here(self, NULL, 1) || deadline_is_past(&self->state->bridge) ||
-        stretch_count(&self->state->bridge.stretch)) {
+    if (self->connection == NULL || self->closed || !is_served_here(self, NULL, 1) ||
+        deadline_is_past(&self->state->bridge) || stretch_count(&self->state->bridge.stretch)) {
         return method_call(&anext_row, (PyObject *)self, NULL, 0, NULL);
     }
     row = take_one(self);

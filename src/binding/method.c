@@ -45,26 +45,6 @@ make_with_cursor(const struct method *method, ConnectionObject *connection)
     return request;
 }
 
-/* What another module's connection answers. */
-static PyObject *
-call_foreign(const struct method *method, ConnectionObject *connection, PyObject *self,
-             PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
-{
-    const char *name = args_method(&method->args);
-    char function[64];
-
-    if (method->native) {
-        PyObject *text = PyUnicode_FromString(name);
-        PyObject *refused =
-            text == NULL ? NULL : args_forward("refuse", (PyObject *)connection, &text, 1, NULL);
-
-        Py_XDECREF(text);
-        return refused;
-    }
-    snprintf(function, sizeof function, "%s%s", method->on == ON_PART ? "cursor_" : "", name);
-    return args_forward(function, self, args, nargs, kwnames);
-}
-
 /* -- arguments ----------------------------------------------------------------- */
 
 static int
@@ -162,8 +142,8 @@ method_call(const struct method *method, PyObject *self, PyObject *const *args, 
         (void)cursor_check((CursorObject *)self);
         return NULL;
     }
-    if (connection->foreign != NULL && !method->common) {
-        return call_foreign(method, connection, self, args, nargs, kwnames);
+    if (connection->answers != NULL && !method->common) {
+        return connection->answers(method, self, args, nargs, kwnames);
     }
     if (nargs == 0 && kwnames == NULL && method->args.required == 0) {
         for (int i = 0; i < method->args.count; i++) {

@@ -57,8 +57,8 @@ struct method {
     bool deadline; /* the last argument is `deadline` */
     bool gated;    /* it hands over a callback: from then on jobs may need the GIL */
     bool anytime;  /* csq_job.anytime */
-    bool common;   /* connections of other modules have it as it is */
-    bool native;   /* other connections than csqlite's own do not have it */
+    bool common;   /* all executors have it as it is */
+    bool native;   /* no other executor than csqlite's own has it */
     int objects;   /* how many references the payload begins with */
     int (*run)(struct csq_job *job, sqlite3 *handle); /* what its job does, CSQ_APPLY … */
     const void *argument;                             /* … and its argument */

@@ -1,5 +1,5 @@
 /* Opening a connection. A connector says how: the one that connect() makes gives the
- * options of a native open, any other callable is called on the worker and what it gives
+ * options of a native open, any other callable is called by a foreign executor, and what it gives
  * (a sqlite3.Connection, a SQLCipher one …) is used through csqlite/foreign.py. */
 
 #include "binding/opening.h"
@@ -7,12 +7,26 @@
 #include "binding/calls.h"
 #include "binding/closing.h"
 #include "binding/errors.h"
+#include "binding/foreign.h"
 #include "binding/watchdog.h"
 #include "engine/native.h"
 
-/* Makes the executor and starts it. */
+/* Gives csqlite's own executor; NULL with MemoryError. */
+static struct csq_executor *
+make_native(struct gate *gate)
+{
+    struct csq_executor *executor = csq_native_new(gate_end, gate_get(gate));
+
+    if (executor == NULL) {
+        gate_put(gate);
+        PyErr_NoMemory();
+    }
+    return executor;
+}
+
+/* Makes the executor, csqlite's own or another module's, and starts it. 0, or -1 with an exception. */
 static int
-start(ConnectionObject *self)
+start(ConnectionObject *self, bool native)
 {
     int rc;
 
@@ -21,10 +35,8 @@ start(ConnectionObject *self)
         PyErr_NoMemory();
         return -1;
     }
-    self->executor = csq_native_new(gate_end, gate_get(self->gate));
+    self->executor = native ? make_native(self->gate) : foreign_new(self->gate);
     if (self->executor == NULL) {
-        gate_put(self->gate);
-        PyErr_NoMemory();
         return -1;
     }
     rc = self->executor->verbs->start(self->executor, self->state->crew);
@@ -68,55 +80,38 @@ take_options(ConnectionObject *self, struct csq_open *open, PyObject *options)
     return 0;
 }
 
-/* Closes what a foreign connector has opened when nobody waits for it any more. */
-static void
-close_unwanted(PyObject *foreign)
+/* Asks the connector for the options of a native open; None: it opens by being called. NULL with
+ * an exception. */
+static PyObject *
+ask_connector(ConnectionObject *self)
 {
-    PyObject *closed = PyObject_CallMethod(foreign, "close", NULL);
-
-    if (closed == NULL) {
-        PyErr_WriteUnraisable(foreign);
+    if (!PyObject_HasAttrString(self->connector, "native_options")) {
+        return Py_NewRef(Py_None);
     }
-    Py_XDECREF(closed);
+    return PyObject_CallMethod(self->connector, "native_options", NULL);
 }
 
-/* Worker thread. Calls the connector. */
+/* Makes the executor and fills the job. Takes the options; NULL with an exception. The executor
+ * is started first: whoever sees an option refused may still wait for the thread to end. */
 static int
-run_connector(struct csq_job *job, sqlite3 *handle)
-{
-    RequestObject *request = csq_item(job, RequestObject, job);
-    int rc = calls_run(job, handle);
-
-    gate_enter(request->gate);
-    if (request->result != NULL && atomic_load(&job->cancelled)) {
-        close_unwanted(request->result);
-        Py_CLEAR(request->result);
-    }
-    gate_leave(request->gate);
-    return rc;
-}
-
-/* Decides how to open, and fills the job. */
-static int
-prepare_open(ConnectionObject *self, RequestObject *request)
+begin(ConnectionObject *self, RequestObject *request, PyObject *options)
 {
     struct call *call = REQUEST_PAYLOAD(request, struct call);
-    PyObject *options = NULL;
+    PyObject *exception = compat_take_exception();
 
-    if (PyObject_HasAttrString(self->connector, "native_options")) {
-        options = PyObject_CallMethod(self->connector, "native_options", NULL);
-        if (options == NULL) {
-            return -1;
-        }
+    call->options = options;
+    if (start(self, options != Py_None) < 0) {
+        Py_XDECREF(exception);
+        return -1;
     }
-    if (options == NULL || options == Py_None) {
-        Py_XDECREF(options);
+    if (options == NULL) {
+        compat_give_exception(exception);
+        return -1;
+    }
+    if (options == Py_None) {
         call->callable = Py_NewRef(self->connector);
-        request->job.op = CSQ_CALL;
-        request->job.with.host.run = run_connector;
         return 0;
     }
-    call->options = options;
     return take_options(self, &request->job.with.open, options);
 }
 
@@ -129,13 +124,8 @@ open_pack(RequestObject *request)
         PyErr_SetString(PyExc_RuntimeError, "threads can only be started once");
         return REQUEST_FAILED;
     }
-    /* The worker is started first: whoever sees an option refused may still wait
-     * for the thread to end. */
     self->stage = CONNECTION_CLOSED;
-    if (start(self) < 0) {
-        return REQUEST_FAILED;
-    }
-    if (prepare_open(self, request) < 0) {
+    if (begin(self, request, ask_connector(self)) < 0) {
         closing_end(self);
         return REQUEST_FAILED;
     }
@@ -155,11 +145,8 @@ open_unpack(RequestObject *request, int64_t slice_end)
         closing_end(self);
         return REQUEST_FAILED;
     }
-    if (request->job.op == CSQ_CALL) {
-        self->foreign = request->result;
-    }
-    Py_INCREF(self);
-    request->result = (PyObject *)self;
+    foreign_take(self, request);
+    request->result = Py_NewRef((PyObject *)self);
     /* stop() may have come meanwhile: then the worker is about to close it. */
     if (self->stage == CONNECTION_OPENING) {
         self->stage = CONNECTION_OPEN;
@@ -167,17 +154,10 @@ open_unpack(RequestObject *request, int64_t slice_end)
     return REQUEST_READY;
 }
 
-/* What has been opened by now is closed in its turn; what has not, by the worker. */
 static void
 open_abandon(RequestObject *request)
 {
-    ConnectionObject *self = (ConnectionObject *)request->owner;
-    PyObject *foreign = self->foreign != NULL ? self->foreign : request->result;
-
-    if (request->job.op == CSQ_CALL && foreign != NULL && foreign != request->owner) {
-        closing_close_foreign(self, foreign);
-    }
-    closing_end(self);
+    closing_end((ConnectionObject *)request->owner);
 }
 
 PyObject *

@@ -6,6 +6,7 @@
 
 #include "binding/attributes.h"
 #include "binding/connection.h"
+#include "binding/foreign.h"
 #include "binding/method.h"
 #include "binding/watchdog.h"
 #include "bridge/direct.h"
@@ -218,10 +219,8 @@ set_reader_warning(ConnectionObject *self, PyObject *value, void *closure)
     if (connection_check(self) < 0) {
         return -1;
     }
-    if (self->foreign != NULL && value != Py_None) {
-        PyErr_SetString(self->state->NotSupportedError,
-                        "reader_warning is not there for the connection of another module");
-        return -1;
+    if (csq_native_db(self->executor) == NULL && value != Py_None) {
+        return foreign_refuse(self, "reader_warning");
     }
     return watchdog_set(self, value);
 }

@@ -59,7 +59,7 @@ state_of(const ConnectionObject *self)
     if (self->forked) {
         return "the parent process's";
     }
-    if (self->stage == CONNECTION_OPEN && self->foreign == NULL &&
+    if (self->stage == CONNECTION_OPEN && self->executor->published != NULL &&
         atomic_load(&self->executor->published->in_transaction)) {
         return "open, in transaction";
     }

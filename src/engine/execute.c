@@ -18,15 +18,6 @@ csq_execute_closed(struct csq_job *job)
     return csq_error_set(&job->error, CSQ_CLOSED, "Cannot operate on a closed database.");
 }
 
-int
-csq_execute_over(struct csq_job *job)
-{
-    return csq_error_set(&job->error, CSQ_CANCELLED, "%s",
-                         job->streaming && job->flow.forsaken
-                             ? "the event loop that gives the rows does not run"
-                             : "cancelled");
-}
-
 /* A query may see what the one before it in the queue has seen. Everything else ends
  * that: a write on an old snapshot would be refused. */
 static void
@@ -185,7 +176,7 @@ execute_rows(struct csq_db *db, struct csq_job *job, struct csq_stmt *stmt,
             csq_hooks_settle(&db->hooks);
         }
         if (csq_db_is_over(db)) {
-            rc = csq_execute_over(job);
+            rc = csq_job_over(job);
         }
     }
     return rc;
@@ -204,7 +195,7 @@ execute_flow(struct csq_db *db, struct csq_job *job, struct csq_stmt *stmt)
     }
     while (rc == SQLITE_OK) {
         if (!csq_flow_wait_more(&job->flow)) {
-            rc = csq_execute_over(job);
+            rc = csq_job_over(job);
             break;
         }
         csq_flow_take(&job->flow, &rows);
@@ -390,7 +381,7 @@ csq_execute_script(struct csq_db *db, struct csq_job *job)
     while (rc == SQLITE_OK && *sql != '\0') {
         rc = run_one_apart(db, job, &sql, lends);
         if (rc == SQLITE_OK && csq_db_is_over(db)) {
-            rc = csq_execute_over(job);
+            rc = csq_job_over(job);
         }
     }
     if (outside && !sqlite3_get_autocommit(db->handle) &&

@@ -23,7 +23,4 @@ int csq_execute_script(struct csq_db *db, struct csq_job *job);
 /* Sets the job's error: the database is closed. Gives its code. */
 int csq_execute_closed(struct csq_job *job);
 
-/* Sets the job's error: nobody waits for it any more. Gives its code. */
-int csq_execute_over(struct csq_job *job);
-
 #endif

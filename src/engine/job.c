@@ -61,6 +61,30 @@ csq_job_cancel(struct csq_job *job)
     }
 }
 
+int
+csq_job_over(struct csq_job *job)
+{
+    return csq_error_set(&job->error, CSQ_CANCELLED, "%s",
+                         job->streaming && job->flow.forsaken
+                             ? "the event loop that gives the rows does not run"
+                             : "cancelled");
+}
+
+bool
+csq_job_refuse(struct csq_job *job)
+{
+    job->refused = true;
+    if (job->error.code != SQLITE_OK) {
+        return false; /* it is said already why */
+    }
+    if (atomic_load(&job->cancelled) == CSQ_EXPIRED) {
+        csq_error_set(&job->error, CSQ_DEADLINE, "it was not begun");
+        return false;
+    }
+    csq_job_over(job);
+    return true;
+}
+
 bool
 csq_job_expire(struct csq_job *job)
 {

@@ -99,8 +99,7 @@ struct csq_job {
             int64_t began;
         } undo; /* what a job that was cancelled has left behind */
         struct {
-            /* CSQ_APPLY: with the handle. CSQ_CALL: `handle` is NULL. CSQ_CLOSE, or NULL: the
-             * same; it closes what the worker does not know of. */
+            /* CSQ_APPLY: with the handle. CSQ_CALL: `handle` is NULL. */
             int (*run)(struct csq_job *job, sqlite3 *handle);
             void *argument;
         } host;
@@ -135,6 +134,13 @@ void csq_job_clear(struct csq_job *job);
 
 /* Any thread, while the job is not cleared. Asks that it end soon. */
 void csq_job_cancel(struct csq_job *job);
+
+/* Worker thread. Says in the job's error that it ends because it is cancelled. Gives the code. */
+int csq_job_over(struct csq_job *job);
+
+/* Worker thread, in place of running it: says in its error why it is not run, unless that says so
+ * already. Whether it was cancelled. */
+bool csq_job_refuse(struct csq_job *job);
 
 /* Any thread, while the job is not cleared. The same because its deadline has come, unless
  * it is cancelled. False: the worker has begun it, so the answer is the worker's to give.

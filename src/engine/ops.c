@@ -19,9 +19,6 @@ op_open(struct csq_db *db, struct csq_job *job)
 static int
 op_close(struct csq_db *db, struct csq_job *job)
 {
-    if (job->with.host.run != NULL) {
-        return job->with.host.run(job, NULL);
-    }
     /* Closing would roll back by itself. As in sqlite3 a statement does so first, which a
      * trace shows; whether it fails does not matter. */
     if (job->asked && db->published.autocommit == CSQ_MANUAL && db->handle != NULL &&
@@ -227,16 +224,8 @@ is_sealed(const struct csq_db *db, const struct csq_job *job)
 void
 csq_op_skip(struct csq_db *db, struct csq_job *job)
 {
-    job->refused = true;
-    if (job->error.code != SQLITE_OK) {
-        /* It is said already why. */
-    } else if (atomic_load(&job->cancelled) == CSQ_EXPIRED) {
-        csq_error_set(&job->error, CSQ_DEADLINE, "it was not begun");
-    } else {
-        csq_execute_over(job);
-        if (job->cursor != NULL) {
-            csq_cursor_reset(job->cursor, &db->cache); /* as if it had been stopped */
-        }
+    if (csq_job_refuse(job) && job->cursor != NULL) {
+        csq_cursor_reset(job->cursor, &db->cache); /* as if it had been stopped */
     }
     if (!db->queued) {
         csq_snapshot_release(db);

@@ -84,7 +84,7 @@ test_stopped_alone_behind_begin(void)
     set_up(&scene);
     CHECK(office_run(&scene.office, "INSERT INTO t VALUES(1)") == SQLITE_OK);
     CHECK(run_endless(&scene, "BEGIN") == CSQ_DEADLINE);
-    CHECK(atomic_load(&scene.office.worker->db.in_transaction));
+    CHECK(atomic_load(&csq_native_db(scene.office.executor)->published.in_transaction));
     CHECK(office_number(&scene.office, "SELECT count(*) FROM t") == 1);
     CHECK(office_number(&scene.office, "SELECT count(*) FROM big") == 3);
     tear_down(&scene);
@@ -104,7 +104,7 @@ test_stopped_whole(void)
     CHECK(office_do(&scene.office, &scene.opening) == SQLITE_OK);
     CHECK(run_endless(&scene, NULL) == CSQ_DEADLINE);
     CHECK(run_endless(&scene, "BEGIN") == CSQ_DEADLINE);
-    CHECK(!atomic_load(&scene.office.worker->db.in_transaction));
+    CHECK(!atomic_load(&csq_native_db(scene.office.executor)->published.in_transaction));
     CHECK(office_number(&scene.office, "SELECT count(*) FROM big") == 3);
     tear_down(&scene);
 }
@@ -140,9 +140,10 @@ test_lone(void)
         job.begin = "BEGIN";
         CHECK(office_do(&office, &job) == SQLITE_OK && atomic_load(&job.began) != 0);
         CHECK(office_run(&office, cases[i].between) == SQLITE_OK);
-        csq_worker_abandon(office.worker, &job);
+        csq_worker_abandon(office.executor, &job);
         CHECK(office_number(&office, "SELECT count(*) FROM t WHERE a = 1") == cases[i].stays);
-        CHECK(atomic_load(&office.worker->db.in_transaction) == cases[i].stays);
+        CHECK(atomic_load(&csq_native_db(office.executor)->published.in_transaction) ==
+              cases[i].stays);
         csq_job_clear(&job);
         office_close(&office);
     }
@@ -164,7 +165,7 @@ intrude(struct intruder *intruder)
     struct csq_job inner;
 
     office_job(intruder->office, &inner, intruder->op, &intruder->office->cursor, "SELECT 1");
-    csq_op_run(&intruder->office->worker->db, &inner);
+    csq_op_run(csq_native_db(intruder->office->executor), &inner);
     if (inner.refused && inner.error.code == CSQ_USAGE) {
         intruder->refused++;
     } else {
