@@ -15,18 +15,6 @@ csq_job_init(struct csq_job *job, enum csq_op op)
 }
 
 void
-csq_job_init_zeroed(struct csq_job *job, enum csq_op op)
-{
-    csq_link_init(&job->link);
-    job->op = op;
-    atomic_init(&job->cancelled, CSQ_WANTED);
-    atomic_init(&job->began, 0);
-    atomic_init(&job->result, 0);
-    csq_error_init(&job->error);
-    job->changes = -1;
-}
-
-void
 csq_job_stream(struct csq_job *job)
 {
     csq_flow_init(&job->flow);

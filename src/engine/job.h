@@ -124,7 +124,14 @@ struct csq_job {
 void csq_job_init(struct csq_job *job, enum csq_op op);
 
 /* The same, of memory that is zero already. */
-void csq_job_init_zeroed(struct csq_job *job, enum csq_op op);
+static inline void
+csq_job_init_zeroed(struct csq_job *job, enum csq_op op)
+{
+    csq_link_init(&job->link);
+    job->op = op;
+    job->error.offset = -1;
+    job->changes = -1;
+}
 
 /* Any thread. Makes `flow` usable. Before the job is pushed. */
 void csq_job_stream(struct csq_job *job);
