@@ -42,35 +42,24 @@ connection_check(ConnectionObject *self)
     return check_process(self);
 }
 
-const char *
-connection_begin(const ConnectionObject *self)
-{
-    static const char *const statements[][2] = {
-        {"", "BEGIN "}, /* as sqlite3 writes it: a trace shows the blank */
-        {"DEFERRED", "BEGIN DEFERRED"},
-        {"IMMEDIATE", "BEGIN IMMEDIATE"},
-        {"EXCLUSIVE", "BEGIN EXCLUSIVE"},
-    };
+/* Where the isolation level stands in the statement that begins a transaction. */
+enum { LEVEL_AT = sizeof CONNECTION_BEGIN - 1 };
 
-    if (self->isolation_level == NULL) {
-        return NULL;
-    }
-    for (size_t i = 0; i < sizeof statements / sizeof *statements; i++) {
-        if (sqlite3_stricmp(statements[i][0], self->isolation_level) == 0) {
-            return statements[i][1];
-        }
-    }
-    return NULL;
+const char *
+connection_level(const ConnectionObject *self)
+{
+    return self->begin == NULL ? NULL : self->begin + LEVEL_AT;
 }
 
 int
-connection_level(PyObject *value, const char **level)
+connection_read_level(PyObject *value, const char **begin)
 {
-    static const char *const levels[] = {"", "DEFERRED", "IMMEDIATE", "EXCLUSIVE"};
+    static const char *const statements[] = {CONNECTION_BEGIN, "BEGIN DEFERRED",
+                                             "BEGIN IMMEDIATE", "BEGIN EXCLUSIVE"};
     const char *text;
     Py_ssize_t size;
 
-    *level = NULL;
+    *begin = NULL;
     if (value == Py_None) {
         return 0;
     }
@@ -86,9 +75,9 @@ connection_level(PyObject *value, const char **level)
         PyErr_SetString(PyExc_ValueError, "embedded null character");
         return -1;
     }
-    for (size_t i = 0; i < sizeof levels / sizeof *levels; i++) {
-        if (sqlite3_stricmp(levels[i], text) == 0) {
-            *level = levels[i];
+    for (size_t i = 0; i < sizeof statements / sizeof *statements; i++) {
+        if (sqlite3_stricmp(statements[i] + LEVEL_AT, text) == 0) {
+            *begin = statements[i];
             return 0;
         }
     }

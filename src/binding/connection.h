@@ -40,7 +40,7 @@ typedef struct {
     PyObject *foreign;         /* the DB-API connection of a foreign connector, or NULL */
     PyObject *row_factory;
     PyObject *text_factory;
-    const char *isolation_level; /* NULL: no implicit transactions */
+    const char *begin; /* static: what begins an implicit transaction; NULL: there are none */
     int cached_statements;
     int detect_types;
     bool check_same_thread;
@@ -63,12 +63,16 @@ int connection_use(RequestObject *request, enum connection_access access);
 /* -1 with ValueError unless it is open (for properties). */
 int connection_check(ConnectionObject *self);
 
-/* Finds the isolation level that `value`, a str or None, means: *level is static,
- * or NULL for None. 0, or -1 with TypeError or ValueError. */
-int connection_level(PyObject *value, const char **level);
+/* What begins a transaction where no level is asked for, as sqlite3 writes it: a trace shows the
+ * blank. */
+#define CONNECTION_BEGIN "BEGIN "
 
-/* The statement that opens a transaction before DML; NULL: none. */
-const char *connection_begin(const ConnectionObject *self);
+/* Finds what begins a transaction of the isolation level `value`, a str or None: *begin is
+ * static, or NULL for None. 0, or -1 with TypeError or ValueError. */
+int connection_read_level(PyObject *value, const char **begin);
+
+/* The isolation level; NULL: None. */
+const char *connection_level(const ConnectionObject *self);
 
 /* What stands in properties.c. */
 extern PyGetSetDef connection_getset[];

@@ -297,7 +297,7 @@ connection_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
         self->stage = CONNECTION_NEW;
         self->row_factory = Py_NewRef(Py_None);
         self->text_factory = Py_NewRef((PyObject *)&PyUnicode_Type);
-        self->isolation_level = "";
+        self->begin = CONNECTION_BEGIN;
         self->check_same_thread = true;
         self->iter_chunk_size = 64;
     }

@@ -30,7 +30,7 @@ execute_prepare(RequestObject *request, const char *method)
         return -1;
     }
     job->sql_size = (size_t)size;
-    job->begin = connection_begin(self->connection);
+    job->begin = self->connection->begin;
     job->texts = self->connection->detect_types != 0;
 #if PY_VERSION_HEX >= 0x030E0000
     job->refuse_names = true;

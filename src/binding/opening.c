@@ -68,7 +68,7 @@ take_options(ConnectionObject *self, struct csq_open *open, PyObject *options)
         return -1;
     }
     Py_XSETREF(self->row_factory, Py_NewRef(row_factory));
-    if (connection_level(isolation_level, &self->isolation_level) < 0 ||
+    if (connection_read_level(isolation_level, &self->begin) < 0 ||
         watchdog_set(self, reader_warning) < 0) {
         return -1;
     }

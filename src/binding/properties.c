@@ -29,11 +29,10 @@ get_total_changes(ConnectionObject *self, void *closure)
 static PyObject *
 get_isolation_level(ConnectionObject *self, void *closure)
 {
+    const char *level = connection_level(self);
+
     (void)closure;
-    if (self->isolation_level == NULL) {
-        Py_RETURN_NONE;
-    }
-    return PyUnicode_FromString(self->isolation_level);
+    return level == NULL ? Py_NewRef(Py_None) : PyUnicode_FromString(level);
 }
 
 /* -- what changes transactions ------------------------------------------------------ */
@@ -79,14 +78,14 @@ set_isolation_level(ConnectionObject *self, PyObject *value, void *closure)
 {
     static const struct method row = {
         .args = ARGS_NONE("Connection.commit"), .hooks = &method_simple, .op = CSQ_COMMIT};
-    const char *level;
+    const char *begin;
 
     (void)closure;
-    if (connection_level(value, &level) < 0 ||
-        (level == NULL && run_detached(self, method_request(&row, self, NULL)) < 0)) {
+    if (connection_read_level(value, &begin) < 0 ||
+        (begin == NULL && run_detached(self, method_request(&row, self, NULL)) < 0)) {
         return -1;
     }
-    self->isolation_level = level;
+    self->begin = begin;
     return 0;
 }
 
