@@ -332,3 +332,28 @@ async def test_add_done_callback_takes_one_callback(db, args):
     with pytest.raises(TypeError):
         waiter.add_done_callback(print, contest=None)
     request.close()
+
+
+RESULTS = {
+    "nothing": (lambda db: db.commit(), None),
+    "nothing, at once": (lambda db: db.set_authorizer(None), None),
+    "a value": (lambda db: db.execute_fetchall("select 1"), [(1,)]),
+    "a tuple": (lambda db: db._execute(tuple, (1, 2)), (1, 2)),
+}
+
+
+@pytest.mark.parametrize("name", list(RESULTS))
+@with_db
+async def test_what_is_iterated_by_hand_gives_what_await_gives(db, name):
+    # As await does itself since Python 3.12.
+    request, result = RESULTS[name]
+    iterator = request(db).__await__()
+    with pytest.raises(StopIteration) as stop:
+        while True:
+            waiter = next(iterator)
+            if waiter is None:
+                await asyncio.sleep(0)
+            else:
+                await asyncio.wait_for(_wait(waiter), SECONDS)
+    assert stop.value.value == result
+    assert await request(db) == result

@@ -193,6 +193,10 @@ request_iternext(RequestObject *self)
     PyObject *result;
     PySendResult answer = request_resume(self, Py_None, &result);
 
+    if (answer == PYGEN_RETURN && result == Py_None) {
+        Py_DECREF(result); /* an iteration that just ends gives None */
+        return NULL;
+    }
     return give_next(answer, result);
 }
 

@@ -35,7 +35,9 @@ find(struct host *host)
             }
             return NULL;
         }
-        Py_XSETREF(asyncio->get_running_loop, Py_NewRef(function));
+        if (function != asyncio->get_running_loop) {
+            Py_XSETREF(asyncio->get_running_loop, Py_NewRef(function));
+        }
         asyncio->names_version = version;
     }
     function = Py_NewRef(asyncio->get_running_loop);

@@ -54,6 +54,10 @@ ready_iternext(ReadyObject *self)
     if (ready_send(self, Py_None, &result) == PYGEN_ERROR) {
         return NULL;
     }
+    if (result == Py_None) {
+        Py_DECREF(result); /* an iteration that just ends gives None */
+        return NULL;
+    }
     /* An instance: a tuple as result would be taken for its arguments. */
     stop = PyObject_CallOneArg(PyExc_StopIteration, result);
     Py_DECREF(result);
