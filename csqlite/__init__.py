@@ -65,6 +65,7 @@ from . import (
     deadlines as deadlines,
     hooks as hooks,
     statement as statement,
+    transactions as transactions,
 )
 from .__version__ import __version__
 from ._csqlite import (
@@ -102,6 +103,7 @@ from .core import Connection, Cursor, connect
 from .deadlines import DeadlineExceeded as DeadlineExceeded, timeout as timeout
 from .fetching import RowCountError as RowCountError
 from .notes import enable_error_notes as enable_error_notes
+from .transactions import Transaction as Transaction, transactional as transactional
 from .values import placeholders as placeholders
 
 sqlite_version = _csqlite.sqlite_version

@@ -25,6 +25,7 @@ from . import (
     readers,
     statement,
     tables,
+    transactions,
     values,
     worker,
 )
@@ -354,6 +355,97 @@ class Connection(_csqlite.Connection, Fetching):
         raises OperationalError.
         """
         return await statement.describe_script(self, sql_script)
+
+    def transaction(
+        self,
+        mode: str = "immediate",
+        *,
+        read_only: bool = False,
+        deadline: Optional[float] = None,
+    ) -> "transactions.Block":
+        """Return a block that commits at its end, and rolls back when it is left by an exception.
+
+            async with db.transaction() as tx:
+                await tx.execute(sql)
+
+        While it is open, what other tasks call on the connection waits, in order. What is called on `tx` runs
+        inside, from any task, and so does what the task that has entered the block calls on the
+        connection. Within another one of the same task it is a savepoint.
+
+        mode: "deferred", "immediate", "exclusive", or "concurrent", where this SQLite has that.
+        read_only: deferred, and nothing can be written. deadline: seconds from when it is entered, for waiting and for
+        BEGIN. Entering raises OperationalError when the database is locked, ProgrammingError when the task has a
+        transaction open that a statement has begun. See docs/transactions.md.
+        """
+        foreign.refuse(self, "transaction")
+        return transactions.block(self, mode, read_only, deadline)
+
+    def savepoint(
+        self, name: Optional[str] = None, *, deadline: Optional[float] = None
+    ) -> "transactions.Block":
+        """Return the block of a savepoint in the task's transaction; without one, of a deferred transaction.
+
+        It is released at its end, and rolled back to when the block is left by an exception. name: as in
+        SQL, by default one of its own.
+        """
+        foreign.refuse(self, "savepoint")
+        return transactions.Block(self, None, name=name, deadline=deadline)
+
+    async def begin(
+        self,
+        mode: str = "immediate",
+        *,
+        read_only: bool = False,
+        deadline: Optional[float] = None,
+    ) -> "transactions.Transaction":
+        """Begin a transaction by hand; its commit() or rollback() ends it.
+
+        As transaction() in everything else. One that is forgotten is rolled back, with a ResourceWarning.
+        """
+        foreign.refuse(self, "begin")
+        return await transactions.begin(self, mode, read_only, deadline)
+
+    async def run_transaction(
+        self,
+        function: Callable[..., Any],
+        *arguments: Any,
+        mode: str = "immediate",
+        retries: int = 5,
+    ) -> Any:
+        """Call `await function(tx, *arguments)` in a transaction, and give its result.
+
+        On SQLITE_BUSY (and SQLITE_BUSY_SNAPSHOT) it is rolled back and called again, up to `retries` times, each
+        time after a longer pause; not within another transaction. A COMMIT that is busy is
+        tried again by itself. So the function may run several times, but only once is it committed.
+        """
+        foreign.refuse(self, "run_transaction")
+
+        def make() -> "transactions.Block":
+            return transactions.block(self, mode, False, None, retries)
+
+        return await transactions.run(make, retries, function, arguments)
+
+    def attempts(
+        self, retries: int = 5, *, mode: str = "immediate"
+    ) -> AsyncIterator["transactions.Attempt"]:
+        """Give attempts at a transaction until one is committed, as run_transaction().
+
+        async for attempt in db.attempts():
+            async with attempt as tx:
+                await tx.execute(sql)
+        """
+        foreign.refuse(self, "attempts")
+
+        def make() -> "transactions.Block":
+            return transactions.block(self, mode, False, None, retries)
+
+        return transactions.attempts(make, retries)
+
+    @property
+    def _timeout(self) -> float:
+        """How long locks are waited for, in seconds."""
+        options = getattr(self._connector, "options", {})
+        return float(options.get("timeout", _DEFAULTS["timeout"]))
 
     # What follows is private in name and used all the same; see docs/compat.md.
 

@@ -61,6 +61,7 @@ close_unpack(RequestObject *request, int64_t slice_end)
     (void)slice_end;
     if (request->job.error.code == CSQ_USAGE) {
         /* Refused in a callback of a statement, which goes on. */
+        self->lease.closed = false;
         if (self->stage == CONNECTION_CLOSING) {
             self->stage = CONNECTION_OPEN;
         }

@@ -7,6 +7,7 @@
 
 #include "binding/module.h"
 #include "bridge/gate.h"
+#include "bridge/lease.h"
 #include "bridge/request.h"
 #include "engine/executor.h"
 
@@ -34,6 +35,7 @@ typedef struct {
     bool forked;               /* this process is a child: the worker is not in it */
     struct csq_executor *executor; /* NULL until it is awaited */
     struct gate *gate;         /* NULL until it is awaited */
+    struct lease lease;        /* who has the connection, for a transaction */
     struct line calls;         /* what is called on the worker, and may use any cursor there */
     PyObject *connector;       /* what opens it */
     connection_answers answers; /* NULL: its executor is native, or it is not open yet */

@@ -18,6 +18,7 @@
 #include "binding/foreign.h"
 #include "binding/functions.h"
 #include "binding/handle.h"
+#include "binding/hold.h"
 #include "binding/hooks.h"
 #include "binding/method.h"
 #include "binding/opening.h"
@@ -132,6 +133,9 @@ cursor_pack(RequestObject *request)
         call->factory == NULL ? (PyObject *)cursor_new(self) : call_factory(self, call->factory);
     if (request->result == NULL) {
         return REQUEST_FAILED;
+    }
+    if (request->hold != NULL) {
+        Py_XSETREF(((CursorObject *)request->result)->hold, Py_NewRef((PyObject *)request->hold));
     }
     if (call->row_factory != NULL && call->row_factory != Py_Ellipsis &&
         PyObject_SetAttrString(request->result, "row_factory", call->row_factory) < 0) {
@@ -294,6 +298,7 @@ connection_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
         self->state = state;
         csq_link_init(&self->all);
         line_init(&self->calls);
+        lease_init(&self->lease);
         self->stage = CONNECTION_NEW;
         self->row_factory = Py_NewRef(Py_None);
         self->text_factory = Py_NewRef((PyObject *)&PyUnicode_Type);
@@ -348,6 +353,7 @@ connection_clear(ConnectionObject *self)
     Py_CLEAR(self->text_factory);
     Py_CLEAR(self->reader_warning);
     Py_CLEAR(self->dict);
+    Py_CLEAR(self->lease.beginner);
     return 0;
 }
 
@@ -522,6 +528,7 @@ connection_init_type(struct module_state *state, PyObject *module)
         extensions_methods,
         file_control_methods,
         functions_methods,
+        hold_connection_methods,
         hooks_methods,
         serialize_methods,
         session_methods,

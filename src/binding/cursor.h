@@ -24,6 +24,7 @@ typedef struct {
     ConnectionObject *connection; /* NULL: __init__ was not called */
     struct module_state *state;
     PyObject *foreign;            /* the cursor of a foreign DB-API connection, or NULL */
+    PyObject *hold;               /* the transaction that it was made through; or NULL */
     struct cursor_rest *rest;     /* NULL until it first executes */
     struct line line;             /* its requests, in order */
     struct iterator *loop;        /* borrowed: what iterates over it (iterate.h), or NULL */

@@ -243,6 +243,7 @@ cursor_traverse(CursorObject *self, visitproc visit, void *arg)
     COMPAT_VISIT_TYPE(self);
     Py_VISIT(self->connection);
     Py_VISIT(self->foreign);
+    Py_VISIT(self->hold);
     Py_VISIT(self->cause);
     Py_VISIT(self->description);
     Py_VISIT(self->converters);
@@ -260,6 +261,7 @@ static int
 cursor_clear(CursorObject *self)
 {
     Py_CLEAR(self->foreign);
+    Py_CLEAR(self->hold);
     Py_CLEAR(self->cause);
     Py_CLEAR(self->description);
     Py_CLEAR(self->converters);

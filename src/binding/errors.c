@@ -34,6 +34,7 @@ class_of(const struct module_state *state, int code)
     case SQLITE_SCHEMA:
     case CSQ_CANCELLED:
     case CSQ_DEADLINE:
+    case CSQ_OVER:
         return state->OperationalError;
     case SQLITE_TOOBIG:
         return state->DataError;
@@ -45,6 +46,7 @@ class_of(const struct module_state *state, int code)
         return state->InterfaceError;
     case CSQ_CLOSED:
     case CSQ_USAGE:
+    case CSQ_OPENED:
         return state->ProgrammingError;
     case CSQ_UNSUPPORTED:
         return state->NotSupportedError;

@@ -15,6 +15,7 @@
 #include "binding/cursor.h"
 #include "binding/errors.h"
 #include "binding/handle.h"
+#include "binding/hold.h"
 #include "binding/iterate.h"
 #include "binding/jsonb.h"
 #include "binding/library.h"
@@ -301,7 +302,7 @@ module_exec(PyObject *module)
     }
     if (carray_init_type(state, module) < 0 || change_init_types(state, module) < 0 ||
         changeset_init_types(state, module) < 0 || session_init_type(state, module) < 0 ||
-        signature_init(state, module) < 0 ||
+        hold_init_type(state, module) < 0 || signature_init(state, module) < 0 ||
         PyModule_AddFunctions(module, jsonb_encode_methods) < 0 ||
         PyModule_AddFunctions(module, jsonb_decode_methods) < 0) {
         return -1;
@@ -325,6 +326,7 @@ module_traverse(PyObject *module, visitproc visit, void *arg)
     Py_VISIT(state->carray_type);
     Py_VISIT(state->change_type);
     Py_VISIT(state->changes_type);
+    Py_VISIT(state->hold_type);
     Py_VISIT(state->session_type);
     Py_VISIT(state->handle_type);
     Py_VISIT(state->hook_changes_type);
@@ -348,6 +350,7 @@ module_clear(PyObject *module)
     Py_CLEAR(state->carray_type);
     Py_CLEAR(state->change_type);
     Py_CLEAR(state->changes_type);
+    Py_CLEAR(state->hold_type);
     Py_CLEAR(state->session_type);
     Py_CLEAR(state->handle_type);
     Py_CLEAR(state->hook_changes_type);

@@ -7,6 +7,17 @@
 #include "binding/errors.h"
 #include "bridge/deadline.h"
 
+/* Whose the request is, where somebody has asked for a transaction: whoever calls this, or the
+ * transaction through which the cursor was made. */
+__attribute__((noinline)) static void
+note_caller(RequestObject *request, ConnectionObject *connection, PyObject *target)
+{
+    lease_note_caller(request, &connection->lease);
+    if (target != NULL && PyObject_TypeCheck(target, connection->state->cursor_type)) {
+        request->hold = (HoldObject *)Py_XNewRef(((CursorObject *)target)->hold);
+    }
+}
+
 static inline RequestObject *
 make(const struct method *method, ConnectionObject *connection, PyObject *target)
 {
@@ -16,6 +27,9 @@ make(const struct method *method, ConnectionObject *connection, PyObject *target
 
     if (request != NULL) {
         request->objects = method->objects;
+        if (connection->lease.used) {
+            note_caller(request, connection, target);
+        }
         request->job.anytime = method->anytime;
         if (method->run != NULL) {
             request->job.with.host.run = method->run;

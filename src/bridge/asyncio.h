@@ -11,6 +11,7 @@ struct asyncio {
     PyObject *get_running_loop; /* what stood there when it had … */
     uint64_t names_version;     /* … this version (compat.h) */
     PyObject *InvalidStateError;
+    PyObject *current_task;
     PyObject *ensure_future;
     PyTypeObject *waiter_type;
     PyObject *context_names; /* ("context",) */

@@ -100,6 +100,10 @@ start(RequestObject *request, PyObject **result)
         request_give_up(request);
         return PYGEN_ERROR;
     }
+    if (attended && request->waits) {
+        csq_turn_disregard(&request->reactor->turn); /* it waits for more than the worker */
+        attended = false;
+    }
     if (attended && reactor_wait(request->reactor, &request->news) &&
         request->stage == REQUEST_SETTLED) {
         return request_finish(request, result);
@@ -329,6 +333,8 @@ request_traverse(RequestObject *self, visitproc visit, void *arg)
     for (int i = 0; i < self->objects; i++) {
         Py_VISIT(self->payload.objects[i]);
     }
+    Py_VISIT(self->hold);
+    Py_VISIT(self->caller);
     Py_VISIT(self->rows);
     Py_VISIT(self->result);
     Py_VISIT(self->exception);
@@ -354,6 +360,8 @@ request_clear(RequestObject *self)
     for (int i = 0; i < self->objects; i++) {
         Py_CLEAR(self->payload.objects[i]);
     }
+    Py_CLEAR(self->hold);
+    Py_CLEAR(self->caller);
     Py_CLEAR(self->rows);
     Py_CLEAR(self->result);
     Py_CLEAR(self->exception);

@@ -10,6 +10,7 @@
 
 #include <math.h>
 
+#include "bridge/lease.h"
 #include "engine/clock.h"
 
 static const int64_t LIFETIME = INT64_MAX / 4; /* in nanoseconds */
@@ -278,6 +279,7 @@ expire(RequestObject *request)
         callback_task_cancel(request->callback_task);
     }
     if (unbegun) {
+        (void)lease_leave(request);
         return settle(request, "it was not begun");
     }
     Py_DECREF(request);

@@ -4,6 +4,7 @@
 #include "bridge/delivery.h"
 
 #include "bridge/context.h"
+#include "bridge/lease.h"
 #include "bridge/request.h"
 
 static struct csq_link *
@@ -44,6 +45,7 @@ silence(struct csq_link *under_way)
 {
     RequestObject *request = csq_item(under_way, RequestObject, under_way);
 
+    (void)lease_leave(request);
     if (request->job.streaming) {
         csq_flow_abandon(&request->job.flow);
     }

@@ -62,6 +62,13 @@ struct host_verbs {
      * with MemoryError. */
     PyObject *(*park)(struct host_loop *loop);
 
+    /* Gives the task that runs, or NULL where none does. Raises nothing. */
+    PyObject *(*task)(struct host *host);
+
+    /* GIL held. Gives the task that waits for `parked`, or NULL where that is not known. Raises
+     * nothing. */
+    PyObject *(*sleeper)(PyObject *parked);
+
     /* Lets the task that waits for `parked` go on, at once where that can be. One that was
      * cancelled is left alone: it hears of that. Takes `held` just before the task's step, but
      * not with HOST_UNTOLD. Below 0 an exception is set. Not to be called while a task runs. */

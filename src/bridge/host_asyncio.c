@@ -133,6 +133,18 @@ park(struct host_loop *loop)
     return waiter_new(asyncio_of(loop->host), loop->object);
 }
 
+static PyObject *
+current_task(struct host *host)
+{
+    PyObject *task = PyObject_CallNoArgs(asyncio_of(host)->current_task);
+
+    PyErr_Clear(); /* no loop runs in this thread */
+    if (task == Py_None) {
+        Py_CLEAR(task);
+    }
+    return task;
+}
+
 /* -- timers ------------------------------------------------------------------- */
 
 /* A context of its own: that of the task would live as long as the timer. */
@@ -267,6 +279,8 @@ static const struct host_verbs verbs = {
     .future = create_future,
     .settle = settle,
     .park = park,
+    .task = current_task,
+    .sleeper = waiter_sleeper,
     .wake = waiter_wake,
     .at = call_at,
     .cancel = cancel,
@@ -313,12 +327,13 @@ look_up(struct asyncio *asyncio)
     asyncio->names = Py_XNewRef(PyModule_GetDict(module));
     asyncio->host.cancelled = PyObject_GetAttrString(module, "CancelledError");
     asyncio->InvalidStateError = PyObject_GetAttrString(module, "InvalidStateError");
+    asyncio->current_task = PyObject_GetAttrString(module, "current_task");
     asyncio->ensure_future = PyObject_GetAttrString(module, "ensure_future");
     asyncio->context_names = Py_BuildValue("(s)", "context");
     Py_DECREF(module);
     return asyncio->names == NULL || asyncio->host.cancelled == NULL ||
                    asyncio->InvalidStateError == NULL || asyncio->ensure_future == NULL ||
-                   asyncio->context_names == NULL
+                   asyncio->current_task == NULL || asyncio->context_names == NULL
                ? -1
                : 0;
 }
@@ -340,6 +355,7 @@ host_asyncio_traverse(struct asyncio *asyncio, visitproc visit, void *arg)
     Py_VISIT(asyncio->get_running_loop);
     Py_VISIT(asyncio->host.cancelled);
     Py_VISIT(asyncio->InvalidStateError);
+    Py_VISIT(asyncio->current_task);
     Py_VISIT(asyncio->ensure_future);
     Py_VISIT(asyncio->waiter_type);
     return 0;
@@ -352,6 +368,7 @@ host_asyncio_clear(struct asyncio *asyncio)
     Py_CLEAR(asyncio->get_running_loop);
     Py_CLEAR(asyncio->host.cancelled);
     Py_CLEAR(asyncio->InvalidStateError);
+    Py_CLEAR(asyncio->current_task);
     Py_CLEAR(asyncio->ensure_future);
     Py_CLEAR(asyncio->waiter_type);
     Py_CLEAR(asyncio->context_names);

@@ -2,6 +2,7 @@
 
 #include "bridge/request.h"
 
+#include "bridge/lease.h"
 #include "bridge/line.h"
 
 
@@ -80,10 +81,10 @@ request_push(RequestObject *request)
         line_enter(request);
     }
     Py_INCREF(request);
-    if (!request->executor->verbs->push(request->executor, &request->job)) {
-        csq_error_set(&request->job.error, CSQ_CLOSED, "Cannot operate on a closed database.");
-        request->job.done = true;
-        reactor_deliver(request->reactor, &request->news);
+    if (request->lease != NULL && request->lease->used) {
+        lease_enter(request);
+    } else {
+        lease_submit(request);
     }
     return 0;
 }
@@ -119,7 +120,7 @@ request_give_up(RequestObject *request)
 static void
 cancel(RequestObject *request)
 {
-    if (request->reactor->forked) {
+    if (request->reactor->forked || lease_leave(request)) {
         return;
     }
     request->executor->verbs->abandon(request->executor, &request->job);
@@ -200,6 +201,9 @@ request_advance(RequestObject *request, int64_t slice_end)
         line_go_on(request->line);
     }
     if (done && answer != REQUEST_AGAIN && answer != REQUEST_LATER && request->pushed) {
+        if (atomic_load_explicit(&request->job.began, memory_order_relaxed) != 0) {
+            lease_note_began(request);
+        }
         request_arrive(request);
     }
     return answer;
@@ -211,7 +215,9 @@ request_forsake(RequestObject *request)
     Py_INCREF(request);
     if (request->stage == REQUEST_PENDING) {
         request->stage = REQUEST_DONE;
-        request->executor->verbs->abandon(request->executor, &request->job);
+        if (!lease_leave(request)) {
+            request->executor->verbs->abandon(request->executor, &request->job);
+        }
         request_abandon(request);
     }
     if (request->job.done && request->pushed) {

@@ -70,6 +70,9 @@ union request_payload {
     int64_t numbers[5];
 };
 
+struct lease;                         /* lease.h */
+typedef struct HoldObject HoldObject; /* … */
+
 /* The requests of one cursor or blob, in order; see line.h. */
 struct line {
     struct csq_list requests; /* by RequestObject.place; a reference is held for each */
@@ -100,14 +103,19 @@ struct RequestObject {
     CallbackTask *asker;       /* … the callback in which it is awaited; or NULL */
     struct csq_executor *executor; /* lent by owner */
     struct gate *gate;         /* lent by owner */
-    PyObject *owner;           /* the connection */
-    PyObject *target;          /* the cursor, or what else the method works on */
+    struct lease *lease;       /* lent by owner */
+    bool waits;                /* for the end of a hold (lease.h) … */
+    struct csq_link queued;    /* … in whose list it stands; made when it does */
+    HoldObject *hold; /* what it belongs to, or begins or ends; NULL: its caller tells */
+    PyObject *caller; /* the task that made it; NULL: not noted */
+    PyObject *owner; /* the connection */
+    PyObject *target; /* the cursor, or what else the method works on */
     union request_payload payload;
-    int objects;               /* how many references the payload begins with */
-    struct csq_strip strip;    /* rows that are being decoded */
-    struct csq_reader reader;  /* where decoding stands in it */
-    bool decoding;             /* they are the target's rows, taken from it */
-    PyObject *rows;            /* the list that is being filled */
+    int objects; /* how many references the payload begins with */
+    struct csq_strip strip; /* rows that are being decoded */
+    struct csq_reader reader; /* where decoding stands in it */
+    bool decoding; /* they are the target's rows, taken from it */
+    PyObject *rows; /* the list that is being filled */
     PyObject *result;
     PyObject *exception;
     PyObject *held; /* an exception met while packing, raised if nothing else fails */

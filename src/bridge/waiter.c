@@ -177,6 +177,16 @@ waiter_wake(PyObject *object, PyObject *held)
     return HOST_TOLD;
 }
 
+PyObject *
+waiter_sleeper(PyObject *object)
+{
+    PyObject *callback = ((WaiterObject *)object)->callback;
+    PyObject *task = callback == NULL ? NULL : PyObject_GetAttrString(callback, "__self__");
+
+    PyErr_Clear();
+    return task;
+}
+
 /* -- what a task calls -------------------------------------------------------- */
 
 /* Takes the context. */

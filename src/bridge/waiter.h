@@ -16,6 +16,9 @@ PyObject *waiter_new(struct asyncio *asyncio, PyObject *loop);
  * says. */
 enum host_answer waiter_wake(PyObject *waiter, PyObject *held);
 
+/* Gives the task that waits for it, whose step its first callback is; or NULL. */
+PyObject *waiter_sleeper(PyObject *waiter);
+
 /* Registers the type. 0, or -1 with an exception. */
 int waiter_init(struct asyncio *asyncio, PyObject *module);
 

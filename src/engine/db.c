@@ -39,6 +39,7 @@ csq_db_init(struct csq_db *db)
     atomic_init(&db->published.in_transaction, false);
     atomic_init(&db->published.total_changes, 0);
     csq_error_init(&db->owed);
+    csq_error_init(&db->lost);
     atomic_init(&db->published.autocommit, CSQ_LEGACY);
     db->patient = true;
 }
@@ -47,6 +48,7 @@ void
 csq_db_destroy(struct csq_db *db)
 {
     csq_error_clear(&db->owed);
+    csq_error_clear(&db->lost);
     pthread_mutex_destroy(&db->lock);
     pthread_mutex_destroy(&db->closing);
 }

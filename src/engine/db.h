@@ -86,6 +86,10 @@ struct csq_db {
     void *client;              /* for whom the running job runs, for callbacks; or NULL */
     int running;               /* jobs that run, each in a callback of the one before */
     int64_t begins;            /* transactions that jobs have begun for themselves */
+    int64_t held; /* the number of the transaction that is held (engine/hold.h); 0: none */
+    bool held_lost;       /* SQLite has ended it, with the error … */
+    struct csq_error lost; /* … that this is */
+    bool query_only;       /* set for it */
     int64_t lone;              /* the number of the last one of them, as long as it holds
                                   nothing but what the job that began it has written; or 0 */
     int sealed; /* callbacks that run in which SQLite forbids to use the handle */

@@ -20,6 +20,8 @@ enum csq_code {
     CSQ_RAISED,           /* the caller holds the reason: a callable of its own raised */
     CSQ_USAGE,            /* a wrong call: two statements, number of bindings … */
     CSQ_UNSUPPORTED,      /* this SQLite, or what is below it, has no such thing */
+    CSQ_OPENED,           /* a transaction is open in which another cannot be begun */
+    CSQ_OVER,             /* the transaction that it belongs to is over */
 };
 
 struct csq_error {

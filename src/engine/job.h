@@ -41,7 +41,18 @@ enum csq_op {
     CSQ_APPLY,
     CSQ_CALL,
     CSQ_UNDO,
+    CSQ_HOLD,
     CSQ_OPS, /* how many there are */
+};
+
+/* What CSQ_HOLD does to a transaction that is held, or to a savepoint in it. */
+enum csq_hold_action {
+    CSQ_HOLD_BEGIN,
+    CSQ_HOLD_COMMIT,
+    CSQ_HOLD_ROLLBACK,
+    CSQ_HOLD_SAVE,
+    CSQ_HOLD_RELEASE,
+    CSQ_HOLD_BACK, /* to the savepoint, which is released */
 };
 
 struct csq_job {
@@ -83,6 +94,7 @@ struct csq_job {
     bool asked;   /* CSQ_CLOSE: somebody calls for it, and may hear what it does */
     bool owes; /* nobody waits for it: what it fails with, the next job fails with */
     bool joined; /* it has begun a transaction of which others' writes have become part */
+    int64_t within; /* the number of the transaction that it belongs to, csq_db.held; 0: none */
     bool anytime; /* harms nothing in a callback that seals the db */
     struct csq_flow flow; /* CSQ_EXECUTEMANY: parameters; with all rows wanted: rows */
     union {
@@ -103,6 +115,11 @@ struct csq_job {
             int (*run)(struct csq_job *job, sqlite3 *handle);
             void *argument;
         } host;
+        struct {
+            enum csq_hold_action action;
+            bool read_only; /* CSQ_HOLD_BEGIN: nothing can be written meanwhile */
+            bool open;      /* CSQ_HOLD_COMMIT: gives whether it is open still */
+        } hold;
     } with;
 
     /* What came of it. */

@@ -6,6 +6,7 @@
 
 #include "engine/bounds.h"
 #include "engine/execute.h"
+#include "engine/hold.h"
 #include "engine/rows.h"
 #include "engine/snapshot.h"
 #include "engine/transaction.h"
@@ -29,6 +30,7 @@ op_close(struct csq_db *db, struct csq_job *job)
         csq_db_run(db, "ROLLBACK", &ignored);
         csq_error_clear(&ignored);
     }
+    db->held = 0;
     return csq_db_close(db, &job->error);
 }
 
@@ -44,8 +46,10 @@ fetch_nothing(struct csq_job *job)
         return csq_error_set(&job->error, CSQ_DEADLINE, "the fetch before it");
     }
     if (cursor->ended) {
-        return csq_error_set(&job->error, CSQ_USAGE,
-                             "The cursor was ended by reset() before it was read to its end.");
+        return csq_error_set(
+            &job->error, CSQ_USAGE,
+            "The cursor was ended by reset() or by a transaction's begin before it "
+            "was read to its end.");
     }
     return SQLITE_OK;
 }
@@ -262,6 +266,8 @@ is_refused(struct csq_db *db, struct csq_job *job)
                       job->op == CSQ_BLOB_TASK ? "blobs" : "cursors");
     } else if (is_sealed(db, job)) {
         csq_bounds_refuse(&job->error);
+    } else if ((db->held | job->within) != 0 && csq_hold_refuses(db, job)) {
+        /* It says why. */
     } else if (db->owed.code != SQLITE_OK && is_told(job)) {
         job->error = db->owed;
         csq_error_init(&db->owed);
@@ -340,6 +346,7 @@ run_other(struct csq_db *db, struct csq_job *job)
         [CSQ_APPLY] = op_apply,
         [CSQ_CALL] = op_call,
         [CSQ_UNDO] = op_undo,
+        [CSQ_HOLD] = csq_hold_run,
     };
     struct csq_mark mark;
 
@@ -388,6 +395,9 @@ run_op(struct csq_db *db, struct csq_job *job)
         run_bounded(db, job);
     }
     db->bound = outer.bound;
+    if (db->held != 0) {
+        csq_hold_look(db, job);
+    }
     if (!db->queued || job->error.code == SQLITE_INTERRUPT) {
         csq_snapshot_release(db);
     }

@@ -227,6 +227,35 @@ csq_scan_is_control(const char *sql)
     return begins_with(sql, words, sizeof words / sizeof *words);
 }
 
+/* Behind a word. */
+static const char *
+behind_word(const char *sql)
+{
+    while ((*sql >= 'a' && *sql <= 'z') || (*sql >= 'A' && *sql <= 'Z')) {
+        sql++;
+    }
+    return csq_scan_start(sql);
+}
+
+bool
+csq_scan_ends(const char *sql)
+{
+    static const char *const words[] = {"commit", "end"};
+    static const char *const back[] = {"rollback"};
+    static const char *const kind[] = {"transaction"};
+    static const char *const to[] = {"to"};
+    const char *behind;
+
+    if (!begins_with(sql, back, 1)) {
+        return begins_with(sql, words, sizeof words / sizeof *words);
+    }
+    behind = behind_word(csq_scan_start(sql));
+    if (behind != NULL && begins_with(behind, kind, 1)) {
+        behind = behind_word(behind);
+    }
+    return behind == NULL || !begins_with(behind, to, 1);
+}
+
 bool
 csq_scan_mentions(const char *sql, size_t size, const char *word)
 {

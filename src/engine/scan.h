@@ -34,6 +34,9 @@ bool csq_scan_is_query(const char *sql);
 /* Whether `sql` begins with BEGIN, COMMIT, END, ROLLBACK, SAVEPOINT or RELEASE. */
 bool csq_scan_is_control(const char *sql);
 
+/* Whether it ends the transaction: COMMIT, END, ROLLBACK, but not ROLLBACK TO. */
+bool csq_scan_ends(const char *sql);
+
 /* Whether the `size` bytes of `sql` have `word`, which has a "_" in it, anywhere, in
  * whatever case. */
 bool csq_scan_mentions(const char *sql, size_t size, const char *word);

@@ -98,6 +98,7 @@ static bool
 cleans_up(const struct csq_job *job)
 {
     return job->op == CSQ_CLOSE || job->op == CSQ_RESET || job->op == CSQ_BACKUP ||
+           (job->op == CSQ_HOLD && job->with.hold.action != CSQ_HOLD_BEGIN) ||
            (job->op == CSQ_ROLLBACK && atomic_load(&job->cancelled) != CSQ_EXPIRED) ||
            (job->op == CSQ_BLOB_TASK && job->with.blob.action == CSQ_BLOB_CLOSE);
 }

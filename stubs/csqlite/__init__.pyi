@@ -38,6 +38,7 @@ from . import (
     deadlines as deadlines,
     hooks as hooks,
     statement as statement,
+    transactions as transactions,
 )
 from .__version__ import __version__ as __version__
 from ._csqlite import (
@@ -353,6 +354,7 @@ from .pool import (
     TooManyRequests as TooManyRequests,
     create_pool as create_pool,
 )
+from .transactions import Transaction as Transaction, transactional as transactional
 from .values import placeholders as placeholders
 
 __all__ = [

@@ -1,7 +1,7 @@
 import asyncio
 import logging
 import sqlite3 as sqlite3
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from threading import Thread
 from typing import Any, Literal, Protocol, overload, type_check_only
 
@@ -14,6 +14,7 @@ from .deadlines import DeadlineExceeded as _DeadlineExceeded
 from .fetching import Fetching
 from .pragmas import Pragmas
 from .statement import StatementInfo
+from .transactions import Attempt, Block, Transaction
 
 __all__ = ["Connection", "Cursor", "connect"]
 
@@ -76,6 +77,28 @@ class Connection(_csqlite.Connection[_RowT], Fetching[_RowT]):
     ) -> None: ...
     async def statement_info(self, sql: str) -> StatementInfo: ...
     async def script_info(self, sql_script: str) -> list[StatementInfo]: ...
+    def transaction(
+        self, mode: str = "immediate", *, read_only: bool = False, deadline: float | None = None
+    ) -> Block[_RowT]: ...
+    def savepoint(
+        self, name: str | None = None, *, deadline: float | None = None
+    ) -> Block[_RowT]: ...
+    async def begin(
+        self, mode: str = "immediate", *, read_only: bool = False, deadline: float | None = None
+    ) -> Transaction[_RowT]: ...
+    # The function is called with the transaction and the arguments.
+    async def run_transaction(
+        self,
+        function: Callable[..., Awaitable[_T]],
+        *arguments: Any,
+        mode: str = "immediate",
+        retries: int = 5,
+    ) -> _T: ...
+    def attempts(
+        self, retries: int = 5, *, mode: str = "immediate"
+    ) -> AsyncIterator[Attempt[_RowT]]: ...
+    @property
+    def _timeout(self) -> float: ...
     # Private in name, used by ORMs and pools; more of it is in _csqlite.pyi.
     @property
     def _thread(self) -> Thread: ...

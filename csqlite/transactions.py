@@ -1,0 +1,467 @@
+"""Transactions that tasks cannot mix: docs/transactions.md has what is guaranteed.
+
+Who waits for whom is decided by the extension (bridge/lease.c), where the waiting is done, too. Here are
+the blocks, what may be tried again, and the search for those who would wait for ever.
+"""
+
+import asyncio
+import functools
+import itertools
+import random
+import sqlite3
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable
+from typing import TYPE_CHECKING, Any, Optional, TypeVar
+
+from . import _csqlite, fetching, gathering, waits
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+_T = TypeVar("_T")
+
+_MODES = {
+    "deferred": "BEGIN DEFERRED",
+    "immediate": "BEGIN IMMEDIATE",
+    "exclusive": "BEGIN EXCLUSIVE",
+    "concurrent": "BEGIN CONCURRENT",
+}
+
+# How long is waited between two attempts, in seconds, at most: it doubles from the first to the last.
+_SHORTEST = 0.005
+_LONGEST = 1.0
+
+_names = itertools.count(1)
+
+
+def _sql(mode: str, read_only: bool) -> str:
+    """Return the statement that begins a transaction, or raise ValueError."""
+    if not isinstance(mode, str) or mode.lower() not in _MODES:
+        raise ValueError(f"mode must be one of {', '.join(map(repr, _MODES))}, not {mode!r}")
+    if not read_only:
+        return _MODES[mode.lower()]
+    if mode.lower() not in ("deferred", "immediate"):
+        raise ValueError("read_only=True is deferred: it takes no other mode")
+    return _MODES["deferred"]
+
+
+def _is_busy(error: Optional[BaseException]) -> bool:
+    """Whether it is SQLITE_BUSY, or one of its kinds such as SQLITE_BUSY_SNAPSHOT."""
+    code = getattr(error, "sqlite_errorcode", 0)
+    return isinstance(error, sqlite3.OperationalError) and code & 0xFF == _csqlite.SQLITE_BUSY
+
+
+def _is_unknown(error: BaseException) -> bool:
+    """Whether a COMMIT that failed so may have been done all the same."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF == _csqlite.SQLITE_IOERR
+
+
+def _add_note(error: BaseException, note: str) -> None:
+    if hasattr(error, "add_note"):  # since Python 3.11
+        error.add_note(note)
+
+
+async def _outcome(
+    future: "asyncio.Future[Any]",
+) -> "tuple[Optional[BaseException], Optional[asyncio.CancelledError]]":
+    """Wait for what cannot be cancelled: what it failed with, and with what the waiting was ended."""
+    cancelled: Optional[asyncio.CancelledError] = None
+    while not future.done():
+        try:
+            await asyncio.shield(future)
+        except asyncio.CancelledError as error:
+            if future.cancelled():
+                raise
+            cancelled = error
+    return future.result(), cancelled
+
+
+class Transaction(fetching.Fetching):
+    """What is called on it runs inside the transaction, from any task.
+
+    Given by `async with db.transaction() as tx`, by `db.savepoint()`, and by `await db.begin()`. Its methods are
+    those of the connection. Once it is over, each raises OperationalError.
+
+    outcome: None while it is open, then "committed", "rolled back", or "unknown": COMMIT failed in a way
+    that does not tell.
+    """
+
+    def __init__(self, connection: Any, hold: Any, by_hand: bool = False) -> None:
+        self._connection = connection
+        self._hold = hold
+        self._by_hand = by_hand
+        self.outcome: Optional[str] = None
+
+    def __repr__(self) -> str:
+        state = self.outcome or self._hold._stage
+        return f"<csqlite.Transaction of {self._connection!r}, {state}>"
+
+    @property
+    def connection(self) -> Any:
+        """The connection that it is a transaction of."""
+        return self._connection
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it was neither committed nor rolled back, as far as is known."""
+        return bool(self._hold._stage == "open")
+
+    @property
+    def row_factory(self) -> Any:
+        """The connection's: what makes rows of tuples."""
+        return self._connection.row_factory
+
+    # -- what the connection has, too ------------------------------------------
+
+    def execute(self, sql: str, parameters: Any = None, *, deadline: Optional[float] = None) -> Any:
+        """As Connection.execute()."""
+        return self._hold._lend(self._connection.execute(sql, parameters, deadline=deadline))
+
+    def executemany(self, sql: str, parameters: Any, *, deadline: Optional[float] = None) -> Any:
+        """As Connection.executemany()."""
+        if isinstance(parameters, AsyncIterable) and not isinstance(parameters, Iterable):
+            return gathering.executemany(self, sql, parameters, deadline=deadline)
+        return self._hold._lend(self._connection.executemany(sql, parameters, deadline=deadline))
+
+    def execute_insert(
+        self, sql: str, parameters: Any = None, *, deadline: Optional[float] = None
+    ) -> Any:
+        """As Connection.execute_insert()."""
+        return self._hold._lend(self._connection.execute_insert(sql, parameters, deadline=deadline))
+
+    def execute_fetchall(
+        self, sql: str, parameters: Any = None, *, deadline: Optional[float] = None
+    ) -> Any:
+        """As Connection.execute_fetchall()."""
+        return self._hold._lend(
+            self._connection.execute_fetchall(sql, parameters, deadline=deadline)
+        )
+
+    def executescript(self, sql_script: str, *, deadline: Optional[float] = None) -> Any:
+        """Raise ProgrammingError: a script may end the transaction. Execute one statement after the other."""
+        raise sqlite3.ProgrammingError("executescript() cannot be used inside a transaction()")
+
+    def cursor(self, factory: Any = None, *, row_factory: Any = ...) -> Any:
+        """As Connection.cursor(); what the cursor executes runs inside, too."""
+        return self._hold._lend(self._connection.cursor(factory, row_factory=row_factory))
+
+    def blobopen(
+        self,
+        table: str,
+        column: str,
+        rowid: int,
+        /,
+        *,
+        readonly: bool = False,
+        name: str = "main",
+    ) -> Any:
+        """As Connection.blobopen()."""
+        request = self._connection.blobopen(table, column, rowid, readonly=readonly, name=name)
+        return self._hold._lend(request)
+
+    # -- inside it ---------------------------------------------------------------
+
+    def transaction(
+        self,
+        mode: str = "immediate",
+        *,
+        read_only: bool = False,
+        deadline: Optional[float] = None,
+    ) -> "Block":
+        """Return a savepoint's block: as Connection.transaction() within a transaction."""
+        _sql(mode, read_only)
+        return Block(self._connection, None, deadline=deadline, within=self)
+
+    def savepoint(self, name: Optional[str] = None, *, deadline: Optional[float] = None) -> "Block":
+        """Return the block of a savepoint in this transaction."""
+        return Block(self._connection, None, name=name, deadline=deadline, within=self)
+
+    # -- its end -------------------------------------------------------------------
+
+    async def commit(self) -> None:
+        """Commit what `await db.begin()` has begun.
+
+        Raises what COMMIT fails with; where the transaction is open still, as after SQLITE_BUSY, it can be
+        committed again or rolled back. Raises ProgrammingError in a block, which commits by itself.
+        """
+        self._refuse_in_block("commit")
+        await self._commit()
+
+    async def rollback(self) -> None:
+        """Roll back what `await db.begin()` has begun; do nothing where it is over."""
+        self._refuse_in_block("rollback")
+        if self.outcome is None:
+            await self._rollback()
+
+    def _refuse_in_block(self, name: str) -> None:
+        if not self._by_hand:
+            raise sqlite3.ProgrammingError(
+                f"{name}() cannot be used inside the block of a transaction(): leave the block"
+            )
+
+    async def _commit(self, retries: int = 0) -> None:
+        """Commit, again where that is busy; wait for the outcome even when cancelled, and tell it then."""
+        cancelled = None
+        for attempt in itertools.count():
+            error, now = await self._end(True)
+            cancelled = now or cancelled
+            if cancelled or attempt >= retries or not _is_busy(error) or not self.is_open:
+                break
+            try:
+                await asyncio.sleep(_delay(attempt))
+            except asyncio.CancelledError as error_now:
+                cancelled = error_now
+        if error is None:
+            self.outcome = "committed"
+        elif _is_unknown(error):
+            self.outcome = "unknown"
+            _add_note(error, "It is not known whether the transaction was committed.")
+        elif not self.is_open:
+            self.outcome = "rolled back"
+        if cancelled is not None:
+            _add_note(cancelled, f"The transaction was {self.outcome or 'not committed'}.")
+            raise cancelled from error
+        if error is not None:
+            raise error
+
+    async def _end(
+        self, commit: bool
+    ) -> "tuple[Optional[BaseException], Optional[asyncio.CancelledError]]":
+        """Commit or roll back; return what that failed with, and with what the waiting was ended."""
+        if self._hold._stage == "over":
+            return sqlite3.OperationalError("The transaction is over."), None
+        return await _outcome(self._hold._end(commit))
+
+    async def _rollback(self) -> None:
+        """Roll back; wait for that even when cancelled."""
+        outcome = self.outcome
+        _, cancelled = await self._end(False)
+        self.outcome = outcome or "rolled back"
+        if cancelled is not None:
+            raise cancelled
+
+    def _drop(self) -> None:
+        self._hold._drop()
+        self.outcome = self.outcome or "rolled back"
+
+
+class Block:
+    """What `async with` enters: a transaction, or a savepoint within one."""
+
+    def __init__(
+        self,
+        connection: Any,
+        sql: Optional[str],
+        *,
+        name: Optional[str] = None,
+        read_only: bool = False,
+        deadline: Optional[float] = None,
+        within: Optional[Transaction] = None,
+        retries: int = 0,
+    ) -> None:
+        if deadline is not None and deadline < 0:
+            raise ValueError("a deadline cannot be negative")
+        if name is not None and not isinstance(name, str):
+            raise TypeError(f"name must be str or None, not {type(name).__name__}")
+        self._connection = connection
+        self._sql = sql
+        self._name = name
+        self._read_only = read_only
+        self._deadline = deadline
+        self._within = within
+        self._retries = retries
+        self._transaction: Optional[Transaction] = None
+        self.outermost = False
+
+    async def __aenter__(self) -> Transaction:
+        if self._transaction is not None:
+            raise RuntimeError("a transaction's block is entered once")
+        around = self._within._hold if self._within is not None else self._connection._holder()
+        if around is not None:
+            self._transaction = await self._save(around)
+        else:
+            self.outermost = True
+            sql = _MODES["deferred"] if self._sql is None else self._sql
+            self._transaction = await _begin(self._connection, sql, self._read_only, self._deadline)
+        return self._transaction
+
+    async def _save(self, around: Any) -> Transaction:
+        if self._read_only:
+            raise sqlite3.ProgrammingError("read_only=True is for the outermost transaction()")
+        name = f"csqlite_{next(_names)}" if self._name is None else self._name
+        hold = self._connection._hold(name, waits.watch)
+        request = hold._begin(name, deadline=self._deadline)
+        await (request if self._within is None else around._lend(request))
+        return Transaction(self._connection, hold)
+
+    async def __aexit__(
+        self,
+        exc_type: Optional[type[BaseException]],
+        exc: Optional[BaseException],
+        tb: "Optional[TracebackType]",
+    ) -> Optional[bool]:
+        transaction = self._transaction
+        if transaction is None:
+            raise RuntimeError("the block was not entered")
+        if exc_type is None:
+            try:
+                await transaction._commit(self._retries)
+            except BaseException:
+                if transaction._hold._stage != "over":
+                    await transaction._rollback()
+                raise
+        elif issubclass(exc_type, GeneratorExit):
+            transaction._drop()  # Nothing can be awaited.
+        else:
+            await transaction._rollback()
+        return None
+
+
+async def _begin(
+    connection: Any, sql: str, read_only: bool, deadline: Optional[float]
+) -> Transaction:
+    """Begin a transaction; wait for one that another task has begun by hand, as long as for a lock."""
+    loop = asyncio.get_running_loop()
+    limit = loop.time() + connection._timeout
+    if deadline is not None:
+        limit = min(limit, loop.time() + deadline)
+    for pause in itertools.chain((0.001, 0.002, 0.005), itertools.repeat(0.01)):
+        hold = connection._hold(None, waits.watch)
+        try:
+            if await hold._begin(sql, read_only, deadline=deadline):
+                return Transaction(connection, hold)
+        except sqlite3.OperationalError as error:
+            if sql == _MODES["concurrent"] and "CONCURRENT" in str(error):
+                raise sqlite3.NotSupportedError("this SQLite has no BEGIN CONCURRENT") from error
+            raise
+        if connection._began_here():
+            raise sqlite3.ProgrammingError(
+                "this task has a transaction open, begun by a statement outside of any transaction():"
+                " commit() or rollback() it first"
+            )
+        if loop.time() >= limit:
+            raise sqlite3.OperationalError(
+                "a transaction is open that was begun outside of any transaction(),"
+                " and was not ended while it was waited for"
+            )
+        await asyncio.sleep(pause)
+    raise AssertionError  # The pauses have no end.
+
+
+async def begin(
+    connection: Any, mode: str, read_only: bool, deadline: Optional[float]
+) -> Transaction:
+    """Begin a transaction by hand."""
+    sql = _sql(mode, read_only)
+    if connection._holder() is not None:
+        raise sqlite3.ProgrammingError(
+            "this task has a transaction open: use savepoint() or transaction() in it"
+        )
+    transaction = await _begin(connection, sql, read_only, deadline)
+    transaction._by_hand = True
+    return transaction
+
+
+def block(
+    connection: Any, mode: str, read_only: bool, deadline: Optional[float], retries: int = 0
+) -> Block:
+    """Return the block of a transaction."""
+    sql = _sql(mode, read_only)
+    return Block(connection, sql, read_only=read_only, deadline=deadline, retries=retries)
+
+
+# -- trying again ----------------------------------------------------------------------
+
+
+def _delay(attempt: int) -> float:
+    """Return how long to wait after so many attempts: at random, up to twice as long each time."""
+    return random.uniform(0, min(_LONGEST, _SHORTEST * 2**attempt))
+
+
+class Attempt:
+    """One of the attempts of Connection.attempts(): a block that swallows what is tried again.
+
+    number: how many were made before it.
+    """
+
+    def __init__(self, make: "Callable[[], Block]", number: int, retries: int) -> None:
+        self._make = make
+        self._block: Optional[Block] = None
+        self._retries = retries
+        self.number = number
+        self.again = False
+
+    async def __aenter__(self) -> Transaction:
+        while True:
+            self._block = self._make()
+            try:
+                return await self._block.__aenter__()
+            except sqlite3.OperationalError as error:
+                if not self._may_try_again(error):
+                    raise
+            await asyncio.sleep(_delay(self.number))
+            self.number += 1
+
+    def _may_try_again(self, error: Optional[BaseException]) -> bool:
+        outermost = self._block is not None and self._block.outermost
+        return outermost and self.number < self._retries and _is_busy(error)
+
+    async def __aexit__(
+        self,
+        exc_type: Optional[type[BaseException]],
+        exc: Optional[BaseException],
+        tb: "Optional[TracebackType]",
+    ) -> bool:
+        if self._block is None:
+            raise RuntimeError("the attempt was not entered")
+        await self._block.__aexit__(exc_type, exc, tb)
+        self.again = self._may_try_again(exc)
+        return self.again
+
+
+async def attempts(make: "Callable[[], Block]", retries: int) -> AsyncIterator[Attempt]:
+    """Give attempts until one is through."""
+    number = 0
+    while True:
+        attempt = Attempt(make, number, retries)
+        yield attempt
+        if not attempt.again:
+            return
+        await asyncio.sleep(_delay(attempt.number))
+        number = attempt.number + 1
+
+
+async def run(
+    make: "Callable[[], Block]",
+    retries: int,
+    function: "Callable[..., Awaitable[_T]]",
+    arguments: tuple[Any, ...],
+) -> _T:
+    """Call `function(tx, *arguments)` in a transaction, again while that is busy; give its result."""
+    async for attempt in attempts(make, retries):
+        async with attempt as transaction:
+            result = await function(transaction, *arguments)
+    return result
+
+
+def transactional(function: Any = None, /, *, retries: int = 5, mode: str = "immediate") -> Any:
+    """Let a coroutine function run in a transaction of the connection that it is called with.
+
+        @csqlite.transactional(retries=5)
+        async def move(tx, source, target, amount): ...
+
+        await move(db, 1, 2, 10)
+
+    Its first argument is a Connection, or a Transaction, of which it becomes a part; what it is run with is the
+    Transaction. It may be run several times: see Connection.run_transaction().
+    """
+    if function is None:
+        return functools.partial(transactional, retries=retries, mode=mode)
+
+    @functools.wraps(function)
+    async def call(connection: Any, /, *arguments: Any, **named: Any) -> Any:
+        body = functools.partial(function, **named)
+        if isinstance(connection, Transaction):
+            return await run(lambda: connection.transaction(mode), 0, body, arguments)
+        return await connection.run_transaction(body, *arguments, mode=mode, retries=retries)
+
+    return call

@@ -1,0 +1,352 @@
+/* Who waits stands in the list of one hold, and is looked at anew when that ends: it is pushed,
+ * or it waits for the end of the next. As a list is gone through in order and the first in it
+ * that begins a hold makes all behind it wait for that, nobody overtakes.
+ *
+ * A request that waits is under way, as one that the worker has: it stands in its cursor's
+ * line and can be cancelled. */
+
+#include "bridge/lease.h"
+
+void
+lease_init(struct lease *lease)
+{
+    lease->used = false;
+    lease->closed = false;
+    lease->top = NULL;
+    lease->transactions = 0;
+    lease->beginner = NULL;
+}
+
+/* -- whose a request is --------------------------------------------------------- */
+
+void
+lease_note_caller(RequestObject *request, struct lease *lease)
+{
+    (void)lease;
+    request->caller = request->bridge->host->verbs->task(request->bridge->host);
+}
+
+void
+lease_note_began(RequestObject *request)
+{
+    struct host *host = request->bridge->host;
+    PyObject *task = Py_XNewRef(request->caller);
+
+    if (request->lease == NULL || request->job.op == CSQ_HOLD) {
+        Py_XDECREF(task);
+        return;
+    }
+    if (task == NULL) {
+        task = request->waiter == NULL ? host->verbs->task(host)
+                                       : host->verbs->sleeper(request->waiter);
+    }
+    Py_XSETREF(request->lease->beginner, task == NULL ? NULL : PyWeakref_NewRef(task, NULL));
+    PyErr_Clear();
+    Py_XDECREF(task);
+}
+
+bool
+lease_is_beginner(struct lease *lease, PyObject *task)
+{
+    PyObject *beginner = lease->beginner == NULL ? NULL : PyObject_CallNoArgs(lease->beginner);
+    bool same = beginner != NULL && beginner == task;
+
+    PyErr_Clear();
+    Py_XDECREF(beginner);
+    return same;
+}
+
+bool
+hold_stands(const HoldObject *hold)
+{
+    return hold->stage != HOLD_NEW && hold->stage != HOLD_OVER;
+}
+
+/* Whether `hold` stands on `outer`, directly or not, or is it. */
+static bool
+is_within(const HoldObject *hold, const HoldObject *outer)
+{
+    while (hold != NULL && hold != outer) {
+        hold = hold->outer;
+    }
+    return hold != NULL;
+}
+
+/* Whether the request belongs to `hold`. */
+static bool
+belongs(const RequestObject *request, const HoldObject *hold)
+{
+    if (request->hold == hold) {
+        return true;
+    }
+    return request->caller != NULL && request->caller == hold->task &&
+           (request->hold == NULL || is_within(hold, request->hold));
+}
+
+HoldObject *
+lease_of_task(struct lease *lease, PyObject *task)
+{
+    HoldObject *hold = lease->top;
+
+    while (hold != NULL && (task == NULL || hold->task != task)) {
+        hold = hold->outer;
+    }
+    return hold;
+}
+
+void
+lease_submit(RequestObject *request)
+{
+    if (!request->executor->verbs->push(request->executor, &request->job)) {
+        csq_error_set(&request->job.error, CSQ_CLOSED, "Cannot operate on a closed database.");
+        request->job.done = true;
+        reactor_deliver(request->reactor, &request->news);
+    }
+}
+
+/* -- waiting ---------------------------------------------------------------------- */
+
+/* Ends it with an error, which is set in its job. */
+static void
+refuse(RequestObject *request)
+{
+    request->job.refused = true;
+    request->job.done = true;
+    reactor_deliver(request->reactor, &request->news);
+}
+
+/* Lends what it has to wait for; NULL: nothing. */
+static HoldObject *
+obstacle_of(const RequestObject *request)
+{
+    HoldObject *hold = request->lease->top;
+
+    if (hold == NULL || belongs(request, hold)) {
+        return NULL;
+    }
+    while (hold->outer != NULL && !belongs(request, hold->outer)) {
+        hold = hold->outer;
+    }
+    return hold;
+}
+
+static void
+wait_for(RequestObject *request, HoldObject *hold)
+{
+    PyObject *answer;
+
+    request->waits = true;
+    csq_list_append(&hold->waiting, &request->queued);
+    if (hold->watch == NULL || hold->watched) {
+        return;
+    }
+    hold->watched = true;
+    answer = PyObject_CallFunctionObjArgs(hold->watch, (PyObject *)hold, NULL);
+    if (answer == NULL) {
+        PyErr_WriteUnraisable(hold->watch);
+    }
+    Py_XDECREF(answer);
+}
+
+/* What ends something of its own accord, or nothing of a transaction, does not wait. */
+static bool
+passes(const RequestObject *request)
+{
+    const struct csq_job *job = &request->job;
+
+    return job->op == CSQ_RESET || job->op == CSQ_CLOSE ||
+           (job->op == CSQ_HOLD && job->with.hold.action == CSQ_HOLD_ROLLBACK) ||
+           (job->op == CSQ_BLOB_TASK && job->with.blob.action == CSQ_BLOB_CLOSE);
+}
+
+/* It is made through a hold that does not stand any more. */
+static bool
+is_late(const RequestObject *request)
+{
+    const HoldObject *hold = request->hold;
+    const struct csq_job *job = &request->job;
+
+    if (hold == NULL || job->op == CSQ_HOLD) {
+        return false;
+    }
+    return hold->stage == HOLD_OVER || hold->stage == HOLD_ENDING;
+}
+
+/* Lets it begin the hold that it is for. */
+static void
+begin_hold(RequestObject *request, HoldObject *hold)
+{
+    struct lease *lease = request->lease;
+
+    hold->outer = (HoldObject *)Py_XNewRef((PyObject *)lease->top);
+    hold->number = hold->outer == NULL ? ++lease->transactions : hold->outer->number;
+    hold->stage = HOLD_OPENING;
+    lease->top = hold;
+}
+
+/* A request that does something with a hold is pushed: the hold knows. False: it must not. */
+static bool
+act(RequestObject *request)
+{
+    struct csq_job *job = &request->job;
+    HoldObject *hold = (HoldObject *)request->target;
+
+    switch (job->with.hold.action) {
+    case CSQ_HOLD_BEGIN:
+        if (request->lease->top != NULL) {
+            csq_error_set(&job->error, CSQ_OPENED,
+                          "cannot start a transaction within a transaction");
+            return false;
+        }
+        begin_hold(request, hold);
+        break;
+    case CSQ_HOLD_SAVE:
+        if (request->lease->top == NULL) {
+            csq_error_set(&job->error, CSQ_OVER, "The transaction is over.");
+            return false;
+        }
+        begin_hold(request, hold);
+        break;
+    default:
+        if (!hold_stands(hold)) {
+            csq_error_set(&job->error, CSQ_OVER, "The transaction is over.");
+            return false;
+        }
+        hold->stage = HOLD_ENDING;
+        break;
+    }
+    job->within = hold->number;
+    return true;
+}
+
+/* The connection is closed behind what was pushed: nobody waits for anything but that. */
+static void
+close_lease(struct lease *lease)
+{
+    lease->closed = true;
+    while (lease->top != NULL) {
+        hold_ended(lease->top);
+    }
+}
+
+void
+lease_enter(RequestObject *request)
+{
+    struct lease *lease = request->lease;
+    HoldObject *obstacle;
+
+    if (request->caller == NULL) {
+        lease_note_caller(request, lease);
+    }
+    if (passes(request)) {
+        if (request->job.op == CSQ_HOLD && !act(request)) {
+            refuse(request);
+            return;
+        }
+        lease_submit(request);
+        if (request->job.op == CSQ_CLOSE) {
+            close_lease(lease);
+        }
+        return;
+    }
+    if (is_late(request)) {
+        if (request->job.op != CSQ_FETCH) {
+            csq_error_set(&request->job.error, CSQ_OVER, "The transaction is over.");
+            refuse(request);
+            return;
+        }
+        Py_CLEAR(request->hold); /* rows that are left of it are only read */
+    }
+    obstacle = obstacle_of(request);
+    if (obstacle != NULL) {
+        wait_for(request, obstacle);
+    } else if (request->job.op == CSQ_HOLD && !act(request)) {
+        refuse(request);
+    } else {
+        request->job.within = lease->top == NULL ? 0 : lease->top->number;
+        lease_submit(request);
+    }
+}
+
+bool
+lease_leave(RequestObject *request)
+{
+    if (!request->waits) {
+        return false;
+    }
+    request->waits = false;
+    csq_link_remove(&request->queued);
+    if (request->job.error.code == SQLITE_OK) {
+        csq_error_set(&request->job.error, CSQ_CANCELLED, "cancelled");
+    }
+    refuse(request);
+    return true;
+}
+
+/* -- holds --------------------------------------------------------------------------- */
+
+/* Looks at all that wait for it, in order. */
+static void
+let_go(HoldObject *hold)
+{
+    struct csq_link *link;
+
+    while ((link = csq_list_shift(&hold->waiting)) != NULL) {
+        RequestObject *request = csq_item(link, RequestObject, queued);
+
+        request->waits = false;
+        if (request->lease->closed) {
+            lease_submit(request);
+        } else {
+            lease_enter(request);
+        }
+    }
+}
+
+void
+hold_opened(HoldObject *hold)
+{
+    if (hold->stage == HOLD_OPENING) {
+        hold->stage = HOLD_OPEN;
+    }
+}
+
+void
+hold_ended(HoldObject *hold)
+{
+    struct lease *lease = hold->lease;
+
+    if (!hold_stands(hold)) {
+        return;
+    }
+    /* What stands on it goes with it. */
+    while (lease->top != NULL && lease->top != hold && is_within(lease->top, hold)) {
+        hold_ended(lease->top);
+    }
+    hold->stage = HOLD_OVER;
+    if (lease->top == hold) {
+        lease->top = hold->outer;
+    }
+    Py_INCREF(hold);
+    Py_CLEAR(hold->outer);
+    let_go(hold);
+    Py_DECREF(hold);
+}
+
+void
+hold_drop(HoldObject *hold)
+{
+    struct csq_job *job = hold->farewell;
+
+    if (!hold_stands(hold)) {
+        return;
+    }
+    hold->farewell = NULL;
+    if (job != NULL) {
+        job->within = hold->number;
+        if (!hold->executor->verbs->push(hold->executor, job)) {
+            job->release(job);
+        }
+    }
+    hold_ended(hold);
+}
