@@ -43,20 +43,22 @@ class _Limit:
 
     A context variable is shared by a generator and whoever iterates it, so setting it is not enough: for
     the task that has entered the block a limit holds only while the block is open and, if that is in a generator,
-    while the generator runs. For tasks that have got a copy of the context it holds for good.
+    while the generator runs. For tasks that have got a copy of the context it holds for good, unless the block
+    was left where it could not be taken out of the context: tasks that begin afterwards get a copy, too.
     """
 
-    __slots__ = ("_task", "ended", "generator", "outer", "plain", "when")
+    __slots__ = ("_task", "ended", "generator", "outer", "plain", "stuck", "when")
 
     def __init__(self, when: int) -> None:
         self.when = when
         self.ended = False
+        self.stuck = False
         self.generator = _enclosing_generator()
         task = _current_task()
         self._task = None if task is None else ref(task)
         # Limits that are over, but could not be taken out of the context where they were set.
         outer = _variable.get(0)
-        while isinstance(outer, _Limit) and outer.ended and outer.is_ours():
+        while isinstance(outer, _Limit) and outer.ended and (outer.stuck or outer.is_ours()):
             outer = outer.outer
         self.outer: Union[int, _Limit] = outer
         # Nothing but the time counts, as in most blocks: each call asks.
@@ -72,6 +74,8 @@ class _Limit:
 
     def holds(self) -> bool:
         """Whether this limit holds for who asks."""
+        if self.stuck:
+            return False
         if not self.ended and self.generator is None:
             return True
         return not self.is_ours() or (not self.ended and _is_running(self.generator))
@@ -175,8 +179,10 @@ class timeout:
         if _variable.get(0) is limit:
             try:
                 _variable.reset(token)
+                return
             except ValueError:
                 _variable.set(limit.outer)  # Another task leaves the block: it has a copy.
+        limit.stuck = True
 
     async def __aenter__(self) -> "timeout":
         return self.__enter__()

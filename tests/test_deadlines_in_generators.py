@@ -271,6 +271,55 @@ async def test_task_that_leaves_the_block_is_free_of_it(db):
     await asyncio.ensure_future(leave())
 
 
+async def leave_a_generator(db):
+    made = limited(db, 0)
+    with contextlib.suppress(csqlite.DeadlineExceeded):
+        await made.__anext__()
+    await in_task(made.aclose())
+
+
+async def leave_a_generator_to_the_collector(db):
+    async def generator():
+        with csqlite.timeout(0):
+            yield 1
+
+    made = generator()
+    await made.__anext__()
+    del made
+    gc.collect()
+    await asyncio.sleep(0)
+
+
+async def leave_in_another_task(db):
+    stack = contextlib.AsyncExitStack()
+    await stack.enter_async_context(csqlite.timeout(0))
+    await in_task(stack.aclose())
+
+
+async def leave_out_of_order(db):
+    first, second = csqlite.timeout(0), csqlite.timeout(60)
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+
+
+@pytest.mark.parametrize(
+    "leave",
+    [
+        leave_a_generator,
+        leave_a_generator_to_the_collector,
+        leave_in_another_task,
+        leave_out_of_order,
+    ],
+)
+async def test_tasks_that_begin_behind_the_block_are_free_of_it(db, leave):
+    await leave(db)
+    await asyncio.gather(ask(db), in_task(ask(db)), asyncio.ensure_future(ask(db)))
+    async with csqlite.timeout(60):
+        await asyncio.gather(ask(db), in_task(ask(db)))
+    await db.execute("select 1")
+
+
 async def test_block_left_where_the_limit_never_was(db):
     stack = contextlib.AsyncExitStack()
     await in_task(stack.enter_async_context(csqlite.timeout(0)))
