@@ -7,12 +7,13 @@ below, bound to its arguments. What that returns, the awaited call gives.
 """
 
 import sqlite3
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from functools import partial
-from typing import TYPE_CHECKING, Any, Callable
+from typing import TYPE_CHECKING, Any, Callable, Optional
 
 from .cursor import Cursor
 from .deadlines import lifted
+from .notes import explain
 
 if TYPE_CHECKING:
     from . import _csqlite
@@ -33,6 +34,57 @@ def _cursor(db: "Connection", function: Any, *arguments: Any) -> Cursor:
     return Cursor(db, function(*arguments))
 
 
+class _Rows:
+    """The rows of executemany(), counted as they are taken."""
+
+    def __init__(self, rows: Any) -> None:
+        self._rows = rows
+        self.taken = 0
+        self.own: Optional[BaseException] = None  # What the iterable itself has raised.
+
+    def __iter__(self) -> Iterator[Any]:
+        return self._counted(iter(self._rows))
+
+    def _counted(self, rows: Iterator[Any]) -> Iterator[Any]:
+        while True:
+            try:
+                row = next(rows)
+            except StopIteration:
+                return
+            except BaseException as error:
+                self.own = error
+                raise
+            self.taken += 1
+            yield row
+
+
+def _sql(function: Any, sql: str, *arguments: Any) -> Any:
+    """On the worker: execute. An exception tells what, as those of csqlite's own connections do."""
+    rows = arguments[0] if arguments and isinstance(arguments[0], _Rows) else None
+    try:
+        return function(sql, *arguments)
+    except Exception as error:
+        if rows is None:
+            _explain(error, sql)
+        elif error is not rows.own:
+            _explain(error, sql, rows.taken - 1)
+        raise
+
+
+def _explain(error: Exception, sql: Any, row: int = -1) -> None:
+    """Let an exception tell the SQL, and the place in it where the module below knows it."""
+    offset = getattr(error, "sqlite_error_offset", getattr(error, "error_offset", -1))
+    if not isinstance(error, MemoryError):
+        explain(error, sql, offset if isinstance(offset, int) else -1, row=row)
+
+
+def _executed(db: "Connection", function: Any, sql: str, *arguments: Any) -> Cursor:
+    """On the worker: return the cursor of what is executed."""
+    made = _cursor(db, _sql, function, sql, *arguments)
+    made._sql = sql
+    return made
+
+
 def cursor(db: "Connection", factory: Any = None, *, row_factory: Any = ...) -> Work:
     """See Connection.cursor(); `factory` makes the cursor below, on the worker."""
     arguments = () if factory is None else (factory,)
@@ -49,27 +101,27 @@ def cursor(db: "Connection", factory: Any = None, *, row_factory: Any = ...) -> 
 
 def execute(db: "Connection", sql: str, parameters: Any = None) -> Work:
     """See Connection.execute()."""
-    return partial(_cursor, db, _below(db).execute, sql, _given(parameters))
+    return partial(_executed, db, _below(db).execute, sql, _given(parameters))
 
 
 def executemany(db: "Connection", sql: str, parameters: Any) -> Work:
     """See Connection.executemany()."""
-    return partial(_cursor, db, _below(db).executemany, sql, parameters)
+    return partial(_executed, db, _below(db).executemany, sql, _Rows(parameters))
 
 
 def executescript(db: "Connection", sql_script: str) -> Work:
     """See Connection.executescript()."""
-    return partial(_cursor, db, _below(db).executescript, sql_script)
+    return partial(_executed, db, _below(db).executescript, sql_script)
 
 
 def execute_insert(db: Any, sql: str, parameters: Any = None) -> Work:
     """See Connection.execute_insert()."""
-    return partial(db._execute_insert, sql, _given(parameters))
+    return partial(_sql, db._execute_insert, sql, _given(parameters))
 
 
 def execute_fetchall(db: Any, sql: str, parameters: Any = None) -> Work:
     """See Connection.execute_fetchall()."""
-    return partial(db._execute_fetchall, sql, _given(parameters))
+    return partial(_sql, db._execute_fetchall, sql, _given(parameters))
 
 
 def _given(parameters: Any) -> Any:
@@ -306,7 +358,7 @@ def cursor_execute(cursor: Cursor, sql: str, parameters: Any = None) -> Work:
 
 def cursor_executemany(cursor: Cursor, sql: str, parameters: Any) -> Work:
     """See Cursor.executemany()."""
-    return partial(_itself, cursor, _raw(cursor).executemany, sql, parameters)
+    return partial(_itself, cursor, _raw(cursor).executemany, sql, _Rows(parameters))
 
 
 def cursor_executescript(cursor: Cursor, sql_script: str) -> Work:
@@ -314,15 +366,26 @@ def cursor_executescript(cursor: Cursor, sql_script: str) -> Work:
     return partial(_itself, cursor, _raw(cursor).executescript, sql_script)
 
 
-def _itself(cursor: Cursor, function: Any, *arguments: Any) -> Cursor:
+def _itself(cursor: Cursor, function: Any, sql: str, *arguments: Any) -> Cursor:
     """On the worker: execute with the cursor below."""
-    function(*arguments)
+    cursor._sql = sql
+    _sql(function, sql, *arguments)
     return cursor
+
+
+def _fetched(cursor: Cursor, function: Any, *arguments: Any) -> Any:
+    """On the worker: fetch with the cursor below."""
+    try:
+        return function(*arguments)
+    except Exception as error:
+        if any(kind.__name__ == "Error" for kind in type(error).__mro__):  # As PEP 249 names it.
+            _explain(error, cursor._sql)
+        raise
 
 
 def cursor_fetchone(cursor: Cursor) -> Work:
     """See Cursor.fetchone()."""
-    return partial(_raw(cursor).fetchone)
+    return partial(_fetched, cursor, _raw(cursor).fetchone)
 
 
 # None says that there are no more.
@@ -332,12 +395,12 @@ cursor___anext__ = cursor_fetchone
 def cursor_fetchmany(cursor: Cursor, size: Any = None) -> Work:
     """See Cursor.fetchmany()."""
     function = _raw(cursor).fetchmany
-    return partial(function) if size is None else partial(function, size)
+    return partial(_fetched, cursor, function, *(() if size is None else (size,)))
 
 
 def cursor_fetchall(cursor: Cursor) -> Work:
     """See Cursor.fetchall()."""
-    return partial(_raw(cursor).fetchall)
+    return partial(_fetched, cursor, _raw(cursor).fetchall)
 
 
 def cursor_close(cursor: Cursor) -> Work:

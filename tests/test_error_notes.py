@@ -296,3 +296,93 @@ async def test_a_forgotten_connection_of_an_own_connector_names_it():
     (text,) = [str(item.message) for item in caught if item.category is ResourceWarning]
     assert "<lambda>" in text
     assert text.endswith("to close the connection properly.")
+
+
+# -- connections of other modules ---------------------------------------------------
+
+
+@pytest.fixture
+def foreign():
+    def connect():
+        connection = sqlite3.connect(":memory:")
+        connection.executescript("CREATE TABLE t (a UNIQUE); INSERT INTO t VALUES (70)")
+        return connection
+
+    return csqlite.Connection(connect, 64)
+
+
+@pytest.mark.parametrize("way", [csqlite.Connection.execute, a_cursors])
+@pytest.mark.parametrize(
+    ("method", "arguments"),
+    [
+        ("execute", (DUPLICATE, (70,))),
+        ("execute", (DUPLICATE, ())),
+        ("execute", ("SELEKT 1",)),
+        ("executemany", (DUPLICATE, [(70,)])),
+        ("executescript", (DUPLICATE.replace("?", "70"),)),
+        ("execute_insert", (DUPLICATE, (70,))),
+        ("execute_fetchall", (DUPLICATE, (70,))),
+    ],
+)
+async def test_ways_of_executing_with_another_module(foreign, way, method, arguments):
+    async with foreign as db:
+        if way is csqlite.Connection.execute:
+            error = await failure(getattr(db, method)(*arguments))
+        elif method.startswith("execute_"):
+            return
+        else:
+            error = await failure(way(db, method, *arguments))
+    assert notes_of(error).startswith(f"SQL: {arguments[0].partition('?')[0]}")
+    assert isinstance(error, sqlite3.Error)
+    assert getattr(error, "row_index", None) == (0 if method == "executemany" else None)
+
+
+@pytest.mark.parametrize("way", [all_rows, one_by_one])
+async def test_a_failure_behind_the_first_rows_of_another_module(foreign, way):
+    async with foreign as db:
+        error = await failure(way(db, OVERFLOWS))
+    assert notes_of(error).startswith("SQL: WITH RECURSIVE n(v)")
+
+
+@pytest.mark.parametrize("way", [csqlite.Connection.execute, a_cursors])
+@pytest.mark.parametrize("kind", [list, tuple, iter])
+async def test_the_row_of_another_module(foreign, way, kind):
+    async with foreign as db:
+        rows = kind([(1,), (2,), (70,), (4,)])
+        if way is a_cursors:
+            error = await failure(a_cursors(db, "executemany", DUPLICATE, rows))
+        else:
+            error = await failure(db.executemany(DUPLICATE, rows))
+        assert error.row_index == 2
+        assert "executemany() was at row 2" in notes_of(error)
+        assert [row async for row in await db.execute("SELECT a FROM t")] == [(70,), (1,), (2,)]
+
+
+async def test_what_an_iterable_raises_with_another_module(foreign):
+    def rows():
+        yield (1,)
+        raise LookupError
+
+    async with foreign as db:
+        error = await failure(db.executemany(DUPLICATE, rows()))
+        assert (type(error), notes_of(error)) == (LookupError, "")
+        error = await failure(db.executemany(DUPLICATE, 5))
+        assert (type(error), str(error)) == (TypeError, "'int' object is not iterable")
+        error = await failure(db.executemany("INSERT INTO absent VALUES (?)", [(1,)]))
+        assert notes_of(error) == "SQL: INSERT INTO absent VALUES (?)"
+        assert not hasattr(error, "row_index")
+
+
+async def test_the_switch_with_another_module(foreign, switched_off):
+    async with foreign as db:
+        error = await failure(db.executemany(DUPLICATE, [(1,), (70,)]))
+        assert (error.row_index, notes_of(error)) == (1, "")
+        assert "secret" not in repr(await db.execute("SELECT 'secret'"))
+
+
+async def test_repr_of_a_cursor_of_another_module(foreign):
+    async with foreign as db:
+        cursor = await db.execute("SELECT 1")
+        assert "'SELECT 1', of <sqlite3.Cursor" in repr(cursor)
+        await cursor.execute("SELECT 2")
+        assert "'SELECT 2', of <sqlite3.Cursor" in repr(cursor)

@@ -311,6 +311,8 @@ static PyMethodDef cursor_methods[] = {
 };
 
 static PyMemberDef cursor_members[] = {
+    {"_sql", T_OBJECT, offsetof(CursorObject, sql), 0,
+     "What it has executed; csqlite/foreign.py."},
     {"iter_chunk_size", T_PYSSIZET, offsetof(CursorObject, iter_chunk_size), 0,
      "How many rows are fetched ahead."},
     {"__dictoffset__", T_PYSSIZET, offsetof(CursorObject, dict), READONLY, NULL},

@@ -493,6 +493,7 @@ class Cursor(Generic[_RowT]):
     # Private in name, used by subclasses and ORMs.
     @property
     def _conn(self) -> Connection[_RowT]: ...
+    _sql: str | None
     @property
     def _cursor(self) -> Any: ...
     async def _execute(
