@@ -18,8 +18,8 @@ FLOORS = ("engine", "bridge", "binding")
 ORDER = {
     "engine": (
         ("list", "scan", "clock"),
-        ("alloc", "effect", "journal"),
-        ("array", "inode"),
+        ("alloc", "effect", "journal", "target"),
+        ("array", "inode", "writers"),
         ("idle",),
         ("inodes",),
         ("vfs",),
@@ -34,6 +34,7 @@ ORDER = {
         ("job",),
         ("queue", "mailbox", "crew"),
         ("turn",),
+        ("claim",),
         ("rows", "transaction", "bounds"),
         ("execute",),
         ("hold",),
@@ -248,13 +249,15 @@ CPYTHON_TABLES = (
 )
 
 # What concerns the process as a whole, and not an interpreter in it: SQLite's system calls are one
-# table, whose functions get no argument of their own, and it is a process that forks.
+# table, whose functions get no argument of their own, and it is a process that forks, and one to
+# which files are locked.
 # Nothing else may follow these examples.
 PROCESS_STATE = (
     "engine/vfs.c: static struct process {} process",
     "engine/fork.c: static pthread_once_t watched",
     "engine/fork.c: static int failure",
     "engine/fork.c: static _Thread_local bool held",
+    "engine/writers.c: static struct csq_lines lines",
 )
 
 

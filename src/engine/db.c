@@ -42,6 +42,7 @@ csq_db_init(struct csq_db *db)
     csq_error_init(&db->lost);
     atomic_init(&db->published.autocommit, CSQ_LEGACY);
     db->patient = true;
+    csq_writer_init(&db->writer);
 }
 
 void
@@ -49,6 +50,7 @@ csq_db_destroy(struct csq_db *db)
 {
     csq_error_clear(&db->owed);
     csq_error_clear(&db->lost);
+    csq_writer_destroy(&db->writer);
     pthread_mutex_destroy(&db->lock);
     pthread_mutex_destroy(&db->closing);
 }
@@ -146,7 +148,7 @@ wait_for_lock(void *argument, int count)
     if (!db->patient) {
         return 0;
     }
-    if (count == 0) {
+    if (count == 0 && !db->waited) {
         db->waiting = now;
     }
     end = db->waiting + (int64_t)atomic_load(&db->timeout) * 1000 * 1000;
@@ -180,6 +182,19 @@ lend(void *lender, bool lent)
     csq_db_lend(lender, lent);
 }
 
+/* The file whose writers stand in a line; NULL: nobody waits for it, or not in this way. A
+ * cache that connections share has locks of its own. */
+static const char *
+file_to_write(const struct csq_open *open, sqlite3 *handle)
+{
+    const char *path = sqlite3_db_filename(handle, "main");
+    const char *cache = path == NULL ? NULL : sqlite3_uri_parameter(path, "cache");
+    bool shared = (open->flags & SQLITE_OPEN_SHAREDCACHE) != 0 ||
+                  (cache != NULL && strcmp(cache, "shared") == 0);
+
+    return shared ? NULL : path;
+}
+
 int
 csq_db_open(struct csq_db *db, const struct csq_open *open, struct csq_error *error)
 {
@@ -208,6 +223,7 @@ csq_db_open(struct csq_db *db, const struct csq_open *open, struct csq_error *er
                  strstr(open->path, "cache=shared") != NULL;
     csq_db_lend(db, false);
     csq_db_set_progress(db, NULL, NULL, 0);
+    csq_writers_join(&db->writer, file_to_write(open, handle));
     if (open->setup != NULL) {
         rc = sqlite3_exec(handle, open->setup, NULL, NULL, NULL);
         if (rc != SQLITE_OK) {
@@ -282,6 +298,8 @@ csq_db_close(struct csq_db *db, struct csq_error *error)
     } else {
         rc = sqlite3_close_v2(handle);
     }
+    csq_writers_leave(&db->writer);
+    db->claimed = db->waited = false;
     for (int handler = 0; handler < CSQ_HANDLERS; handler++) {
         csq_db_keep(db, (enum csq_handler)handler, NULL, NULL);
     }

@@ -20,6 +20,7 @@
 #include "engine/list.h"
 #include "engine/session.h"
 #include "engine/stmt.h"
+#include "engine/writers.h"
 
 /* PEP 249 control as sqlite3.connect(autocommit=) names it. */
 enum csq_autocommit { CSQ_LEGACY = -1, CSQ_MANUAL = 0, CSQ_AUTO = 1 };
@@ -102,6 +103,9 @@ struct csq_db {
     atomic_int timeout; /* for locks, in milliseconds; any thread may read it */
     bool patient; /* locks are waited for */
     int64_t waiting; /* since when a lock is waited for, by csq_now() */
+    bool waited;  /* the job has waited since then for its turn to write */
+    bool claimed; /* somebody has asked for a turn: engine/claim.h */
+    struct csq_writer writer; /* of the main database's file */
     struct csq_hooks hooks;
     int (*progress)(void *); /* the user's handler, NULL: none */
     void *progress_argument;

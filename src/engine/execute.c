@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "engine/bounds.h"
+#include "engine/claim.h"
 #include "engine/mailbox.h"
 #include "engine/rows.h"
 #include "engine/scan.h"
@@ -80,6 +81,9 @@ run_statement(struct csq_db *db, struct csq_job *job, bool began)
     }
     csq_transaction_guard(db, job, stmt, began);
     if (!stmt->readonly) {
+        if (stmt->writes && csq_claim(db, stmt->sql, &job->error) != SQLITE_OK) {
+            return job->error.code;
+        }
         csq_bounds_narrow(db, stmt->handle, stmt->dml);
     }
     if (stmt->query || began || db->lone == 0) {
@@ -161,6 +165,9 @@ execute_rows(struct csq_db *db, struct csq_job *job, struct csq_stmt *stmt,
     for (size_t row = 0; row < rows->rows && rc == SQLITE_OK; row++) {
         job->row++;
         rc = csq_stmt_bind(stmt, rows, &reader, &job->error);
+        if (rc == SQLITE_OK) {
+            rc = csq_claim(db, stmt->sql, &job->error);
+        }
         if (rc != SQLITE_OK) {
             break;
         }
@@ -172,6 +179,7 @@ execute_rows(struct csq_db *db, struct csq_job *job, struct csq_stmt *stmt,
             job->changes += stmt->dml ? sqlite3_changes(db->handle) : 0;
         }
         sqlite3_reset(stmt->handle);
+        csq_claim_settle(db); /* each row is a transaction where there is none */
         if (rc == SQLITE_OK) {
             csq_hooks_settle(&db->hooks);
         }
@@ -278,6 +286,12 @@ step_out(struct csq_db *db, struct csq_job *job, sqlite3_stmt *handle, bool lend
         lends && sql != NULL ? csq_scan_lending(sql, strlen(sql)) : CSQ_LENT_NEVER;
     int rc;
 
+    if (!sqlite3_stmt_readonly(handle) && sql != NULL && !csq_scan_is_upkeep(sql)) {
+        rc = csq_claim(db, sql, &job->error);
+        if (rc != SQLITE_OK) {
+            return rc;
+        }
+    }
     csq_transaction_guard_handle(db, job, handle);
     csq_bounds_narrow(db, handle, false);
     if (lending != CSQ_LENT_NEVER) {
@@ -336,6 +350,7 @@ run_one(struct csq_db *db, struct csq_job *job, const char **sql, bool lends)
         rc = step_out(db, job, handle, lends);
     }
     sqlite3_finalize(handle);
+    csq_claim_settle(db);
     if (rc == SQLITE_OK) {
         csq_hooks_settle(&db->hooks);
     }

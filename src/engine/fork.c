@@ -20,6 +20,7 @@
 
 #include "engine/clock.h"
 #include "engine/vfs.h"
+#include "engine/writers.h"
 
 #ifndef SQLITE_MUTEX_STATIC_MAIN
 #define SQLITE_MUTEX_STATIC_MAIN 2 /* its name before 3.33 is another one */
@@ -75,11 +76,13 @@ before(void)
         held = try_all();
     }
     csq_vfs_before_fork(); /* SQLite takes these locks in this order, too */
+    csq_writers_before_fork();
 }
 
 static void
 in_parent(void)
 {
+    csq_writers_in_parent();
     csq_vfs_in_parent();
     if (held) {
         leave(COUNT);
@@ -124,6 +127,7 @@ in_child(void)
 {
     sqlite3_vfs *unix_vfs;
 
+    csq_writers_in_child();
     csq_vfs_in_child();
     if (!held) {
         return;

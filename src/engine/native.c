@@ -84,6 +84,13 @@ run_here(struct csq_executor *executor, struct csq_job *job, const struct csq_he
     return true;
 }
 
+/* The job that runs is to end: it may be waiting for its turn to write. */
+static void
+look(struct csq_worker *worker)
+{
+    csq_writers_look(&native_of(&worker->executor)->db.writer);
+}
+
 static void
 interrupt(struct csq_executor *executor)
 {
@@ -118,6 +125,7 @@ csq_native_new(void (*at_end)(void *), void *argument)
     csq_db_init(&native->db);
     native->db.quitting = &native->worker.executor.quitting;
     csq_worker_init(&native->worker, &verbs, run, at_end, argument);
+    native->worker.look = look;
     native->worker.executor.published = &native->db.published;
     return &native->worker.executor;
 }

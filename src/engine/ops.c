@@ -5,6 +5,7 @@
 #include "engine/ops.h"
 
 #include "engine/bounds.h"
+#include "engine/claim.h"
 #include "engine/execute.h"
 #include "engine/hold.h"
 #include "engine/rows.h"
@@ -324,6 +325,9 @@ leave(struct csq_db *db, struct csq_job *job, const struct outer *outer)
         job->cursor->busy = false;
     }
     db->running -= job->op == CSQ_CALL ? 0 : 1;
+    if (db->claimed && db->running == 0) {
+        csq_claim_end(db);
+    }
     csq_db_publish(db);
 }
 

@@ -283,6 +283,14 @@ csq_scan_is_pragma(const char *sql)
     return begins_with(sql, words, sizeof words / sizeof *words);
 }
 
+bool
+csq_scan_is_upkeep(const char *sql)
+{
+    static const char *const words[] = {"pragma", "explain", "vacuum", "attach", "detach"};
+
+    return begins_with(sql, words, sizeof words / sizeof *words);
+}
+
 enum csq_lending
 csq_scan_lending(const char *sql, size_t size)
 {

@@ -44,6 +44,10 @@ bool csq_scan_mentions(const char *sql, size_t size, const char *word);
 /* Whether `sql` begins with PRAGMA or EXPLAIN. */
 bool csq_scan_is_pragma(const char *sql);
 
+/* Whether `sql` begins with what need not want to write to the database although SQLite does not
+ * call it read-only: PRAGMA, EXPLAIN, VACUUM, ATTACH or DETACH. */
+bool csq_scan_is_upkeep(const char *sql);
+
 /* When SQLite itself has to know how long locks are waited for. */
 enum csq_lending {
     CSQ_LENT_NEVER,

@@ -8,6 +8,7 @@
 
 #include "engine/transaction.h"
 
+#include "engine/claim.h"
 #include "engine/journal.h"
 #include "engine/scan.h"
 
@@ -97,7 +98,8 @@ csq_transaction_begin(struct csq_db *db, struct csq_job *job, const struct csq_s
     }
     shared = csq_transaction_is_shared(db, job->cursor);
     db->stopping = CSQ_STOPS;
-    if (csq_db_run(db, job->begin, &job->error) != SQLITE_OK) {
+    if (csq_claim(db, stmt->sql, &job->error) != SQLITE_OK ||
+        csq_db_run(db, job->begin, &job->error) != SQLITE_OK) {
         return job->error.code;
     }
     if (shared) {

@@ -323,9 +323,13 @@ release_undo(struct csq_job *undo)
 void
 csq_worker_abandon(struct csq_executor *executor, struct csq_job *job)
 {
+    struct csq_worker *worker = worker_of(executor);
     struct csq_job *undo;
 
     csq_job_cancel(job);
+    if (worker->look != NULL) {
+        worker->look(worker);
+    }
     if (job->cursor == NULL || job->op == CSQ_RESET) {
         return;
     }
@@ -373,6 +377,9 @@ csq_worker_quit(struct csq_executor *executor)
     }
     pthread_cond_broadcast(&worker->woken);
     pthread_mutex_unlock(&worker->lock);
+    if (worker->look != NULL) {
+        worker->look(worker);
+    }
     csq_worker_stop(executor);
 }
 

@@ -39,6 +39,9 @@ struct csq_worker {
     struct csq_job farewell; /* closes the database when nobody waits for it */
     void (*at_end)(void *);  /* called by the thread before it ends; NULL: nothing */
     void *at_end_argument;
+    /* Any thread: the job that runs may be cancelled, or the worker is told to quit, so that a
+     * wait of `run` may be over. NULL: nobody need be told. Set before it is started. */
+    void (*look)(struct csq_worker *worker);
 };
 
 /* Any thread. Makes one, of zeroes, whose thread is not started. */

@@ -1,0 +1,87 @@
+/* When a statement has to wait for its turn, and when the turn is over. */
+
+#include "engine/claim.h"
+
+#include "engine/clock.h"
+#include "engine/target.h"
+
+static bool
+is_over(void *db)
+{
+    return csq_db_is_stopped(db);
+}
+
+static bool
+is_table(struct csq_db *db, const char *schema, const char *table)
+{
+    return sqlite3_table_column_metadata(db->handle, schema, table, NULL, NULL, NULL, NULL, NULL,
+                                         NULL) == SQLITE_OK;
+}
+
+/* Whether a statement writes to no table of the main database, so that its writers are not in
+ * the way. What is not known has to wait, and is tried in the end. */
+static bool
+is_elsewhere(struct csq_db *db, const char *sql)
+{
+    struct csq_target target;
+
+    if (!csq_target_of(sql, &target)) {
+        return false;
+    }
+    if (target.temporary || target.schema[0] != '\0') {
+        return target.temporary || sqlite3_stricmp(target.schema, "main") != 0;
+    }
+    return is_table(db, "temp", target.table) ||
+           (is_table(db, NULL, target.table) && !is_table(db, "main", target.table));
+}
+
+/* Waits in the line. What is left of the time for locks is for SQLite's own. */
+static int
+wait(struct csq_db *db, const char *sql, struct csq_error *error)
+{
+    const int64_t milliseconds = atomic_load(&db->timeout);
+
+    db->waiting = csq_now();
+    db->waited = true;
+    if (csq_writers_wait(&db->writer, sql, db->waiting + milliseconds * 1000 * 1000, db->deadline,
+                         is_over, db)) {
+        return SQLITE_OK;
+    }
+    return csq_db_is_stopped(db) ? csq_error_copy(error, NULL, SQLITE_BUSY) : SQLITE_OK;
+}
+
+int
+csq_claim(struct csq_db *db, const char *sql, struct csq_error *error)
+{
+    if (db->writer.line == NULL || db->waited) {
+        return SQLITE_OK;
+    }
+    db->claimed = true;
+    if (db->writer.writes) {
+        return SQLITE_OK;
+    }
+    if (csq_writers_try(&db->writer, sql) || !db->patient ||
+        sqlite3_txn_state(db->handle, "main") != SQLITE_TXN_NONE || is_elsewhere(db, sql)) {
+        return SQLITE_OK;
+    }
+    return wait(db, sql, error);
+}
+
+void
+csq_claim_settle(struct csq_db *db)
+{
+    if (db->writer.writes && sqlite3_txn_state(db->handle, "main") != SQLITE_TXN_WRITE) {
+        csq_writers_done(&db->writer);
+        db->waited = false;
+    }
+}
+
+void
+csq_claim_end(struct csq_db *db)
+{
+    db->waited = false;
+    if (db->handle != NULL) {
+        csq_claim_settle(db);
+    }
+    db->claimed = db->writer.writes;
+}

@@ -1,0 +1,24 @@
+/* Who is about to write stands in the line of writers first: engine/writers.h.
+ *
+ * Worker thread, holding the db's lock. A turn is as long as SQLite's own lock: until the
+ * transaction that writes has ended. Readers have nothing to do with it, nor has a transaction
+ * that has read already: SQLite would not let it wait, because what it has read would be old by
+ * then, or because the writer before it may be waiting for it. */
+
+#ifndef CSQ_CLAIM_H
+#define CSQ_CLAIM_H
+
+#include "engine/db.h"
+
+/* A statement is about to be run that may want to write; `sql` is its text. Waits for its turn, as long
+ * as locks are waited for. Returns SQLITE_OK, also when it has waited in vain: then SQLite says
+ * what is to be said. SQLITE_BUSY in `error`: nobody waits for the answer any more. */
+int csq_claim(struct csq_db *db, const char *sql, struct csq_error *error);
+
+/* Ends a turn whose transaction has ended. */
+void csq_claim_settle(struct csq_db *db);
+
+/* A job is over in which somebody has claimed a turn: csq_db.claimed. */
+void csq_claim_end(struct csq_db *db);
+
+#endif

@@ -1,0 +1,315 @@
+/* One lock for all lines: it is held for a few instructions, and forking has to hold it. The
+ * lines are the process's, because files are: two interpreters wait for each other, too.
+ *
+ * A turn is handed over under the lock, to the one that has waited longest, so that nobody who
+ * comes later can be quicker. */
+
+#include "engine/writers.h"
+
+#include <string.h>
+#include <sys/stat.h>
+
+#include "engine/alloc.h"
+#include "engine/clock.h"
+
+enum {
+    BUCKETS = 64,
+    LOOK_NANOSECONDS = 100 * 1000 * 1000, /* how long nobody is asked at most */
+};
+
+struct csq_writers {
+    struct csq_link same; /* in a bucket */
+    dev_t device;
+    ino_t number;
+    size_t members;            /* connections */
+    struct csq_writer *writer; /* whose turn it is; NULL: nobody's */
+    struct csq_list waiting;   /* by csq_writer.link, the first one is the next */
+    int count;                 /* how many wait */
+};
+
+struct csq_lines {
+    pthread_mutex_t lock;
+    struct csq_link *buckets[BUCKETS]; /* of lines that have members, chained by same.next */
+};
+
+static struct csq_lines lines = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+/* -- files --------------------------------------------------------------------- */
+
+static struct csq_link **
+bucket_of(dev_t device, ino_t number)
+{
+    return &lines.buckets[((uint64_t)device * 31 + (uint64_t)number) % BUCKETS];
+}
+
+static struct csq_writers *
+find(dev_t device, ino_t number)
+{
+    struct csq_link *link = *bucket_of(device, number);
+
+    for (; link != NULL; link = link->next) {
+        struct csq_writers *line = csq_item(link, struct csq_writers, same);
+
+        if (line->device == device && line->number == number) {
+            return line;
+        }
+    }
+    return NULL;
+}
+
+static struct csq_writers *
+make(dev_t device, ino_t number)
+{
+    struct csq_writers *line = csq_calloc(sizeof *line);
+    struct csq_link **bucket = bucket_of(device, number);
+
+    if (line != NULL) {
+        line->device = device;
+        line->number = number;
+        csq_list_init(&line->waiting);
+        line->same.next = *bucket;
+        *bucket = &line->same;
+    }
+    return line;
+}
+
+static void
+forget(struct csq_writers *line)
+{
+    struct csq_link **place = bucket_of(line->device, line->number);
+
+    while (*place != &line->same) {
+        place = &(*place)->next;
+    }
+    *place = line->same.next;
+    csq_free(line);
+}
+
+void
+csq_writer_init(struct csq_writer *writer)
+{
+    memset(writer, 0, sizeof *writer);
+    csq_link_init(&writer->link);
+    pthread_cond_init(&writer->called, NULL);
+}
+
+void
+csq_writer_destroy(struct csq_writer *writer)
+{
+    pthread_cond_destroy(&writer->called);
+}
+
+void
+csq_writers_join(struct csq_writer *writer, const char *path)
+{
+    struct csq_writers *line;
+    struct stat about;
+
+    if (path == NULL || path[0] == '\0' || stat(path, &about) != 0 || !S_ISREG(about.st_mode)) {
+        return;
+    }
+    pthread_mutex_lock(&lines.lock);
+    line = find(about.st_dev, about.st_ino);
+    if (line == NULL) {
+        line = make(about.st_dev, about.st_ino);
+    }
+    if (line != NULL) {
+        line->members++;
+    }
+    writer->line = line;
+    pthread_mutex_unlock(&lines.lock);
+}
+
+/* -- turns, with the lock held -------------------------------------------------- */
+
+static void
+note(struct csq_writer *writer, const char *sql)
+{
+    size_t size = strnlen(sql, sizeof writer->sql - 1);
+
+    memcpy(writer->sql, sql, size);
+    writer->sql[size] = '\0';
+}
+
+static void
+begin_turn(struct csq_writers *line, struct csq_writer *writer)
+{
+    line->writer = writer;
+    writer->writes = true;
+    writer->since = csq_now();
+}
+
+static void
+end_turn(struct csq_writers *line, struct csq_writer *writer)
+{
+    struct csq_link *link;
+
+    if (line->writer != writer) {
+        return;
+    }
+    writer->writes = false;
+    line->writer = NULL;
+    link = csq_list_shift(&line->waiting);
+    if (link != NULL) {
+        line->count--;
+        begin_turn(line, csq_item(link, struct csq_writer, link));
+        /* Under the lock: once it is released, that connection may be closed. */
+        pthread_cond_signal(&line->writer->called);
+    }
+}
+
+/* Sleeps until its turn has come, it is to look, or the time is over. */
+static void
+sleep_in_line(struct csq_writer *writer, int64_t nanoseconds)
+{
+    struct timespec end = csq_deadline(nanoseconds);
+    int rc = 0;
+
+    while (!writer->writes && !writer->looks && rc == 0) {
+        rc = pthread_cond_timedwait(&writer->called, &lines.lock, &end);
+    }
+    writer->looks = false;
+}
+
+static int64_t
+min(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* -- turns ----------------------------------------------------------------------- */
+
+void
+csq_writers_leave(struct csq_writer *writer)
+{
+    struct csq_writers *line = writer->line;
+
+    if (line == NULL) {
+        return;
+    }
+    pthread_mutex_lock(&lines.lock);
+    end_turn(line, writer);
+    writer->line = NULL;
+    line->members--;
+    if (line->members == 0) {
+        forget(line);
+    }
+    pthread_mutex_unlock(&lines.lock);
+}
+
+bool
+csq_writers_try(struct csq_writer *writer, const char *sql)
+{
+    struct csq_writers *line = writer->line;
+    bool taken;
+
+    pthread_mutex_lock(&lines.lock);
+    taken = line->writer == NULL;
+    if (taken) {
+        note(writer, sql);
+        begin_turn(line, writer);
+    }
+    pthread_mutex_unlock(&lines.lock);
+    return taken;
+}
+
+bool
+csq_writers_wait(struct csq_writer *writer, const char *sql, int64_t end, int64_t look_at,
+                 bool (*is_over)(void *), void *argument)
+{
+    struct csq_writers *line = writer->line;
+    int64_t now = csq_now();
+    bool writes;
+
+    pthread_mutex_lock(&lines.lock);
+    note(writer, sql);
+    if (line->writer == NULL) {
+        begin_turn(line, writer);
+    } else {
+        csq_list_append(&line->waiting, &writer->link);
+        line->count++;
+    }
+    writer->looks = false;
+    while (!writer->writes && now < end && !is_over(argument)) {
+        int64_t until = min(end, now + LOOK_NANOSECONDS);
+
+        sleep_in_line(writer, look_at > now ? min(until, look_at) - now : until - now);
+        now = csq_now();
+    }
+    writes = writer->writes;
+    if (!writes) {
+        csq_link_remove(&writer->link);
+        line->count--;
+    }
+    pthread_mutex_unlock(&lines.lock);
+    return writes;
+}
+
+void
+csq_writers_look(struct csq_writer *writer)
+{
+    pthread_mutex_lock(&lines.lock);
+    writer->looks = true;
+    pthread_cond_signal(&writer->called);
+    pthread_mutex_unlock(&lines.lock);
+}
+
+void
+csq_writers_tell(struct csq_writer *writer, const char *sql)
+{
+    pthread_mutex_lock(&lines.lock);
+    note(writer, sql);
+    pthread_mutex_unlock(&lines.lock);
+}
+
+void
+csq_writers_done(struct csq_writer *writer)
+{
+    pthread_mutex_lock(&lines.lock);
+    end_turn(writer->line, writer);
+    pthread_mutex_unlock(&lines.lock);
+}
+
+bool
+csq_writers_before(const struct csq_writer *writer, struct csq_writer_before *before)
+{
+    const struct csq_writer *other;
+
+    if (writer->line == NULL) {
+        return false;
+    }
+    pthread_mutex_lock(&lines.lock);
+    other = writer->line->writer;
+    if (other == writer) {
+        other = NULL;
+    }
+    if (other != NULL) {
+        before->since = other->since;
+        before->waiting = writer->line->count;
+        memcpy(before->sql, other->sql, sizeof before->sql);
+    }
+    pthread_mutex_unlock(&lines.lock);
+    return other != NULL;
+}
+
+/* -- fork() ---------------------------------------------------------------------- */
+
+void
+csq_writers_before_fork(void)
+{
+    pthread_mutex_lock(&lines.lock);
+}
+
+void
+csq_writers_in_parent(void)
+{
+    pthread_mutex_unlock(&lines.lock);
+}
+
+/* What the parent's connections have is not freed: nothing of theirs is. */
+void
+csq_writers_in_child(void)
+{
+    memset(lines.buckets, 0, sizeof lines.buckets);
+    pthread_mutex_unlock(&lines.lock);
+}
