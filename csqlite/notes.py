@@ -59,6 +59,30 @@ def explain(
         name_file(error, database.location())
 
 
+def explain_lock(error: BaseException, read: int, seconds: float, sql: bytes, process: int) -> None:
+    """Say who has the lock that `error` was waiting for, as notes and attributes.
+
+    read: whether nobody was waited for, because the transaction has read. seconds: for how long
+    a connection of this process has had it, negative: none has. sql: what that has begun with, in
+    UTF-8, perhaps cut short.
+    process: the other process that has it, 0: not known.
+    """
+    ours = seconds >= 0
+    text = sql.decode("utf-8", "ignore")
+    error.lock_process = os.getpid() if ours else process or None  # type: ignore[attr-defined]
+    error.lock_seconds = seconds if ours else None  # type: ignore[attr-defined]
+    error.lock_sql = text if ours else None  # type: ignore[attr-defined]
+    if not _Switch.on:
+        return
+    if ours:
+        short = _shortened(" ".join(text.split()), EXCERPT)
+        add(error, f"another connection of this process has the lock for {seconds:.3f} s: {short}")
+    elif process:
+        add(error, f"process {process} has the lock")
+    if read:
+        add(error, "the transaction has read before, so it was not waited: try BEGIN IMMEDIATE")
+
+
 def add(error: BaseException, note: str) -> None:
     """Add one note, once: an exception may be raised again."""
     notes = getattr(error, "__notes__", None)

@@ -297,6 +297,38 @@ async def test_half_read_rows_of_a_write_keep_the_turn(path):
     assert values(path)[-1] == 4
 
 
+async def test_a_cancelled_call_that_never_ran_ends_the_turn(path):
+    async with AsyncExitStack() as stack:
+        first, second = await opened(stack, path, 2, iter_chunk_size=1)
+        gate = asyncio.Event()
+
+        async def pass_gate():
+            await gate.wait()
+            return 1
+
+        await first.create_function("pass_gate", 0, pass_gate)
+        cursor = await first.execute("insert into t values(1), (2), (3) returning a")
+        waiting = asyncio.create_task(insert(second, 4))
+        slow = asyncio.create_task(first.execute("select pass_gate()"))
+        await asyncio.sleep(0)
+        fetching = asyncio.create_task(cursor.fetchall())
+        await asyncio.sleep(0)
+        fetching.cancel()
+        gate.set()
+        await asyncio.gather(slow, fetching, return_exceptions=True)
+        await waiting
+
+
+async def test_who_may_only_read_is_told_so_at_once(path):
+    async with AsyncExitStack() as stack:
+        (first,) = await opened(stack, path)
+        (reader,) = await opened(stack, f"file:{path}?mode=ro", uri=True)
+        await begin(first)
+        with pytest.raises(sqlite3.OperationalError, match="readonly"):
+            await insert(reader, 1)
+        await first.commit()
+
+
 async def test_four_times_as_many_wait_as_there_are_processors(path):
     async with AsyncExitStack() as stack:
         first, *others = await opened(stack, path, 1 + 4 * max(4, os.cpu_count() or 1))
@@ -385,3 +417,74 @@ async def test_a_forked_child_has_lines_of_its_own(path):
         await task
         child = await asyncio.create_subprocess_exec(sys.executable, "-c", program, path)
         assert await child.wait() == 3
+
+
+async def refused(db, sql="insert into t values(2)"):
+    with pytest.raises(sqlite3.OperationalError, match="database is locked") as caught:
+        await db.execute(sql)
+    return caught.value, "\n".join(getattr(caught.value, "__notes__", []))
+
+
+async def test_an_error_says_which_connection_has_the_lock(path):
+    async with AsyncExitStack() as stack:
+        (first,) = await opened(stack, path)
+        (second,) = await opened(stack, path, timeout=0)
+        await begin(first)
+        error, notes = await refused(second)
+        assert error.lock_sql == "begin immediate"
+        await first.execute("insert  into t\nvalues(/* ü */ 'secret')")
+        error, notes = await refused(second)
+        assert error.lock_process == os.getpid()
+        assert error.lock_sql == "insert  into t\nvalues(/* ü */ 'secret')"
+        assert error.lock_seconds >= 0
+        assert "another connection of this process has the lock for" in notes
+        assert "insert into t values(/* ü */ 'secret')" in notes
+        assert "has read" not in notes
+
+
+async def test_long_sql_is_cut_between_characters(path):
+    async with AsyncExitStack() as stack:
+        (first,) = await opened(stack, path)
+        (second,) = await opened(stack, path, timeout=0)
+        await begin(first)
+        for blanks in range(4):
+            await first.execute("rollback")
+            sql = f"insert into t{' ' * blanks} values('{'€' * 200}')"
+            await first.execute("begin")
+            await first.execute(sql)
+            error, _ = await refused(second)
+            assert sql.startswith(error.lock_sql) and len(error.lock_sql) > 60
+
+
+async def test_an_error_says_that_the_transaction_has_read(path):
+    async with AsyncExitStack() as stack:
+        first, second = await opened(stack, path, 2)
+        await second.execute("begin")
+        await second.execute_fetchall("select * from t")
+        await begin(first)
+        _, notes = await refused(second)
+        assert "has read before" in notes
+        await second.rollback()
+
+
+async def test_an_error_names_another_process(path):
+    program = (
+        "import sqlite3, sys\n"
+        "db = sqlite3.connect(sys.argv[1], isolation_level=None)\n"
+        "db.execute('begin immediate')\n"
+        "print('ready', flush=True)\n"
+        "sys.stdin.readline()\n"
+    )
+    pipe = asyncio.subprocess.PIPE
+    child = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", program, path, stdin=pipe, stdout=pipe
+    )
+    assert await child.stdout.readline() == b"ready\n"
+    async with AsyncExitStack() as stack:
+        (db,) = await opened(stack, path, timeout=0)
+        error, notes = await refused(db)
+        assert error.lock_sql is error.lock_seconds is None
+        if sys.platform == "linux":
+            assert error.lock_process == child.pid
+            assert f"process {child.pid} has the lock" in notes
+    await child.communicate(b"\n")

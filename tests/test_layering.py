@@ -24,6 +24,7 @@ ORDER = {
         ("inodes",),
         ("vfs",),
         ("fork",),
+        ("blocker",),
         ("error", "cells", "columns", "changes"),
         ("stmt", "flow", "hooks", "vtable", "extension", "harden"),
         ("dump", "describe"),
@@ -164,7 +165,7 @@ PYTHON_ORDER = {
         ("child",),
         ("run",),
         ("report",),
-        ("plots", "scaling"),
+        ("plots", "scaling", "writers"),
         ("__main__",),
     ),
     "benchmarks/drivers": (

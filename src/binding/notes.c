@@ -34,6 +34,29 @@ tell(PyObject *exception, const struct notes_facts *facts)
     Py_XDECREF(done);
 }
 
+/* Lets csqlite/notes.py say who has the lock. */
+static void
+tell_of_lock(const struct csq_blocker *blocker)
+{
+    PyObject *exception = compat_take_exception();
+    PyObject *explain = module_import("csqlite.notes", "explain_lock");
+    PyObject *done = NULL;
+
+    if (explain != NULL) {
+        const double seconds = blocker->ours ? (double)blocker->held / 1e9 : -1.0;
+
+        done = PyObject_CallFunction(explain, "OidyL", exception, (int)blocker->read, seconds,
+                                     blocker->sql, (long long)blocker->process);
+        Py_DECREF(explain);
+    }
+    if (done != NULL || PyErr_ExceptionMatches(PyExc_Exception)) {
+        PyErr_Clear();
+        compat_give_exception(Py_NewRef(exception));
+    }
+    Py_XDECREF(done);
+    Py_DECREF(exception);
+}
+
 static void
 explain(const struct notes_facts *facts)
 {
@@ -66,6 +89,9 @@ notes_of_request(RequestObject *request)
     }
     if (facts.sql != NULL || facts.database != NULL) {
         explain(&facts);
+    }
+    if (job->error.blocker != NULL && job->error.code == SQLITE_BUSY) {
+        tell_of_lock(job->error.blocker);
     }
 }
 

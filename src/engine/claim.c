@@ -2,6 +2,9 @@
 
 #include "engine/claim.h"
 
+#include <string.h>
+
+#include "engine/alloc.h"
 #include "engine/clock.h"
 #include "engine/target.h"
 
@@ -50,6 +53,23 @@ wait(struct csq_db *db, const char *sql, struct csq_error *error)
     return csq_db_is_stopped(db) ? csq_error_copy(error, NULL, SQLITE_BUSY) : SQLITE_OK;
 }
 
+/* What writes and begins with this letter is BEGIN, which says little of what is written. */
+static bool
+is_begin(const char *sql)
+{
+    return sql[0] == 'b' || sql[0] == 'B';
+}
+
+/* Lets others see the first statement of a transaction instead of its BEGIN. */
+static void
+tell(struct csq_db *db, const char *sql)
+{
+    if (db->nameless) {
+        db->nameless = false;
+        csq_writers_tell(&db->writer, sql);
+    }
+}
+
 int
 csq_claim(struct csq_db *db, const char *sql, struct csq_error *error)
 {
@@ -58,10 +78,13 @@ csq_claim(struct csq_db *db, const char *sql, struct csq_error *error)
     }
     db->claimed = true;
     if (db->writer.writes) {
+        tell(db, sql);
         return SQLITE_OK;
     }
+    db->nameless = is_begin(sql);
     if (csq_writers_try(&db->writer, sql) || !db->patient ||
-        sqlite3_txn_state(db->handle, "main") != SQLITE_TXN_NONE || is_elsewhere(db, sql)) {
+        sqlite3_txn_state(db->handle, "main") != SQLITE_TXN_NONE ||
+        sqlite3_db_readonly(db->handle, "main") == 1 || is_elsewhere(db, sql)) {
         return SQLITE_OK;
     }
     return wait(db, sql, error);
@@ -74,6 +97,32 @@ csq_claim_settle(struct csq_db *db)
         csq_writers_done(&db->writer);
         db->waited = false;
     }
+}
+
+void
+csq_claim_explain(struct csq_db *db, struct csq_error *error)
+{
+    const int state = sqlite3_txn_state(db->handle, "main");
+    struct csq_writer_before before;
+    struct csq_blocker *blocker;
+
+    /* With the lock in hand it is readers that a commit waits for. */
+    if (state == SQLITE_TXN_WRITE || error->message == NULL || error->blocker != NULL) {
+        return;
+    }
+    blocker = csq_calloc(sizeof *blocker);
+    if (blocker == NULL) {
+        return;
+    }
+    blocker->read = state == SQLITE_TXN_READ;
+    blocker->ours = csq_writers_before(&db->writer, &before);
+    if (blocker->ours) {
+        blocker->held = csq_now() - before.since;
+        memcpy(blocker->sql, before.sql, sizeof blocker->sql);
+    } else {
+        blocker->process = csq_blocker_process(sqlite3_db_filename(db->handle, "main"));
+    }
+    error->blocker = blocker;
 }
 
 void

@@ -18,6 +18,9 @@ int csq_claim(struct csq_db *db, const char *sql, struct csq_error *error);
 /* Ends a turn whose transaction has ended. */
 void csq_claim_settle(struct csq_db *db);
 
+/* Notes in `error`, which is SQLITE_BUSY, who has the lock. */
+void csq_claim_explain(struct csq_db *db, struct csq_error *error);
+
 /* A job is over in which somebody has claimed a turn: csq_db.claimed. */
 void csq_claim_end(struct csq_db *db);
 

@@ -134,6 +134,14 @@ set_looks(struct csq_db *db)
     sqlite3_progress_handler(db->handle, steps, look, db);
 }
 
+/* Three to five quarters of `delay`, so that processes which have begun to wait together do not
+ * try again together. The clock's last digits are chance enough. */
+static int64_t
+scatter(int64_t delay, int64_t now)
+{
+    return delay * (3 * 512 + (now >> 6) % 1024) / 2048;
+}
+
 static int
 wait_for_lock(void *argument, int count)
 {
@@ -142,7 +150,8 @@ wait_for_lock(void *argument, int count)
     const struct timespec pause = {0, 1000 * 1000};
     struct csq_db *db = argument;
     int64_t now = csq_now();
-    int64_t again = now + (int64_t)delays[count < last ? count : last] * 1000 * 1000;
+    int64_t delay = (int64_t)delays[count < last ? count : last] * 1000 * 1000;
+    int64_t again = now + scatter(delay, now);
     int64_t end;
 
     if (!db->patient) {

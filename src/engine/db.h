@@ -105,6 +105,7 @@ struct csq_db {
     int64_t waiting; /* since when a lock is waited for, by csq_now() */
     bool waited;  /* the job has waited since then for its turn to write */
     bool claimed; /* somebody has asked for a turn: engine/claim.h */
+    bool nameless; /* the turn has begun with BEGIN, and nothing else was run */
     struct csq_writer writer; /* of the main database's file */
     struct csq_hooks hooks;
     int (*progress)(void *); /* the user's handler, NULL: none */

@@ -9,6 +9,7 @@
 #include <sqlite3.h>
 
 #include "engine/alloc.h"
+#include "engine/blocker.h"
 
 /* Codes of our own, beyond every SQLite code. `code` of an error is one of
  * these or a primary SQLite result code. */
@@ -29,6 +30,8 @@ struct csq_error {
     int extended;  /* the extended result code; equals code where there is none */
     int offset;    /* byte offset into the SQL, -1 where unknown */
     char *message; /* owned; NULL: no memory for it, the code must do */
+    struct csq_blocker
+        *blocker; /* owned; who has the lock; NULL: it is not known, or no message */
 };
 
 /* Any thread. Makes it "no error". */
@@ -39,6 +42,7 @@ csq_error_init(struct csq_error *error)
     error->extended = SQLITE_OK;
     error->offset = -1;
     error->message = NULL;
+    error->blocker = NULL;
 }
 
 /* Any thread. Frees the message and makes it "no error". */
@@ -47,6 +51,7 @@ csq_error_clear(struct csq_error *error)
 {
     if (error->message != NULL) {
         csq_free(error->message);
+        csq_free(error->blocker);
     }
     csq_error_init(error);
 }

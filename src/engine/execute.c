@@ -179,7 +179,9 @@ execute_rows(struct csq_db *db, struct csq_job *job, struct csq_stmt *stmt,
             job->changes += stmt->dml ? sqlite3_changes(db->handle) : 0;
         }
         sqlite3_reset(stmt->handle);
-        csq_claim_settle(db); /* each row is a transaction where there is none */
+        if (sqlite3_get_autocommit(db->handle)) {
+            csq_claim_settle(db); /* each row is a transaction */
+        }
         if (rc == SQLITE_OK) {
             csq_hooks_settle(&db->hooks);
         }

@@ -235,6 +235,9 @@ csq_op_skip(struct csq_db *db, struct csq_job *job)
     if (!db->queued) {
         csq_snapshot_release(db);
     }
+    if (db->claimed && db->running == 0) {
+        csq_claim_end(db); /* what was half-read may have been the last that writes */
+    }
 }
 
 /* What holds for the statement in whose callback a job runs. */
@@ -326,6 +329,9 @@ leave(struct csq_db *db, struct csq_job *job, const struct outer *outer)
     }
     db->running -= job->op == CSQ_CALL ? 0 : 1;
     if (db->claimed && db->running == 0) {
+        if (job->error.code == SQLITE_BUSY && db->handle != NULL) {
+            csq_claim_explain(db, &job->error);
+        }
         csq_claim_end(db);
     }
     csq_db_publish(db);
