@@ -9,12 +9,6 @@
 #include "engine/target.h"
 
 static bool
-is_over(void *db)
-{
-    return csq_db_is_stopped(db);
-}
-
-static bool
 is_table(struct csq_db *db, const char *schema, const char *table)
 {
     return sqlite3_table_column_metadata(db->handle, schema, table, NULL, NULL, NULL, NULL, NULL,
@@ -38,19 +32,15 @@ is_elsewhere(struct csq_db *db, const char *sql)
            (is_table(db, NULL, target.table) && !is_table(db, "main", target.table));
 }
 
-/* Waits in the line. What is left of the time for locks is for SQLite's own. */
+/* Waits in the line before SQLite is asked for the lock. It may be free for a moment, but is on its way
+ * to the next one. */
 static int
 wait(struct csq_db *db, const char *sql, struct csq_error *error)
 {
-    const int64_t milliseconds = atomic_load(&db->timeout);
-
-    db->waiting = csq_now();
-    db->waited = true;
-    if (csq_writers_wait(&db->writer, sql, db->waiting + milliseconds * 1000 * 1000, db->deadline,
-                         is_over, db)) {
+    if (csq_db_line_up(db, sql) || !csq_db_is_stopped(db)) {
         return SQLITE_OK;
     }
-    return csq_db_is_stopped(db) ? csq_error_copy(error, NULL, SQLITE_BUSY) : SQLITE_OK;
+    return csq_error_copy(error, NULL, SQLITE_BUSY);
 }
 
 /* What writes and begins with this letter is BEGIN, which says little of what is written. */
@@ -77,6 +67,7 @@ csq_claim(struct csq_db *db, const char *sql, struct csq_error *error)
         return SQLITE_OK;
     }
     db->claimed = true;
+    db->lines_up = NULL;
     if (db->writer.writes) {
         tell(db, sql);
         return SQLITE_OK;
@@ -87,12 +78,17 @@ csq_claim(struct csq_db *db, const char *sql, struct csq_error *error)
         sqlite3_db_readonly(db->handle, "main") == 1 || is_elsewhere(db, sql)) {
         return SQLITE_OK;
     }
+    if (csq_writers_are_locked(&db->writer)) {
+        db->lines_up = sql; /* when SQLite says that the lock is taken */
+        return SQLITE_OK;
+    }
     return wait(db, sql, error);
 }
 
 void
 csq_claim_settle(struct csq_db *db)
 {
+    db->lines_up = NULL;
     if (db->writer.writes && sqlite3_txn_state(db->handle, "main") != SQLITE_TXN_WRITE) {
         csq_writers_done(&db->writer);
         db->waited = false;
@@ -131,6 +127,9 @@ csq_claim_end(struct csq_db *db)
     db->waited = false;
     if (db->handle != NULL) {
         csq_claim_settle(db);
+    }
+    if (db->writer.writes && !db->writer.locks) {
+        csq_writers_have(&db->writer);
     }
     db->claimed = db->writer.writes;
 }

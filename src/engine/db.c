@@ -134,6 +134,25 @@ set_looks(struct csq_db *db)
     sqlite3_progress_handler(db->handle, steps, look, db);
 }
 
+static bool
+is_stopped(void *db)
+{
+    return csq_db_is_stopped(db);
+}
+
+/* What is left of the time is for SQLite's own lock. */
+bool
+csq_db_line_up(struct csq_db *db, const char *sql)
+{
+    const int64_t nanoseconds = (int64_t)atomic_load(&db->timeout) * 1000 * 1000;
+
+    db->lines_up = NULL;
+    db->waiting = csq_now();
+    db->waited = true;
+    return csq_writers_wait(&db->writer, sql, db->waiting + nanoseconds, db->deadline, is_stopped,
+                            db);
+}
+
 /* Three to five quarters of `delay`, so that processes which have begun to wait together do not
  * try again together. The clock's last digits are chance enough. */
 static int64_t
@@ -156,6 +175,10 @@ wait_for_lock(void *argument, int count)
 
     if (!db->patient) {
         return 0;
+    }
+    /* Not with a lock in hand that the one before may be waiting for. */
+    if (db->lines_up != NULL && sqlite3_txn_state(db->handle, "main") == SQLITE_TXN_NONE) {
+        return csq_db_line_up(db, db->lines_up);
     }
     if (count == 0 && !db->waited) {
         db->waiting = now;
@@ -309,6 +332,7 @@ csq_db_close(struct csq_db *db, struct csq_error *error)
     }
     csq_writers_leave(&db->writer);
     db->claimed = db->waited = false;
+    db->lines_up = NULL;
     for (int handler = 0; handler < CSQ_HANDLERS; handler++) {
         csq_db_keep(db, (enum csq_handler)handler, NULL, NULL);
     }

@@ -105,6 +105,8 @@ struct csq_db {
     int64_t waiting; /* since when a lock is waited for, by csq_now() */
     bool waited;  /* the job has waited since then for its turn to write */
     bool claimed; /* somebody has asked for a turn: engine/claim.h */
+    const char *lines_up; /* lent: the statement that stands in the line when SQLite refuses the
+                             lock; NULL: none */
     bool nameless; /* the turn has begun with BEGIN, and nothing else was run */
     struct csq_writer writer; /* of the main database's file */
     struct csq_hooks hooks;
@@ -145,6 +147,10 @@ int csq_db_close(struct csq_db *db, struct csq_error *error);
 /* Lets SQLite wait for locks by its own handler, as long as ours would: PRAGMA busy_timeout
  * tells and sets how long that is. Nothing ends such a wait; so not `lent`, ours is back. */
 void csq_db_lend(struct csq_db *db, bool lent);
+
+/* Waits in the line of writers, as long as locks are waited for. False: that was in vain, or nobody
+ * waits for the job any more. */
+bool csq_db_line_up(struct csq_db *db, const char *sql);
 
 /* Steps a statement. Gives SQLITE_ROW, SQLITE_DONE, or the code in `error`: CSQ_RAISED
  * when a callback has set `raised` meanwhile. */

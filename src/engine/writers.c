@@ -136,6 +136,7 @@ begin_turn(struct csq_writers *line, struct csq_writer *writer)
 {
     line->writer = writer;
     writer->writes = true;
+    writer->locks = false;
     writer->since = csq_now();
 }
 
@@ -260,6 +261,26 @@ csq_writers_tell(struct csq_writer *writer, const char *sql)
     pthread_mutex_lock(&lines.lock);
     note(writer, sql);
     pthread_mutex_unlock(&lines.lock);
+}
+
+void
+csq_writers_have(struct csq_writer *writer)
+{
+    pthread_mutex_lock(&lines.lock);
+    writer->locks = true;
+    pthread_mutex_unlock(&lines.lock);
+}
+
+bool
+csq_writers_are_locked(const struct csq_writer *writer)
+{
+    const struct csq_writers *line = writer->line;
+    bool locked;
+
+    pthread_mutex_lock(&lines.lock);
+    locked = line->writer != NULL && line->writer->locks;
+    pthread_mutex_unlock(&lines.lock);
+    return locked;
 }
 
 void

@@ -30,6 +30,7 @@ struct csq_writer {
     struct csq_writers *line; /* NULL: its database has none */
     pthread_cond_t called;
     bool writes; /* it is its turn; another thread sets that only while it waits */
+    bool locks;  /* … and SQLite has given it the lock, which is known of transactions only */
     bool looks;  /* it was woken to look whether it is still to wait */
     int64_t since; /* when its turn came, by csq_now() */
     char sql[CSQ_WRITER_SQL]; /* the beginning of what it wants to write, for others to see */
@@ -60,6 +61,12 @@ void csq_writers_look(struct csq_writer *writer);
 
 /* Its turn goes on with another statement. */
 void csq_writers_tell(struct csq_writer *writer, const char *sql);
+
+/* SQLite has given it the lock, and it keeps that. */
+void csq_writers_have(struct csq_writer *writer);
+
+/* Whether the one whose turn it is has the lock, so that SQLite would refuse it to others. */
+bool csq_writers_are_locked(const struct csq_writer *writer);
 
 /* Its turn is over: the next one has it. */
 void csq_writers_done(struct csq_writer *writer);
