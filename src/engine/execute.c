@@ -159,13 +159,14 @@ static int
 execute_rows(struct csq_db *db, struct csq_job *job, struct csq_stmt *stmt,
              const struct csq_strip *rows)
 {
+    const bool alone = sqlite3_get_autocommit(db->handle) != 0; /* each row is a transaction */
     struct csq_reader reader = {NULL, NULL};
-    int rc = SQLITE_OK;
+    int rc = alone || rows->rows == 0 ? SQLITE_OK : csq_claim(db, stmt->sql, &job->error);
 
     for (size_t row = 0; row < rows->rows && rc == SQLITE_OK; row++) {
         job->row++;
         rc = csq_stmt_bind(stmt, rows, &reader, &job->error);
-        if (rc == SQLITE_OK) {
+        if (rc == SQLITE_OK && alone) {
             rc = csq_claim(db, stmt->sql, &job->error);
         }
         if (rc != SQLITE_OK) {
@@ -179,8 +180,8 @@ execute_rows(struct csq_db *db, struct csq_job *job, struct csq_stmt *stmt,
             job->changes += stmt->dml ? sqlite3_changes(db->handle) : 0;
         }
         sqlite3_reset(stmt->handle);
-        if (sqlite3_get_autocommit(db->handle)) {
-            csq_claim_settle(db); /* each row is a transaction */
+        if (alone) {
+            csq_claim_settle(db);
         }
         if (rc == SQLITE_OK) {
             csq_hooks_settle(&db->hooks);
