@@ -2,7 +2,12 @@
  * before it may change; so it is found out here, in the job's turn.
  *
  * SQLite forgets an aborted blob's size, and would then find nothing wrong with
- * reading no bytes of it. `aborted` remembers. */
+ * reading no bytes of it. `aborted` remembers.
+ *
+ * An sqlite3_blob keeps the table of the schema in which it was opened, and shows it to who
+ * hears of changes beforehand (a pre-update hook, a session). That schema may be gone: ALTER
+ * TABLE and others read it anew. So where somebody hears, a handle that is about to write is
+ * replaced by a fresh one. */
 
 #include "engine/blob.h"
 
@@ -30,6 +35,8 @@ csq_blob_init(struct csq_blob *blob)
     blob->working = false;
     blob->aborted = false;
     blob->result = SQLITE_OK;
+    blob->names = NULL;
+    blob->row = 0;
     atomic_init(&blob->offset, 0);
     atomic_init(&blob->size, 0);
 }
@@ -46,6 +53,8 @@ csq_blob_close(struct csq_blob *blob)
     }
     csq_link_remove(&blob->open);
     blob->handle = NULL;
+    csq_free(blob->names);
+    blob->names = NULL;
     atomic_store(&blob->size, 0);
     blob->working = true;
     rc = sqlite3_blob_close(handle);
@@ -67,6 +76,26 @@ note(struct csq_blob *blob, int rc, sqlite3 *handle, struct csq_error *error)
     return rc == SQLITE_OK ? rc : csq_error_copy(error, handle, rc);
 }
 
+/* Keeps where the blob is. False: no memory. */
+static bool
+keep_names(struct csq_blob_task *task)
+{
+    const char *const names[] = {task->with.open.schema, task->with.open.table,
+                                 task->with.open.column};
+    struct csq_blob *blob = task->blob;
+    size_t size = 0;
+    char *end;
+
+    for (int i = 0; i < 3; i++) {
+        size += strlen(names[i]) + 1;
+    }
+    blob->names = end = csq_malloc(size);
+    for (int i = 0; i < 3 && end != NULL; i++) {
+        end = stpcpy(end, names[i]) + 1;
+    }
+    return blob->names != NULL;
+}
+
 static int
 open_blob(struct csq_blob_task *task, sqlite3 *handle, struct csq_list *blobs,
           struct csq_error *error)
@@ -75,15 +104,21 @@ open_blob(struct csq_blob_task *task, sqlite3 *handle, struct csq_list *blobs,
     sqlite3_blob *opened = NULL;
     int rc;
 
+    if (task->with.open.writable && !keep_names(task)) {
+        return csq_error_copy(error, NULL, SQLITE_NOMEM);
+    }
     blob->working = true;
     rc = sqlite3_blob_open(handle, task->with.open.schema, task->with.open.table,
                            task->with.open.column, task->with.open.row, task->with.open.writable,
                            &opened);
     blob->working = false;
     if (rc != SQLITE_OK) {
+        csq_free(blob->names);
+        blob->names = NULL;
         return csq_error_copy(error, handle, rc);
     }
     blob->handle = opened;
+    blob->row = task->with.open.row;
     blob->aborted = false;
     atomic_store(&blob->offset, 0);
     csq_list_append(blobs, &blob->open);
@@ -99,6 +134,7 @@ reopen(struct csq_blob_task *task, sqlite3 *handle, struct csq_error *error)
     atomic_store(&blob->offset, 0);
     blob->working = true;
     rc = sqlite3_blob_reopen(blob->handle, task->with.open.row);
+    blob->row = task->with.open.row;
     blob->aborted = rc != SQLITE_OK;
     return note(blob, rc, handle, error);
 }
@@ -129,6 +165,31 @@ write_bytes(struct csq_blob *blob, const char *bytes, int size, int offset, sqli
 {
     blob->working = true;
     return note(blob, sqlite3_blob_write(blob->handle, bytes, size, offset), handle, error);
+}
+
+/* Replaces the handle by one that knows the schema as it is; not where the row is gone or has
+ * changed, which only the old one can tell. */
+static int
+refresh(struct csq_blob *blob, sqlite3 *handle, struct csq_error *error)
+{
+    const char *table = blob->names + strlen(blob->names) + 1;
+    sqlite3_blob *fresh = NULL;
+    int rc;
+
+    blob->working = true;
+    rc = sqlite3_blob_read(blob->handle, (char[]){0}, 0, 0);
+    if (rc != SQLITE_OK) {
+        return note(blob, rc, handle, error);
+    }
+    rc = sqlite3_blob_open(handle, blob->names, table, table + strlen(table) + 1, blob->row, 1,
+                           &fresh);
+    if (rc == SQLITE_OK) {
+        /* It ends no transaction: the other one is open. */
+        sqlite3_blob_close(blob->handle);
+        blob->handle = fresh;
+    }
+    blob->working = false;
+    return rc == SQLITE_OK ? rc : csq_error_copy(error, handle, rc);
 }
 
 /* Where `size` bytes for the caller can go. NULL: no memory. */
@@ -372,6 +433,11 @@ csq_blob_run(struct csq_blob_task *task, sqlite3 *handle, struct csq_list *blobs
     }
     if (blob->aborted && needs_row(task->action)) {
         return csq_error_copy(error, NULL, SQLITE_ABORT);
+    }
+    if (task->heard && blob->names != NULL &&
+        (task->action == CSQ_BLOB_WRITE || task->action == CSQ_BLOB_SET) &&
+        refresh(blob, handle, error) != SQLITE_OK) {
+        return error->code;
     }
     switch (task->action) {
     case CSQ_BLOB_REOPEN:

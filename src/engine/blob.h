@@ -22,6 +22,9 @@ struct csq_blob {
     bool working;         /* SQLite is in the middle of it */
     bool aborted;         /* its row is gone or changed; there is nothing to read */
     int result;           /* of the last call on it, which closing it repeats */
+    char *names;          /* where it is, while it is open for writing: schema, table and
+                             column, each with its 0; NULL: not open for that */
+    int64_t row;
     atomic_int offset;    /* bytes; any thread may look at these two */
     atomic_int size;
 };
@@ -71,6 +74,7 @@ struct csq_blob_task {
             int64_t step;  /* 0: it is an index, `start`; nothing is clipped */
         } slice;
     } with;
+    bool heard;       /* somebody hears of changes before they are made */
     const char *data; /* CSQ_BLOB_WRITE, _SET: lent */
     size_t data_size;
     char *into; /* CSQ_BLOB_READ, _GET: where to, lent */

@@ -130,6 +130,8 @@ op_backup(struct csq_db *db, struct csq_job *job)
 static int
 op_blob(struct csq_db *db, struct csq_job *job)
 {
+    job->with.blob.heard =
+        !csq_list_empty(&db->sessions) || csq_hooks_any(&db->hooks, CSQ_ON_PREUPDATE);
     return db->handle == NULL ? csq_execute_closed(job)
                               : csq_blob_run(&job->with.blob, db->handle, &db->blobs,
                                              &job->cancelled, &job->error);
