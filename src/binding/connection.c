@@ -29,7 +29,6 @@ connection_use(RequestObject *request, enum connection_access access)
     }
     request->executor = self->executor;
     request->gate = self->gate;
-    request->lease = &self->lease;
     return 0;
 }
 

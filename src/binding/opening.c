@@ -35,6 +35,7 @@ start(ConnectionObject *self, bool native)
         PyErr_NoMemory();
         return -1;
     }
+    self->gate->lease = &self->lease;
     self->executor = native ? make_native(self->gate) : foreign_new(self->gate);
     if (self->executor == NULL) {
         return -1;

@@ -15,8 +15,11 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 
+struct lease; /* lease.h */
+
 struct gate {
     atomic_int references;
+    struct lease *lease;           /* lent: the connection's; for its requests */
     PyInterpreterState *interpreter;
     bool forked;                   /* this process is a child of the worker's; GIL held */
     bool used;                     /* there are or were callbacks; loop thread */

@@ -32,7 +32,7 @@ lease_note_began(RequestObject *request)
     struct host *host = request->bridge->host;
     PyObject *task = Py_XNewRef(request->caller);
 
-    if (request->lease == NULL || request->job.op == CSQ_HOLD) {
+    if (request->job.op == CSQ_HOLD) {
         Py_XDECREF(task);
         return;
     }
@@ -40,7 +40,8 @@ lease_note_began(RequestObject *request)
         task = request->waiter == NULL ? host->verbs->task(host)
                                        : host->verbs->sleeper(request->waiter);
     }
-    Py_XSETREF(request->lease->beginner, task == NULL ? NULL : PyWeakref_NewRef(task, NULL));
+    Py_XSETREF(request->gate->lease->beginner,
+               task == NULL ? NULL : PyWeakref_NewRef(task, NULL));
     PyErr_Clear();
     Py_XDECREF(task);
 }
@@ -95,12 +96,18 @@ lease_of_task(struct lease *lease, PyObject *task)
 }
 
 void
-lease_submit(RequestObject *request)
+lease_tell_closed(RequestObject *request)
+{
+    csq_error_set(&request->job.error, CSQ_CLOSED, "Cannot operate on a closed database.");
+    request->job.done = true;
+    reactor_deliver(request->reactor, &request->news);
+}
+
+static void
+submit(RequestObject *request)
 {
     if (!request->executor->verbs->push(request->executor, &request->job)) {
-        csq_error_set(&request->job.error, CSQ_CLOSED, "Cannot operate on a closed database.");
-        request->job.done = true;
-        reactor_deliver(request->reactor, &request->news);
+        lease_tell_closed(request);
     }
 }
 
@@ -119,7 +126,7 @@ refuse(RequestObject *request)
 static HoldObject *
 obstacle_of(const RequestObject *request)
 {
-    HoldObject *hold = request->lease->top;
+    HoldObject *hold = request->gate->lease->top;
 
     if (hold == NULL || belongs(request, hold)) {
         return NULL;
@@ -128,6 +135,14 @@ obstacle_of(const RequestObject *request)
         hold = hold->outer;
     }
     return hold;
+}
+
+/* The link is memory that decoding is to find empty. */
+static void
+stop_waiting(RequestObject *request)
+{
+    request->waits = false;
+    request->reader = (struct csq_reader){NULL, NULL};
 }
 
 static void
@@ -176,7 +191,7 @@ is_late(const RequestObject *request)
 static void
 begin_hold(RequestObject *request, HoldObject *hold)
 {
-    struct lease *lease = request->lease;
+    struct lease *lease = request->gate->lease;
 
     hold->outer = (HoldObject *)Py_XNewRef((PyObject *)lease->top);
     hold->number = hold->outer == NULL ? ++lease->transactions : hold->outer->number;
@@ -193,7 +208,7 @@ act(RequestObject *request)
 
     switch (job->with.hold.action) {
     case CSQ_HOLD_BEGIN:
-        if (request->lease->top != NULL) {
+        if (request->gate->lease->top != NULL) {
             csq_error_set(&job->error, CSQ_OPENED,
                           "cannot start a transaction within a transaction");
             return false;
@@ -201,7 +216,7 @@ act(RequestObject *request)
         begin_hold(request, hold);
         break;
     case CSQ_HOLD_SAVE:
-        if (request->lease->top == NULL) {
+        if (request->gate->lease->top == NULL) {
             csq_error_set(&job->error, CSQ_OVER, "The transaction is over.");
             return false;
         }
@@ -232,7 +247,7 @@ close_lease(struct lease *lease)
 void
 lease_enter(RequestObject *request)
 {
-    struct lease *lease = request->lease;
+    struct lease *lease = request->gate->lease;
     HoldObject *obstacle;
 
     if (request->caller == NULL) {
@@ -243,7 +258,7 @@ lease_enter(RequestObject *request)
             refuse(request);
             return;
         }
-        lease_submit(request);
+        submit(request);
         if (request->job.op == CSQ_CLOSE) {
             close_lease(lease);
         }
@@ -264,7 +279,7 @@ lease_enter(RequestObject *request)
         refuse(request);
     } else {
         request->job.within = lease->top == NULL ? 0 : lease->top->number;
-        lease_submit(request);
+        submit(request);
     }
 }
 
@@ -274,8 +289,8 @@ lease_leave(RequestObject *request)
     if (!request->waits) {
         return false;
     }
-    request->waits = false;
     csq_link_remove(&request->queued);
+    stop_waiting(request);
     if (request->job.error.code == SQLITE_OK) {
         csq_error_set(&request->job.error, CSQ_CANCELLED, "cancelled");
     }
@@ -294,9 +309,9 @@ let_go(HoldObject *hold)
     while ((link = csq_list_shift(&hold->waiting)) != NULL) {
         RequestObject *request = csq_item(link, RequestObject, queued);
 
-        request->waits = false;
-        if (request->lease->closed) {
-            lease_submit(request);
+        stop_waiting(request);
+        if (request->gate->lease->closed) {
+            submit(request);
         } else {
             lease_enter(request);
         }

@@ -60,8 +60,8 @@ void lease_note_began(RequestObject *request);
 /* Whether the running task has begun the transaction that is open without a hold. */
 bool lease_is_beginner(struct lease *lease, PyObject *task);
 
-/* Hands the request's job to the executor. Any thread. */
-void lease_submit(RequestObject *request);
+/* The executor has closed: the request ends with that. */
+void lease_tell_closed(RequestObject *request);
 
 /* Submits a request, or lets it wait. What must not run ends with an error. */
 void lease_enter(RequestObject *request);

@@ -81,10 +81,10 @@ request_push(RequestObject *request)
         line_enter(request);
     }
     Py_INCREF(request);
-    if (request->lease != NULL && request->lease->used) {
+    if (request->gate->lease->used) {
         lease_enter(request);
-    } else {
-        lease_submit(request);
+    } else if (!request->executor->verbs->push(request->executor, &request->job)) {
+        lease_tell_closed(request);
     }
     return 0;
 }

@@ -97,15 +97,14 @@ struct RequestObject {
     bool elsewhere;            /* … in another thread than its loop's (line.h) */
     bool delayed;              /* it has news, and it was not its turn */
     bool given_up;             /* nobody waits for it any more, and its turn is to come */
+    bool waits;                /* for the end of a hold (lease.h) */
+    bool decoding;             /* the rows in `strip` are the target's, taken from it */
     struct line *line;         /* lent by target; NULL: the order does not matter */
     struct csq_link place;     /* in the line */
     struct csq_link asked;     /* made only with `asker`: in the list of … */
     CallbackTask *asker;       /* … the callback in which it is awaited; or NULL */
     struct csq_executor *executor; /* lent by owner */
     struct gate *gate;         /* lent by owner */
-    struct lease *lease;       /* lent by owner */
-    bool waits;                /* for the end of a hold (lease.h) … */
-    struct csq_link queued;    /* … in whose list it stands; made when it does */
     HoldObject *hold; /* what it belongs to, or begins or ends; NULL: its caller tells */
     PyObject *caller; /* the task that made it; NULL: not noted */
     PyObject *owner; /* the connection */
@@ -113,8 +112,10 @@ struct RequestObject {
     union request_payload payload;
     int objects; /* how many references the payload begins with */
     struct csq_strip strip; /* rows that are being decoded */
-    struct csq_reader reader; /* where decoding stands in it */
-    bool decoding; /* they are the target's rows, taken from it */
+    union {
+        struct csq_reader reader; /* where decoding stands in it */
+        struct csq_link queued;   /* in the list of the hold that it waits for: before that */
+    };
     PyObject *rows; /* the list that is being filled */
     PyObject *result;
     PyObject *exception;

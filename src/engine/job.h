@@ -94,8 +94,8 @@ struct csq_job {
     bool asked;   /* CSQ_CLOSE: somebody calls for it, and may hear what it does */
     bool owes; /* nobody waits for it: what it fails with, the next job fails with */
     bool joined; /* it has begun a transaction of which others' writes have become part */
-    int64_t within; /* the number of the transaction that it belongs to, csq_db.held; 0: none */
     bool anytime; /* harms nothing in a callback that seals the db */
+    int64_t within; /* the number of the transaction that it belongs to, csq_db.held; 0: none */
     struct csq_flow flow; /* CSQ_EXECUTEMANY: parameters; with all rows wanted: rows */
     union {
         struct csq_open open;
