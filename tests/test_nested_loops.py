@@ -82,6 +82,13 @@ def fail():
     raise SystemExit("a loop within the loop hangs")
 
 
+def turn(loop, awaitable):
+    """Run the loop until that is done, where no task of it is in a step: in a row factory."""
+    inner = asyncio.ensure_future(awaitable, loop=loop)
+    while not inner.done():
+        loop._run_once()
+
+
 async def scalar(db, sql):
     return (await db.execute_fetchall(sql))[0][0]
 
@@ -187,6 +194,41 @@ def test_deadlines_go_on():
             run_within(loop, asyncio.wait([second]))
             run_within(loop, end(one))
             assert second.done()
+
+    run(main())
+
+
+@pytest.mark.parametrize("how", ["cancelled", "late"])
+@pytest.mark.parametrize("rows", [300, 30000])
+def test_task_ends_though_its_row_factory_runs_the_loop(rows, how):
+    # Its context is entered meanwhile, in which the loop would have it go on.
+    async def main():
+        loop = asyncio.get_running_loop()
+        tasks = []
+
+        def factory(cursor, row):
+            if row == (1,):
+                if how == "cancelled":
+                    tasks[0].cancel()
+                turn(loop, asyncio.sleep(0.05))
+            return row
+
+        async with csqlite.connect(":memory:") as db:
+            db.row_factory = factory
+            deadline = 0.03 if how == "late" else None
+            tasks.append(
+                asyncio.ensure_future(db.execute_fetchall(MANY.format(rows), deadline=deadline))
+            )
+            await asyncio.sleep(0)  # Something else is to be done, so nobody waits awake.
+            await asyncio.wait(tasks)
+            if how == "cancelled":
+                assert tasks[0].cancelled()
+            elif tasks[0].exception() is None:
+                assert len(tasks[0].result()) == rows
+            else:
+                assert isinstance(tasks[0].exception(), csqlite.DeadlineExceeded)
+            db.row_factory = None
+            assert await scalar(db, "select 1") == 1
 
     run(main())
 

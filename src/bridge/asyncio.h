@@ -14,14 +14,15 @@ struct asyncio {
     PyObject *current_task;
     PyObject *ensure_future;
     PyTypeObject *waiter_type;
-    PyObject *context_names; /* ("context",) */
     PyObject *str_add_reader;
+    PyObject *str_call_later;
     PyObject *str_call_soon;
     PyObject *str_create_future;
     PyObject *str_done;
     PyObject *str_get_running_loop;
     PyObject *str_ready; /* "_ready" */
     PyObject *str_set_result;
+    PyObject *str_tell; /* "_tell", the waiter's own */
 };
 
 #endif

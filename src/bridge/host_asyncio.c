@@ -153,7 +153,7 @@ call_at(struct host_loop *loop, int64_t when, PyObject *callable)
 {
     int64_t delay = when - csq_now();
     double seconds = (double)(delay < 0 ? 0 : delay > LONGEST ? LONGEST : delay) / 1e9;
-    PyObject *method = PyObject_GetAttrString(loop->object, "call_later");
+    PyObject *method = PyObject_GetAttr(loop->object, asyncio_of(loop->host)->str_call_later);
     PyObject *args = Py_BuildValue("(dO)", seconds, callable);
     PyObject *context = context_of_loop(loop->object);
     PyObject *kwargs = context == NULL ? NULL : Py_BuildValue("{sO}", "context", context);
@@ -299,12 +299,14 @@ intern_strings(struct asyncio *asyncio)
         const char *text;
     } strings[] = {
         {&asyncio->str_add_reader, "add_reader"},
+        {&asyncio->str_call_later, "call_later"},
         {&asyncio->str_call_soon, "call_soon"},
         {&asyncio->str_create_future, "create_future"},
         {&asyncio->str_done, "done"},
         {&asyncio->str_get_running_loop, "get_running_loop"},
         {&asyncio->str_ready, "_ready"},
         {&asyncio->str_set_result, "set_result"},
+        {&asyncio->str_tell, "_tell"},
     };
 
     for (size_t i = 0; i < sizeof strings / sizeof *strings; i++) {
@@ -329,11 +331,10 @@ look_up(struct asyncio *asyncio)
     asyncio->InvalidStateError = PyObject_GetAttrString(module, "InvalidStateError");
     asyncio->current_task = PyObject_GetAttrString(module, "current_task");
     asyncio->ensure_future = PyObject_GetAttrString(module, "ensure_future");
-    asyncio->context_names = Py_BuildValue("(s)", "context");
     Py_DECREF(module);
     return asyncio->names == NULL || asyncio->host.cancelled == NULL ||
                    asyncio->InvalidStateError == NULL || asyncio->ensure_future == NULL ||
-                   asyncio->current_task == NULL || asyncio->context_names == NULL
+                   asyncio->current_task == NULL
                ? -1
                : 0;
 }
@@ -371,12 +372,13 @@ host_asyncio_clear(struct asyncio *asyncio)
     Py_CLEAR(asyncio->current_task);
     Py_CLEAR(asyncio->ensure_future);
     Py_CLEAR(asyncio->waiter_type);
-    Py_CLEAR(asyncio->context_names);
     Py_CLEAR(asyncio->str_add_reader);
+    Py_CLEAR(asyncio->str_call_later);
     Py_CLEAR(asyncio->str_call_soon);
     Py_CLEAR(asyncio->str_create_future);
     Py_CLEAR(asyncio->str_done);
     Py_CLEAR(asyncio->str_get_running_loop);
     Py_CLEAR(asyncio->str_ready);
     Py_CLEAR(asyncio->str_set_result);
+    Py_CLEAR(asyncio->str_tell);
 }

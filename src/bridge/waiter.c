@@ -12,6 +12,9 @@
 
 #include "bridge/context.h"
 
+/* After so many it is tried again to enter a context. */
+static const double RETRY_SECONDS = 0.001;
+
 typedef struct {
     PyObject_HEAD
     struct asyncio *asyncio; /* lent: the interpreter's */
@@ -41,20 +44,66 @@ waiter_new(struct asyncio *asyncio, PyObject *loop)
 
 /* -- telling ------------------------------------------------------------------ */
 
+/* Lets the loop call tell(callback, context), in its next iteration, or, with `seconds`, after so
+ * many. 0, or -1 with an exception. */
+static int
+schedule(WaiterObject *self, PyObject *seconds, PyObject *callback, PyObject *context)
+{
+    const struct asyncio *asyncio = self->asyncio;
+    PyObject *name = seconds == NULL ? asyncio->str_call_soon : asyncio->str_call_later;
+    PyObject *tell = PyObject_GetAttr((PyObject *)self, asyncio->str_tell);
+    PyObject *handle = NULL;
+
+    if (tell != NULL) {
+        PyObject *args[] = {self->loop, seconds == NULL ? tell : seconds,
+                            seconds == NULL ? callback : tell,
+                            seconds == NULL ? context : callback, context};
+
+        handle = PyObject_VectorcallMethod(name, args, seconds == NULL ? 4 : 5, NULL);
+    }
+    Py_XDECREF(tell);
+    Py_XDECREF(handle);
+    return handle == NULL ? -1 : 0;
+}
+
 /* Lets the loop call `callback` in its next iteration. 0, or -1 with an exception. */
 static int
 call_soon(WaiterObject *self, PyObject *callback, PyObject *context)
 {
-    const struct asyncio *asyncio = self->asyncio;
-    PyObject *args[] = {self->loop, callback, (PyObject *)self, context};
-    PyObject *names = context == NULL ? NULL : asyncio->context_names;
-    PyObject *handle = PyObject_VectorcallMethod(asyncio->str_call_soon, args, 3, names);
+    return schedule(self, NULL, callback, context == NULL ? Py_None : context);
+}
 
-    if (handle == NULL) {
-        return -1;
+PyDoc_STRVAR(tell_doc, "_tell($self, fn, context, /)\n--\n\n"
+                       "Call fn(self) in its context, once that can be entered.");
+
+/* The loop itself would enter the context; where that is entered already, because the loop is
+ * run within what csqlite calls for the task, it could not, and the task would wait for ever. */
+static PyObject *
+waiter_tell(WaiterObject *self, PyObject *args)
+{
+    PyObject *callback;
+    PyObject *context;
+    PyObject *answer;
+
+    if (!PyArg_ParseTuple(args, "OO:_tell", &callback, &context)) {
+        return NULL;
     }
-    Py_DECREF(handle);
-    return 0;
+    if (context == Py_None) {
+        return PyObject_CallOneArg(callback, (PyObject *)self);
+    }
+    if (PyContext_Enter(context) < 0) {
+        PyObject *seconds;
+        int rc;
+
+        PyErr_Clear();
+        seconds = PyFloat_FromDouble(RETRY_SECONDS);
+        rc = seconds == NULL ? -1 : schedule(self, seconds, callback, context);
+        Py_XDECREF(seconds);
+        return rc < 0 ? NULL : Py_NewRef(Py_None);
+    }
+    answer = PyObject_CallOneArg(callback, (PyObject *)self);
+    context_leave(Py_NewRef(context));
+    return answer;
 }
 
 /* What was told is not told again, so after a failure this can be called once more. */
@@ -458,6 +507,7 @@ static PyMethodDef waiter_methods[] = {
     {"result", (PyCFunction)waiter_result, METH_NOARGS, result_doc},
     {"done", (PyCFunction)waiter_is_done, METH_NOARGS, done_doc},
     {"cancelled", (PyCFunction)waiter_is_cancelled, METH_NOARGS, cancelled_doc},
+    {"_tell", (PyCFunction)waiter_tell, METH_VARARGS, tell_doc},
     {"get_loop", (PyCFunction)waiter_get_loop, METH_NOARGS, get_loop_doc},
     {NULL, NULL, 0, NULL},
 };
