@@ -1,6 +1,7 @@
 """Nothing grows: not references, objects, memory, descriptors or threads, whatever is repeated."""
 
 import asyncio
+import concurrent.futures
 import contextlib
 import ctypes
 import gc
@@ -401,6 +402,11 @@ async def settle(*connections):
         gc.collect()
 
 
+def keep_to_one_helper():
+    """Let to_thread() use one thread: more of them, which are objects, come by and by."""
+    asyncio.get_running_loop().set_default_executor(concurrent.futures.ThreadPoolExecutor(1))
+
+
 async def measure(*connections):
     await settle(*connections)
     return len(gc.get_objects()), sys.getallocatedblocks(), allocated() or resident()
@@ -571,6 +577,8 @@ async def test_many_connections_at_once_leave_nothing_behind(path):
 
 
 async def test_connections_that_fail_to_open_leave_nothing_behind(tmp_path):
+    keep_to_one_helper()
+
     async def fail(count):
         for _ in range(count):
             for db in (
@@ -593,6 +601,8 @@ async def test_connections_that_fail_to_open_leave_nothing_behind(tmp_path):
 
 
 async def test_forgotten_connections_leave_nothing_behind(path):
+    keep_to_one_helper()
+
     async def forget(count):
         for _ in range(count):
             db = await csqlite.connect(path)
@@ -637,6 +647,7 @@ def test_loops_leave_nothing_behind(path):
 
 
 async def test_loops_of_threads_leave_nothing_behind():
+    keep_to_one_helper()
     async with csqlite.connect(":memory:") as db:
 
         async def use():
