@@ -47,7 +47,7 @@ close_pack(RequestObject *request)
     if (connection_use(request, CONNECTION_DIRECT) < 0 || await_check(request) < 0) {
         return REQUEST_FAILED;
     }
-    request->job.asked = true;
+    request->job.with.close.asked = true;
     self->stage = CONNECTION_CLOSING;
     return REQUEST_WAIT;
 }

@@ -30,10 +30,10 @@ execute_prepare(RequestObject *request, const char *method)
         return -1;
     }
     job->sql_size = (size_t)size;
-    job->begin = self->connection->begin;
-    job->texts = self->connection->detect_types != 0;
+    job->with.steps.begin = self->connection->begin;
+    job->with.steps.texts = self->connection->detect_types != 0;
 #if PY_VERSION_HEX >= 0x030E0000
-    job->refuse_names = true;
+    job->with.steps.refuse_names = true;
 #endif
     return 0;
 }
@@ -106,7 +106,7 @@ execute_warn(RequestObject *request)
     const char *name = "";
     size_t size = 0;
 
-    if (request->job.first_name == 0) {
+    if (request->job.with.steps.first_name == 0) {
         return 0;
     }
     csq_scan_parameter(&sql, request->job.sql + request->job.sql_size, &name, &size);
@@ -115,7 +115,8 @@ execute_warn(RequestObject *request)
         "Binding %d ('%.*s') is a named parameter, but you supplied a "
         "sequence which requires nameless (qmark) placeholders. Starting with "
         "Python 3.14 an sqlite3.ProgrammingError will be raised.",
-        request->job.first_name, size == 0 ? 0 : (int)size + 1, size == 0 ? "" : name - 1);
+        request->job.with.steps.first_name, size == 0 ? 0 : (int)size + 1,
+        size == 0 ? "" : name - 1);
 #else
     (void)request;
     return 0;
@@ -127,10 +128,10 @@ take_last_rowid(CursorObject *self, const struct csq_job *job)
 {
     PyObject *last;
 
-    if (job->empty) {
+    if (job->with.steps.empty) {
         return 0;
     }
-    last = PyLong_FromLongLong(job->last_rowid);
+    last = PyLong_FromLongLong(job->with.steps.last_rowid);
     if (last == NULL) {
         return -1;
     }
@@ -176,7 +177,7 @@ execute_pack(RequestObject *request)
     if (pack_parameters(request) < 0) {
         return REQUEST_FAILED;
     }
-    request->job.rows = cursor_first_chunk(self);
+    request->job.with.steps.rows = cursor_first_chunk(self);
     return iterate_send(request);
 }
 
@@ -190,7 +191,7 @@ execute_unpack(RequestObject *request, int64_t slice_end)
 
     (void)slice_end;
     Py_XSETREF(self->sql, Py_XNewRef(execute_call(request)->sql));
-    self->exhausted = job->exhausted || job->error.code != SQLITE_OK;
+    self->exhausted = job->with.steps.exhausted || job->error.code != SQLITE_OK;
     if (iterate_keep(self, job) < 0) {
         return fail(self);
     }
@@ -203,9 +204,9 @@ execute_unpack(RequestObject *request, int64_t slice_end)
     }
     csq_strip_move(&self->strip, &job->up);
     cursor_keep_error(self, request);
-    self->changes = job->changes;
-    self->rowcount = job->changes;
-    if (self->strip.rows > 0 && job->changes > 0) {
+    self->changes = job->with.steps.changes;
+    self->rowcount = job->with.steps.changes;
+    if (self->strip.rows > 0 && job->with.steps.changes > 0) {
         self->rowcount = 0; /* RETURNING: known when the last row is taken */
     }
     if (execute_call(request)->place != NULL && !self->exhausted) {
@@ -304,7 +305,7 @@ pack_insert(RequestObject *request)
     if (cursor_use(request, CONNECTION_DEFERRED) < 0 || pack_one(request) < 0) {
         return REQUEST_FAILED;
     }
-    request->job.rows = 1;
+    request->job.with.steps.rows = 1;
     return iterate_send(request);
 }
 
@@ -322,12 +323,13 @@ insert_unpack(RequestObject *request, int64_t slice_end)
     PyObject *values;
 
     (void)slice_end;
-    self->exhausted = request->job.exhausted || request->job.error.code != SQLITE_OK;
+    self->exhausted = request->job.with.steps.exhausted || request->job.error.code != SQLITE_OK;
     if (errors_check(self->state, request) < 0 || execute_warn(request) < 0) {
         return REQUEST_FAILED;
     }
     names = Py_BuildValue("(s)", "last_insert_rowid()");
-    values = names == NULL ? NULL : Py_BuildValue("(L)", (long long)request->job.last_rowid);
+    values = names == NULL ? NULL
+                           : Py_BuildValue("(L)", (long long)request->job.with.steps.last_rowid);
     request->result = rows_make(self->state, self->row_factory, names, values);
     Py_XDECREF(names);
     return request->result == NULL ? REQUEST_FAILED : REQUEST_READY;
@@ -362,8 +364,8 @@ pack_fetchall(RequestObject *request)
     if (request->rows == NULL) {
         return REQUEST_FAILED;
     }
-    request->job.rows = SIZE_MAX;
-    request->job.whole = true;
+    request->job.with.steps.rows = SIZE_MAX;
+    request->job.with.steps.whole = true;
     if (!request->inline_run) {
         csq_job_stream(&request->job);
     }
@@ -533,7 +535,7 @@ dump_pack(RequestObject *request)
             return REQUEST_FAILED;
         }
     }
-    request->job.rows = cursor_first_chunk(self);
+    request->job.with.steps.rows = cursor_first_chunk(self);
     return iterate_send(request);
 }
 

@@ -141,8 +141,8 @@ many_unpack(RequestObject *request, int64_t slice_end)
     if (execute_check(request) < 0 || execute_warn(request) < 0) {
         return REQUEST_FAILED;
     }
-    self->changes = job->changes;
-    self->rowcount = job->changes;
+    self->changes = job->with.steps.changes;
+    self->rowcount = job->with.steps.changes;
     return execute_give_cursor(request);
 }
 

@@ -119,9 +119,9 @@ note_end(CursorObject *self, RequestObject *request)
     if (!is_of_result(self, job)) {
         csq_strip_clear(&job->up);
     }
-    self->exhausted = job->exhausted;
-    if (job->exhausted && job->changes >= 0) {
-        self->changes = job->changes;
+    self->exhausted = job->with.steps.exhausted;
+    if (job->with.steps.exhausted && job->with.steps.changes >= 0) {
+        self->changes = job->with.steps.changes;
     }
 }
 
@@ -169,8 +169,8 @@ row_pack(RequestObject *request)
     if (is_served_here(self, request, 1)) {
         return give_row(self, request);
     }
-    request->job.rows = cursor_next_chunk(self);
-    request->job.texts = self->connection->detect_types != 0;
+    request->job.with.steps.rows = cursor_next_chunk(self);
+    request->job.with.steps.texts = self->connection->detect_types != 0;
     return cursor_send(request);
 }
 
@@ -344,11 +344,12 @@ many_pack(RequestObject *request)
         begin_decoding(self, request);
         return fill(self, request, true, INT64_MAX);
     }
-    request->job.whole = true;
-    request->job.texts = self->connection->detect_types != 0;
-    request->job.rows = (size_t)wanted(request);
-    if (is_idle(self, request) && request->job.rows != (size_t)PY_SSIZE_T_MAX) {
-        request->job.rows -= self->strip.rows < request->job.rows ? self->strip.rows : 0;
+    request->job.with.steps.whole = true;
+    request->job.with.steps.texts = self->connection->detect_types != 0;
+    request->job.with.steps.rows = (size_t)wanted(request);
+    if (is_idle(self, request) && request->job.with.steps.rows != (size_t)PY_SSIZE_T_MAX) {
+        request->job.with.steps.rows -=
+            self->strip.rows < request->job.with.steps.rows ? self->strip.rows : 0;
     }
     if (!request->inline_run) {
         csq_job_stream(&request->job);

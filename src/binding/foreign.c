@@ -90,6 +90,8 @@ run_job(struct foreign *self, struct csq_job *job)
     case CSQ_RESET:
     case CSQ_COMMIT:
     case CSQ_ROLLBACK:
+        calls_run(job, NULL);
+        break;
     case CSQ_CALL:
         job->with.host.run(job, NULL);
         break;
@@ -332,7 +334,9 @@ make(const struct method *method, ConnectionObject *connection, PyObject *target
     }
     request->objects = CALL_OBJECTS;
     REQUEST_PAYLOAD(request, struct call)->callable = work;
-    request->job.with.host.run = calls_run;
+    if (request->job.op == CSQ_CALL) {
+        request->job.with.host.run = calls_run;
+    }
     return (PyObject *)request;
 }
 

@@ -37,8 +37,8 @@ iterate_ask(RequestObject *request)
     size_t left = left_over(cursor);
 
     if (left > cursor->strip.rows) {
-        request->job.keep = left - cursor->strip.rows;
-        request->job.texts = cursor->connection->detect_types != 0;
+        request->job.with.steps.keep = left - cursor->strip.rows;
+        request->job.with.steps.texts = cursor->connection->detect_types != 0;
     }
 }
 
@@ -68,7 +68,7 @@ int
 iterate_keep(CursorObject *cursor, struct csq_job *job)
 {
     size_t left = left_over(cursor);
-    size_t rows = cursor->strip.rows + (job == NULL ? 0 : job->kept.rows);
+    size_t rows = cursor->strip.rows + (job == NULL ? 0 : job->with.steps.kept.rows);
     struct iterator *loop = cursor->loop;
 
     if (left == 0 || rows == 0 || cursor->columns == NULL) {
@@ -79,7 +79,7 @@ iterate_keep(CursorObject *cursor, struct csq_job *job)
         return -1;
     }
     if (job != NULL) {
-        csq_strip_move(&loop->kept->strip, &job->kept);
+        csq_strip_move(&loop->kept->strip, &job->with.steps.kept);
     }
     /* What lies behind them is dropped with them. */
     loop->taken = (Py_ssize_t)(rows < left ? rows : left);

@@ -76,13 +76,16 @@ notes_of_request(RequestObject *request)
 {
     ConnectionObject *connection = (ConnectionObject *)request->owner;
     const struct csq_job *job = &request->job;
-    struct notes_facts facts = {NULL, job->error.offset, 0, job->row - 1, NULL};
+    struct notes_facts facts = {NULL, job->error.offset, 0, -1, NULL};
 
     if (request->hooks->sql != NULL) {
         facts.sql = request->hooks->sql(request);
     }
+    if (job->op == CSQ_EXECUTEMANY) {
+        facts.row = job->with.steps.row - 1;
+    }
     if (job->op == CSQ_SCRIPT) {
-        facts.start = (Py_ssize_t)job->statement;
+        facts.start = (Py_ssize_t)job->with.steps.at;
     }
     if (job->op == CSQ_OPEN || job->error.code == SQLITE_CANTOPEN) {
         facts.database = connection->connector;

@@ -40,15 +40,15 @@ check_names(struct csq_job *job, const struct csq_stmt *stmt, const struct csq_s
     if (head->type == CSQ_POISON || csq_head_named(head)) {
         return SQLITE_OK;
     }
-    job->first_name = csq_stmt_first_name(stmt);
-    if (job->first_name == 0 || !job->refuse_names) {
+    job->with.steps.first_name = csq_stmt_first_name(stmt);
+    if (job->with.steps.first_name == 0 || !job->with.steps.refuse_names) {
         return SQLITE_OK;
     }
     return csq_error_set(&job->error, CSQ_USAGE,
                          "Binding %d ('%s') is a named parameter, but you supplied a sequence "
                          "which requires nameless (qmark) placeholders.",
-                         job->first_name,
-                         sqlite3_bind_parameter_name(stmt->handle, job->first_name));
+                         job->with.steps.first_name,
+                         sqlite3_bind_parameter_name(stmt->handle, job->with.steps.first_name));
 }
 
 /* Steps what the job's cursor holds, and notes whether it has written to a transaction
@@ -72,10 +72,10 @@ run_statement(struct csq_db *db, struct csq_job *job, bool began)
     const struct csq_stmt *stmt = cursor->stmt;
 
     if (stmt->dml) {
-        job->changes = 0;
+        job->with.steps.changes = 0;
     }
     if (stmt->handle == NULL) {
-        job->exhausted = true;
+        job->with.steps.exhausted = true;
         csq_cursor_reset(cursor, &db->cache);
         return SQLITE_OK;
     }
@@ -143,14 +143,14 @@ csq_execute(struct csq_db *db, struct csq_job *job)
     csq_list_append(&db->cursors, &cursor->open);
     csq_strip_move(&cursor->parameters, &job->down);
     share_snapshot(db, stmt);
-    job->empty = stmt->handle == NULL;
+    job->with.steps.empty = stmt->handle == NULL;
     rc = bind_and_run(db, job, &began);
     if (rc != SQLITE_OK ||
         (began && atomic_load(&job->cancelled) && !csq_transaction_is_answered(job))) {
         csq_cursor_reset(cursor, &db->cache);
         csq_transaction_undo(db, job, began);
     }
-    job->last_rowid = sqlite3_last_insert_rowid(db->handle);
+    job->with.steps.last_rowid = sqlite3_last_insert_rowid(db->handle);
     return rc;
 }
 
@@ -164,7 +164,7 @@ execute_rows(struct csq_db *db, struct csq_job *job, struct csq_stmt *stmt,
     int rc = alone || rows->rows == 0 ? SQLITE_OK : csq_claim(db, stmt->sql, &job->error);
 
     for (size_t row = 0; row < rows->rows && rc == SQLITE_OK; row++) {
-        job->row++;
+        job->with.steps.row++;
         rc = csq_stmt_bind(stmt, rows, &reader, &job->error);
         if (rc == SQLITE_OK && alone) {
             rc = csq_claim(db, stmt->sql, &job->error);
@@ -177,7 +177,7 @@ execute_rows(struct csq_db *db, struct csq_job *job, struct csq_stmt *stmt,
         } while (rc == SQLITE_ROW);
         if (rc == SQLITE_DONE) {
             rc = SQLITE_OK;
-            job->changes += stmt->dml ? sqlite3_changes(db->handle) : 0;
+            job->with.steps.changes += stmt->dml ? sqlite3_changes(db->handle) : 0;
         }
         sqlite3_reset(stmt->handle);
         if (alone) {
@@ -216,7 +216,7 @@ execute_flow(struct csq_db *db, struct csq_job *job, struct csq_stmt *stmt)
         if (job->mailbox != NULL) {
             csq_mailbox_post(job, false);
         }
-        rc = job->first_name == 0 ? check_names(job, stmt, &rows) : SQLITE_OK;
+        rc = job->with.steps.first_name == 0 ? check_names(job, stmt, &rows) : SQLITE_OK;
         if (rc == SQLITE_OK) {
             rc = execute_rows(db, job, stmt, &rows);
         }
@@ -235,7 +235,7 @@ execute_all(struct csq_db *db, struct csq_job *job, struct csq_stmt *stmt, bool 
     struct csq_mark mark = csq_transaction_mark(db, stmt->handle, stmt->dml);
     int rc;
 
-    job->changes = stmt->dml ? 0 : -1;
+    job->with.steps.changes = stmt->dml ? 0 : -1;
     csq_transaction_guard(db, job, stmt, began);
     csq_bounds_narrow(db, stmt->handle, stmt->dml);
     rc = execute_flow(db, job, stmt);
@@ -320,7 +320,7 @@ fail_to_prepare(struct csq_db *db, struct csq_job *job, int rc)
 {
     rc = csq_error_copy(&job->error, db->handle, rc);
     if (job->error.offset >= 0) {
-        job->error.offset += (int)job->statement;
+        job->error.offset += (int)job->with.steps.at;
     }
     return rc;
 }
@@ -333,7 +333,7 @@ run_one(struct csq_db *db, struct csq_job *job, const char **sql, bool lends)
     bool lent = lends && csq_scan_is_pragma(*sql);
     int rc;
 
-    job->statement = (size_t)(*sql - job->sql);
+    job->with.steps.at = (size_t)(*sql - job->sql);
     if (!csq_bounds_allow_text(db, *sql)) {
         return csq_bounds_refuse(&job->error);
     }

@@ -26,7 +26,9 @@ csq_job_clear(struct csq_job *job)
 {
     csq_strip_clear(&job->down);
     csq_strip_clear(&job->up);
-    csq_strip_clear(&job->kept);
+    if (csq_op_steps(job->op)) {
+        csq_strip_clear(&job->with.steps.kept);
+    }
     csq_columns_put(job->columns);
     job->columns = NULL;
     csq_error_clear(&job->error);

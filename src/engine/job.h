@@ -32,10 +32,10 @@ enum csq_op {
     CSQ_SCRIPT,
     CSQ_FETCH,
     CSQ_RESET,
+    CSQ_DUMP,
     CSQ_COMMIT,
     CSQ_ROLLBACK,
     CSQ_AUTOCOMMIT,
-    CSQ_DUMP,
     CSQ_BACKUP,
     CSQ_BLOB_TASK,
     CSQ_APPLY,
@@ -55,6 +55,29 @@ enum csq_hold_action {
     CSQ_HOLD_BACK, /* to the savepoint, which is released */
 };
 
+/* The payload of what executes, or goes on with a cursor. */
+struct csq_steps {
+    const char *begin; /* lent: what to run before DML outside a transaction; NULL: nothing */
+    size_t rows; /* step at most so many rows; SIZE_MAX: all */
+    size_t keep; /* before it ends its cursor's result set, step at most so many rows of it */
+    bool whole; /* … however long it takes; else no more than a chunk */
+    bool refuse_names; /* values in order for named placeholders are an error */
+    bool texts; /* typed columns also as the bytes that converters take */
+
+    /* What came of it. */
+    bool joined; /* it has begun a transaction of which others' writes have become part */
+    bool exhausted; /* there are no more rows */
+    bool empty; /* CSQ_EXECUTE: the SQL has no statement in it */
+    int first_name; /* values in order were bound, and this is the number of the
+                                    first named placeholder; 0: there is none */
+    struct csq_strip kept; /* the rows of `keep` */
+    int64_t changes; /* rows changed by DML, -1 for anything else */
+    int64_t last_rowid; /* sqlite3_last_insert_rowid() */
+    int64_t row; /* CSQ_EXECUTEMANY: the row that was taken up last, from 1; 0: none */
+    size_t at; /* CSQ_SCRIPT: where in the SQL the statement stands that was last */
+};
+
+/* A head, what any op may carry, and a payload of its op. */
 struct csq_job {
     struct csq_link link; /* in a queue or a mailbox */
     enum csq_op op;
@@ -78,27 +101,29 @@ struct csq_job {
     bool refused;  /* it was not run: what is open in its cursor is as it was */
     bool done;     /* it was finished when it was last taken from the mailbox */
 
-    /* What to do. Pointers are lent until the job is finished. */
-    struct csq_cursor *cursor;
+    struct csq_error error; /* what came of it */
+    void *client; /* lent: for whom it runs, which callbacks find in csq_db.client; or NULL */
+    bool owes; /* nobody waits for it: what it fails with, the next job fails with */
+    bool anytime; /* harms nothing in a callback that seals the db */
+
+    /* What it carries both ways. Pointers are lent until the job is finished. */
+    struct csq_cursor *cursor; /* NULL: it has none */
     const char *sql; /* sql_size bytes, then a 0 */
     size_t sql_size;
-    void *client; /* lent: for whom it runs, which callbacks find in csq_db.client; or NULL */
-    const char *begin; /* what to run before DML outside a transaction; NULL: nothing */
-    struct csq_strip down; /* parameters of CSQ_EXECUTE */
-    size_t rows; /* step at most so many rows; SIZE_MAX: all */
-    size_t keep; /* before it ends its cursor's result set, step at most so many rows of it */
-    bool whole; /* … however long it takes; else no more than a chunk */
-    bool refuse_names; /* values in order for named placeholders are an error */
-    bool texts; /* typed columns also as the bytes that converters take */
     bool streaming; /* `flow` is in use */
-    bool asked;   /* CSQ_CLOSE: somebody calls for it, and may hear what it does */
-    bool owes; /* nobody waits for it: what it fails with, the next job fails with */
-    bool joined; /* it has begun a transaction of which others' writes have become part */
-    bool anytime; /* harms nothing in a callback that seals the db */
     int64_t within; /* the number of the transaction that it belongs to, csq_db.held; 0: none */
     struct csq_flow flow; /* CSQ_EXECUTEMANY: parameters; with all rows wanted: rows */
+    struct csq_strip down; /* parameters */
+    struct csq_strip up; /* rows (with `flow`: the last ones) */
+    struct csq_columns *columns; /* gives; NULL: no result set */
+
+    /* The payload: what an op alone knows. */
     union {
         struct csq_open open;
+        struct {
+            bool asked; /* somebody calls for it, and may hear what it does */
+        } close;
+        struct csq_steps steps; /* where csq_op_steps() */
         struct {
             struct csq_backup *backup; /* lent */
             int pages; /* not in the backup: a step before may still be running */
@@ -121,21 +146,14 @@ struct csq_job {
             bool open;      /* CSQ_HOLD_COMMIT: gives whether it is open still */
         } hold;
     } with;
-
-    /* What came of it. */
-    struct csq_error error;
-    struct csq_columns *columns; /* gives; NULL: no result set */
-    struct csq_strip up; /* rows (with `flow`: the last ones) */
-    struct csq_strip kept; /* the rows of `keep` */
-    bool exhausted; /* there are no more rows */
-    bool empty; /* CSQ_EXECUTE: the SQL has no statement in it */
-    int first_name; /* values in order were bound, and this is the number of the
-                                    first named placeholder; 0: there is none */
-    int64_t changes; /* rows changed by DML, -1 for anything else */
-    int64_t last_rowid; /* sqlite3_last_insert_rowid() */
-    int64_t row; /* CSQ_EXECUTEMANY: the row that was taken up last, from 1; 0: none */
-    size_t statement; /* CSQ_SCRIPT: where in the SQL the statement stands that was last */
 };
+
+/* Whether the payload of an op is a csq_steps. */
+static inline bool
+csq_op_steps(enum csq_op op)
+{
+    return op >= CSQ_EXECUTE && op <= CSQ_DUMP;
+}
 
 /* Any thread. Makes an empty job: no mailbox, nothing lent. */
 void csq_job_init(struct csq_job *job, enum csq_op op);
@@ -147,7 +165,9 @@ csq_job_init_zeroed(struct csq_job *job, enum csq_op op)
     csq_link_init(&job->link);
     job->op = op;
     job->error.offset = -1;
-    job->changes = -1;
+    if (csq_op_steps(op)) {
+        job->with.steps.changes = -1;
+    }
 }
 
 /* Any thread. Makes `flow` usable. Before the job is pushed. */

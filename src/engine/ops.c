@@ -23,7 +23,7 @@ op_close(struct csq_db *db, struct csq_job *job)
 {
     /* Closing would roll back by itself. As in sqlite3 a statement does so first, which a
      * trace shows; whether it fails does not matter. */
-    if (job->asked && db->published.autocommit == CSQ_MANUAL && db->handle != NULL &&
+    if (job->with.close.asked && db->published.autocommit == CSQ_MANUAL && db->handle != NULL &&
         !sqlite3_get_autocommit(db->handle)) {
         struct csq_error ignored;
 
@@ -41,7 +41,7 @@ fetch_nothing(struct csq_job *job)
 {
     struct csq_cursor *cursor = job->cursor;
 
-    job->exhausted = true;
+    job->with.steps.exhausted = true;
     if (cursor->late) {
         cursor->late = false;
         return csq_error_set(&job->error, CSQ_DEADLINE, "the fetch before it");

@@ -93,7 +93,7 @@ stand(struct csq_db *db, struct csq_job *job)
 static inline bool
 take(struct csq_job *job)
 {
-    return csq_stmt_row(job->cursor->stmt, &job->up, job->texts);
+    return csq_stmt_row(job->cursor->stmt, &job->up, job->with.steps.texts);
 }
 
 static int
@@ -120,7 +120,7 @@ step_whole(struct csq_db *db, struct csq_job *job)
     size_t rows = 0;
     int rc = stand(db, job);
 
-    while (rc == SQLITE_ROW && rows < job->rows) {
+    while (rc == SQLITE_ROW && rows < job->with.steps.rows) {
         if (!take(job)) {
             return no_memory(job);
         }
@@ -129,7 +129,7 @@ step_whole(struct csq_db *db, struct csq_job *job)
             return csq_error_set(&job->error, CSQ_CANCELLED, "cancelled");
         }
         rc = step(db, job);
-        if (rc != SQLITE_ROW && rows == job->rows) {
+        if (rc != SQLITE_ROW && rows == job->with.steps.rows) {
             rc = spare_rows(job, rc);
         }
     }
@@ -141,7 +141,7 @@ step_whole(struct csq_db *db, struct csq_job *job)
 static int
 step_chunk(struct csq_db *db, struct csq_job *job)
 {
-    const size_t rows = job->rows - (job->op == CSQ_EXECUTE ? 1 : 0);
+    const size_t rows = job->with.steps.rows - (job->op == CSQ_EXECUTE ? 1 : 0);
     int64_t end = csq_now() + CHUNK_NANOSECONDS;
     int rc = stand(db, job);
 
@@ -170,8 +170,8 @@ step_dump(struct csq_db *db, struct csq_job *job)
     } else {
         rc = csq_dump_step(cursor->dump, &job->up, &job->error);
     }
-    while (rc == SQLITE_ROW && job->up.rows < job->rows &&
-           (job->whole || (job->up.bytes < CHUNK_BYTES && csq_now() < end))) {
+    while (rc == SQLITE_ROW && job->up.rows < job->with.steps.rows &&
+           (job->with.steps.whole || (job->up.bytes < CHUNK_BYTES && csq_now() < end))) {
         rc = csq_dump_step(cursor->dump, &job->up, &job->error);
         rc = db->deadline == 0 ? rc : end_late(db, job, rc);
     }
@@ -190,10 +190,10 @@ keep_rows(struct csq_db *db, struct csq_job *job)
     db->reading = job->cursor->stmt->readonly;
     db->stopping = db->reading ? CSQ_STOPS : CSQ_RUNS_ON;
     rc = stand(db, job);
-    while (rc == SQLITE_ROW && job->up.rows < job->keep && take(job)) {
+    while (rc == SQLITE_ROW && job->up.rows < job->with.steps.keep && take(job)) {
         rc = step(db, job);
     }
-    csq_strip_move(&job->kept, &job->up);
+    csq_strip_move(&job->with.steps.kept, &job->up);
     csq_columns_put(job->columns);
     job->columns = NULL;
     csq_error_clear(&job->error);
@@ -204,7 +204,7 @@ keep_rows(struct csq_db *db, struct csq_job *job)
 void
 csq_rows_begin(struct csq_db *db, struct csq_job *job)
 {
-    if (job->keep > 0 && job->cursor->stmt != NULL) {
+    if (job->with.steps.keep > 0 && job->cursor->stmt != NULL) {
         keep_rows(db, job);
     }
     csq_cursor_reset(job->cursor, &db->cache);
@@ -214,7 +214,7 @@ csq_rows_begin(struct csq_db *db, struct csq_job *job)
 static int
 step_rows(struct csq_db *db, struct csq_job *job)
 {
-    return job->whole ? step_whole(db, job) : step_chunk(db, job);
+    return job->with.steps.whole ? step_whole(db, job) : step_chunk(db, job);
 }
 
 /* The same of what asks how long locks are waited for, or sets it. Apart, so that others do
@@ -264,10 +264,10 @@ csq_rows_step(struct csq_db *db, struct csq_job *job)
     if (rc == SQLITE_ROW) {
         return SQLITE_OK;
     }
-    job->exhausted = rc != CSQ_DEADLINE;
+    job->with.steps.exhausted = rc != CSQ_DEADLINE;
     if (rc == SQLITE_DONE) {
         if (cursor->stmt != NULL && cursor->stmt->dml) {
-            job->changes = sqlite3_changes(db->handle);
+            job->with.steps.changes = sqlite3_changes(db->handle);
         }
         rc = SQLITE_OK;
     }

@@ -49,7 +49,7 @@ stopping_of(struct csq_db *db, const struct csq_job *job, sqlite3_stmt *handle)
 {
     bool outside = sqlite3_get_autocommit(db->handle) != 0;
 
-    if (!outside && !job->joined) {
+    if (!outside && !job->with.steps.joined) {
         return CSQ_RUNS_ON;
     }
     if (outside && !csq_transaction_is_shared(db, job->cursor)) {
@@ -92,21 +92,21 @@ csq_transaction_begin(struct csq_db *db, struct csq_job *job, const struct csq_s
     bool shared;
 
     *began = false;
-    if (job->begin == NULL || !stmt->dml || db->published.autocommit != CSQ_LEGACY ||
+    if (job->with.steps.begin == NULL || !stmt->dml || db->published.autocommit != CSQ_LEGACY ||
         !sqlite3_get_autocommit(db->handle)) {
         return SQLITE_OK;
     }
     shared = csq_transaction_is_shared(db, job->cursor);
     db->stopping = CSQ_STOPS;
     if (csq_claim(db, stmt->sql, &job->error) != SQLITE_OK ||
-        csq_db_run(db, job->begin, &job->error) != SQLITE_OK) {
+        csq_db_run(db, job->with.steps.begin, &job->error) != SQLITE_OK) {
         return job->error.code;
     }
     if (shared) {
         /* What others have written has become part of it. */
         db->lone = 0;
         db->breakable = false;
-        job->joined = true;
+        job->with.steps.joined = true;
         return SQLITE_OK;
     }
     csq_transaction_note_begin(db, job);

@@ -64,7 +64,9 @@ office_job(struct office *office, struct csq_job *job, enum csq_op op, struct cs
     job->cursor = cursor;
     job->sql = sql;
     job->sql_size = sql == NULL ? 0 : strlen(sql);
-    job->rows = SIZE_MAX;
+    if (csq_op_steps(op)) {
+        job->with.steps.rows = SIZE_MAX;
+    }
     if (op == CSQ_EXECUTE) {
         CHECK(csq_strip_put_head(&job->down) != NULL);
     }
@@ -125,7 +127,7 @@ office_run(struct office *office, const char *sql)
     int rc;
 
     office_job(office, &job, CSQ_EXECUTE, &office->cursor, sql);
-    job.whole = true;
+    job.with.steps.whole = true;
     rc = office_do(office, &job);
     csq_job_clear(&job);
     return rc;
@@ -139,7 +141,7 @@ office_number(struct office *office, const char *sql)
     int64_t number = INT64_MIN;
 
     office_job(office, &job, CSQ_EXECUTE, &office->cursor, sql);
-    job.whole = true;
+    job.with.steps.whole = true;
     if (CHECK(office_do(office, &job) == SQLITE_OK) && job.up.rows > 0) {
         number = csq_strip_read(&job.up, &reader)->value.integer;
     }

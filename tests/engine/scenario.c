@@ -30,7 +30,7 @@ make(struct scenario *scenario, struct csq_job *job, enum csq_op op, const char 
     job->cursor = &scenario->cursor;
     job->sql = sql;
     job->sql_size = sql == NULL ? 0 : strlen(sql);
-    job->rows = SIZE_MAX;
+    job->with.steps.rows = SIZE_MAX;
 }
 
 /* What a fault may be told as. */
@@ -93,8 +93,8 @@ execute(struct scenario *scenario, const char *sql, const char *begin, int param
     struct csq_cell *head;
 
     make(scenario, &job, CSQ_EXECUTE, sql);
-    job.whole = true;
-    job.begin = begin;
+    job.with.steps.whole = true;
+    job.with.steps.begin = begin;
     head = csq_strip_put_head(&job.down);
     if (head != NULL && parameter >= 0) {
         csq_head_set(head, 1, false);
@@ -216,7 +216,7 @@ execute_many(struct scenario *scenario, int key)
         return;
     }
     make(scenario, &job, CSQ_EXECUTEMANY, "INSERT INTO t(k, v) VALUES(?, hex(zeroblob(100)))");
-    job.begin = "BEGIN ";
+    job.with.steps.begin = "BEGIN ";
     csq_job_stream(&job);
     if (csq_worker_push(scenario->office.executor, &job)) {
         while (!job.done) {
@@ -234,7 +234,7 @@ execute_many(struct scenario *scenario, int key)
     if (job.error.code == CSQ_CANCELLED && scenario->no_memory) {
         csq_error_set(&job.error, SQLITE_NOMEM, "no memory for a row");
     }
-    CHECK(job.error.code != SQLITE_OK || job.changes == MANY);
+    CHECK(job.error.code != SQLITE_OK || job.with.steps.changes == MANY);
     well = finish(scenario, &job);
     settle(scenario, key, MANY, well);
 }
@@ -270,7 +270,7 @@ stream(struct scenario *scenario)
 
     csq_strip_init(&strip);
     make(scenario, &job, CSQ_EXECUTE, sql);
-    job.whole = true;
+    job.with.steps.whole = true;
     csq_job_stream(&job);
     if (csq_strip_put_head(&job.down) == NULL) {
         csq_error_copy(&job.error, NULL, SQLITE_NOMEM);
@@ -298,17 +298,17 @@ fetch(struct scenario *scenario)
     bool exhausted;
 
     make(scenario, &job, CSQ_EXECUTE, "SELECT k, v FROM t ORDER BY k DESC, rowid");
-    job.rows = 4;
+    job.with.steps.rows = 4;
     if (csq_strip_put_head(&job.down) == NULL) {
         csq_error_copy(&job.error, NULL, SQLITE_NOMEM);
     } else {
         office_try(&scenario->office, &job);
     }
     rows = job.up.rows;
-    exhausted = job.exhausted;
+    exhausted = job.with.steps.exhausted;
     if (finish(scenario, &job) && !exhausted) {
         make(scenario, &job, CSQ_FETCH, NULL);
-        job.whole = true;
+        job.with.steps.whole = true;
         office_try(&scenario->office, &job);
         CHECK(job.error.code != SQLITE_OK || rows + job.up.rows > 0);
         finish(scenario, &job);
@@ -321,7 +321,7 @@ dump(struct scenario *scenario)
     struct csq_job job;
 
     make(scenario, &job, CSQ_DUMP, NULL);
-    job.whole = true;
+    job.with.steps.whole = true;
     office_try(&scenario->office, &job);
     CHECK(job.error.code != SQLITE_OK || job.up.rows > MANY ||
           (scenario->failed && job.up.rows > 1));

@@ -16,7 +16,7 @@ static void
 make_many(struct office *office, struct csq_job *job, const char *sql)
 {
     office_job(office, job, CSQ_EXECUTEMANY, &office->cursor, sql);
-    job->begin = "BEGIN ";
+    job->with.steps.begin = "BEGIN ";
     csq_job_stream(job);
 }
 
@@ -60,11 +60,11 @@ test_ready(void)
     feed(&job, 0, 1000);
     csq_flow_end(&job.flow);
     CHECK(office_do(&office, &job) == SQLITE_OK);
-    CHECK(job.changes == 1000 && in_transaction(&office));
+    CHECK(job.with.steps.changes == 1000 && in_transaction(&office));
     csq_job_clear(&job);
     make_many(&office, &job, insert);
     csq_flow_end(&job.flow); /* none at all */
-    CHECK(office_do(&office, &job) == SQLITE_OK && job.changes == 0);
+    CHECK(office_do(&office, &job) == SQLITE_OK && job.with.steps.changes == 0);
     csq_job_clear(&job);
     office_job(&office, &job, CSQ_COMMIT, NULL, NULL);
     CHECK(office_do(&office, &job) == SQLITE_OK && !in_transaction(&office));
@@ -92,7 +92,8 @@ test_slices(void)
             csq_flow_end(&job.flow);
         }
     }
-    CHECK(slices == SLICES && job.error.code == SQLITE_OK && job.changes == SLICES * SLICE);
+    CHECK(slices == SLICES && job.error.code == SQLITE_OK &&
+          job.with.steps.changes == SLICES * SLICE);
     csq_job_clear(&job);
     CHECK(office_number(&office, "SELECT count(DISTINCT a) FROM t") == SLICES * SLICE);
     office_close(&office);
@@ -112,10 +113,10 @@ test_refused(void)
     CHECK(strcmp(job.error.message, "executemany() can only execute DML statements.") == 0);
     csq_job_clear(&job);
     make_many(&office, &job, "INSERT INTO t VALUES(:a)");
-    job.refuse_names = true;
+    job.with.steps.refuse_names = true;
     feed(&job, 0, 1);
     csq_flow_end(&job.flow);
-    CHECK(office_do(&office, &job) == CSQ_USAGE && job.first_name == 1);
+    CHECK(office_do(&office, &job) == CSQ_USAGE && job.with.steps.first_name == 1);
     csq_job_clear(&job);
     make_many(&office, &job, "nonsense");
     CHECK(office_do(&office, &job) == SQLITE_ERROR);
@@ -208,7 +209,7 @@ test_cancel_amid(void)
     csq_job_cancel(&job);
     gate_open(&gate);
     CHECK(office_wait(&office, &job) == CSQ_CANCELLED);
-    CHECK(job.changes == 1 && !in_transaction(&office));
+    CHECK(job.with.steps.changes == 1 && !in_transaction(&office));
     csq_job_clear(&job);
     CHECK(office_number(&office, "SELECT count(*) FROM t") == 0);
     gate_destroy(&gate);
@@ -246,7 +247,7 @@ test_cancel_locked(void)
     set_up(&office, path);
     for (int i = 0; i < 2; i++) {
         make_many(&office, &job, insert);
-        job.begin = begins[i];
+        job.with.steps.begin = begins[i];
         feed(&job, 0, SLICE);
         csq_flow_end(&job.flow);
         cancel_locked(&office, &job, path);
@@ -270,12 +271,12 @@ test_begin(void)
 
     set_up(&office, NULL);
     office_job(&office, &job, CSQ_EXECUTE, &office.cursor, "SELECT 1");
-    job.begin = "BEGIN ";
+    job.with.steps.begin = "BEGIN ";
     CHECK(office_do(&office, &job) == SQLITE_OK && !in_transaction(&office));
     csq_job_clear(&job);
     for (int i = 0; i < 2; i++) {
         office_job(&office, &job, CSQ_EXECUTE, &office.cursor, "INSERT INTO t VALUES(NULL)");
-        job.begin = "BEGIN ";
+        job.with.steps.begin = "BEGIN ";
         CHECK(office_do(&office, &job) == SQLITE_OK && in_transaction(&office));
         csq_job_clear(&job);
     }

@@ -49,8 +49,8 @@ make(struct scene *scene, struct csq_job *job, enum csq_op op, const char *sql)
     job->cursor = &scene->cursor;
     job->sql = sql;
     job->sql_size = sql == NULL ? 0 : strlen(sql);
-    job->rows = SIZE_MAX;
-    job->texts = true;
+    job->with.steps.rows = SIZE_MAX;
+    job->with.steps.texts = true;
 }
 
 static void
@@ -60,7 +60,7 @@ execute(struct scene *scene, const char *sql, const char *text)
     struct csq_cell *head;
 
     make(scene, &job, CSQ_EXECUTE, sql);
-    job.begin = "BEGIN ";
+    job.with.steps.begin = "BEGIN ";
     head = csq_strip_put_head(&job.down);
     if (head != NULL && text != NULL) {
         csq_head_set(head, 1, true);
@@ -94,7 +94,7 @@ execute_many(struct scene *scene)
     struct csq_strip rows;
 
     make(scene, &job, CSQ_EXECUTEMANY, "INSERT INTO t VALUES(?, 'x', 1)");
-    job.begin = "BEGIN ";
+    job.with.steps.begin = "BEGIN ";
     csq_job_stream(&job);
     csq_strip_init(&rows);
     for (int i = 0; i < ENOUGH; i++) {
@@ -123,7 +123,7 @@ stream(struct scene *scene)
 
     csq_strip_init(&strip);
     make(scene, &job, CSQ_EXECUTE, COUNT_TO(60) "SELECT i, zeroblob(20000) FROM n");
-    job.whole = true;
+    job.with.steps.whole = true;
     csq_job_stream(&job);
     if (csq_strip_put_head(&job.down) == NULL) {
         csq_error_copy(&job.error, NULL, SQLITE_NOMEM);

@@ -45,18 +45,21 @@ test_execute(void)
     csq_strip_put_integer(&job.down, 4);
     csq_strip_put_text(&job.down, "x", 1);
     CHECK(office_do(&office, &job) == SQLITE_OK);
-    CHECK(job.changes == 2 && job.last_rowid == 2 && job.exhausted && job.columns == NULL);
+    CHECK(job.with.steps.changes == 2 && job.with.steps.last_rowid == 2 &&
+          job.with.steps.exhausted && job.columns == NULL);
     CHECK(cursor.stmt == NULL && job.up.rows == 0);
     csq_job_clear(&job);
 
     office_job(&office, &job, CSQ_EXECUTE, &cursor, "SELECT a, b AS c FROM t");
     CHECK(office_do(&office, &job) == SQLITE_OK);
-    CHECK(job.changes == -1 && job.exhausted && job.up.rows == 2 && job.columns->count == 2);
+    CHECK(job.with.steps.changes == -1 && job.with.steps.exhausted && job.up.rows == 2 &&
+          job.columns->count == 2);
     CHECK(strcmp(job.columns->column[1].name, "c") == 0);
     csq_job_clear(&job);
 
     office_job(&office, &job, CSQ_EXECUTE, &cursor, " -- nothing");
-    CHECK(office_do(&office, &job) == SQLITE_OK && job.exhausted && job.columns == NULL);
+    CHECK(office_do(&office, &job) == SQLITE_OK && job.with.steps.exhausted &&
+          job.columns == NULL);
     csq_job_clear(&job);
     office_job(&office, &job, CSQ_EXECUTE, &cursor, "SELECT * FROM none");
     CHECK(office_do(&office, &job) == SQLITE_ERROR && cursor.stmt == NULL);
@@ -77,9 +80,9 @@ test_names(void)
         csq_head_set(job.down.first->cells, 2, false);
         csq_strip_put_integer(&job.down, 1);
         csq_strip_put_integer(&job.down, 2);
-        job.refuse_names = refuse;
+        job.with.steps.refuse_names = refuse;
         CHECK(office_do(&office, &job) == (refuse ? CSQ_USAGE : SQLITE_OK));
-        CHECK(job.first_name == 2);
+        CHECK(job.with.steps.first_name == 2);
         csq_job_clear(&job);
     }
     office_close(&office);
@@ -95,15 +98,15 @@ test_rows(void)
 
     office_open(&office, NULL);
     office_job(&office, &job, CSQ_EXECUTE, &office.cursor, COUNT_TO(95) "SELECT i FROM n");
-    job.rows = 10;
+    job.with.steps.rows = 10;
     CHECK(office_do(&office, &job) == SQLITE_OK);
-    while (!job.exhausted) {
+    while (!job.with.steps.exhausted) {
         CHECK(job.up.rows > 0 && job.up.rows <= 10); /* a slow machine may give less */
         CHECK(office.cursor.stmt != NULL);
         check_numbers(&job.up, &next);
         csq_job_clear(&job);
         office_job(&office, &job, CSQ_FETCH, &office.cursor, NULL);
-        job.rows = 10;
+        job.with.steps.rows = 10;
         CHECK(office_do(&office, &job) == SQLITE_OK);
     }
     check_numbers(&job.up, &next);
@@ -111,7 +114,7 @@ test_rows(void)
     CHECK(office.cursor.stmt == NULL); /* exhausted: it holds no snapshot */
     csq_job_clear(&job);
     office_job(&office, &job, CSQ_FETCH, &office.cursor, NULL);
-    CHECK(office_do(&office, &job) == SQLITE_OK && job.exhausted && job.up.rows == 0);
+    CHECK(office_do(&office, &job) == SQLITE_OK && job.with.steps.exhausted && job.up.rows == 0);
     csq_job_clear(&job);
     office_close(&office);
 }
@@ -128,24 +131,24 @@ test_last_row(void)
         size_t rows;
 
         office_job(&office, &job, CSQ_EXECUTE, &office.cursor, COUNT_TO(5) "SELECT i FROM n");
-        job.rows = chunk;
+        job.with.steps.rows = chunk;
         CHECK(office_do(&office, &job) == SQLITE_OK && job.up.rows < chunk);
         rows = job.up.rows;
-        while (!job.exhausted) {
+        while (!job.with.steps.exhausted) {
             CHECK(rows < 5 && office.cursor.standing);
             csq_job_clear(&job);
             office_job(&office, &job, CSQ_FETCH, &office.cursor, NULL);
-            job.rows = chunk;
+            job.with.steps.rows = chunk;
             CHECK(office_do(&office, &job) == SQLITE_OK && job.up.rows >= 1);
             rows += job.up.rows;
         }
         CHECK(rows == 5 && office.cursor.stmt == NULL);
         csq_job_clear(&job);
         office_job(&office, &job, CSQ_EXECUTE, &office.cursor, COUNT_TO(5) "SELECT i FROM n");
-        job.rows = chunk;
-        job.whole = true;
+        job.with.steps.rows = chunk;
+        job.with.steps.whole = true;
         CHECK(office_do(&office, &job) == SQLITE_OK);
-        CHECK(job.up.rows == (chunk < 5 ? chunk : 5) && job.exhausted == (chunk >= 5));
+        CHECK(job.up.rows == (chunk < 5 ? chunk : 5) && job.with.steps.exhausted == (chunk >= 5));
         csq_job_clear(&job);
     }
     office_close(&office);
@@ -165,7 +168,7 @@ test_endless(void)
     for (size_t i = 0; i < sizeof queries / sizeof *queries; i++) {
         office_job(&office, &job, CSQ_EXECUTE, &office.cursor, queries[i]);
         CHECK(office_do(&office, &job) == SQLITE_OK);
-        CHECK(!job.exhausted && job.up.rows >= 1);
+        CHECK(!job.with.steps.exhausted && job.up.rows >= 1);
         CHECK(job.up.bytes < CHUNK_BYTES + 64 * 1024 + 10000);
         csq_job_clear(&job);
         office_job(&office, &job, CSQ_RESET, &office.cursor, NULL);
@@ -184,14 +187,15 @@ test_whole(void)
 
     office_open(&office, NULL);
     office_job(&office, &job, CSQ_EXECUTE, &office.cursor, ENDLESS "SELECT i FROM n");
-    job.whole = true;
-    job.rows = 20000;
-    CHECK(office_do(&office, &job) == SQLITE_OK && job.up.rows == 20000 && !job.exhausted);
+    job.with.steps.whole = true;
+    job.with.steps.rows = 20000;
+    CHECK(office_do(&office, &job) == SQLITE_OK && job.up.rows == 20000 &&
+          !job.with.steps.exhausted);
     check_numbers(&job.up, &next);
     csq_job_clear(&job);
     office_job(&office, &job, CSQ_FETCH, &office.cursor, NULL);
-    job.whole = true;
-    job.rows = 5;
+    job.with.steps.whole = true;
+    job.with.steps.rows = 5;
     CHECK(office_do(&office, &job) == SQLITE_OK && job.up.rows == 5);
     check_numbers(&job.up, &next);
     csq_job_clear(&job); /* the cursor remains open; closing resets it */
@@ -203,7 +207,7 @@ static void
 make_stream(struct office *office, struct csq_job *job, const char *sql)
 {
     office_job(office, job, CSQ_EXECUTE, &office->cursor, sql);
-    job->whole = true;
+    job->with.steps.whole = true;
     csq_job_stream(job);
 }
 
@@ -228,7 +232,7 @@ test_stream(void)
         news++;
     } while (!job.done);
     check_numbers(&job.up, &next); /* the last ones */
-    CHECK(next == 300001 && job.exhausted && job.error.code == SQLITE_OK && news > 1);
+    CHECK(next == 300001 && job.with.steps.exhausted && job.error.code == SQLITE_OK && news > 1);
     csq_job_clear(&job);
     office_close(&office);
 }
@@ -335,7 +339,7 @@ cancel_amid(struct office *office, const char *sql)
     gate_init(&gate);
     office_teach_pass(office, &gate);
     office_job(office, &job, CSQ_EXECUTE, &office->cursor, sql);
-    job.whole = true;
+    job.with.steps.whole = true;
     office_push(office, &job);
     gate_await(&gate);
     csq_job_cancel(&job);
@@ -416,19 +420,19 @@ test_dump(void)
     office_run(&office, "CREATE TABLE t(a)");
     office_run(&office, "INSERT INTO t VALUES(1),(2)");
     office_job(&office, &job, CSQ_DUMP, &office.cursor, NULL);
-    job.rows = 2;
+    job.with.steps.rows = 2;
     CHECK(office_do(&office, &job) == SQLITE_OK);
-    CHECK(job.columns->count == 1 && job.up.rows <= 2 && !job.exhausted);
+    CHECK(job.columns->count == 1 && job.up.rows <= 2 && !job.with.steps.exhausted);
     lines += job.up.rows;
     csq_job_clear(&job);
     office_job(&office, &job, CSQ_FETCH, &office.cursor, NULL);
-    job.whole = true;
-    CHECK(office_do(&office, &job) == SQLITE_OK && job.exhausted);
+    job.with.steps.whole = true;
+    CHECK(office_do(&office, &job) == SQLITE_OK && job.with.steps.exhausted);
     lines += job.up.rows;
     CHECK(lines == 5 && office.cursor.dump == NULL);
     csq_job_clear(&job);
     office_job(&office, &job, CSQ_DUMP, &office.cursor, NULL);
-    job.rows = 1;
+    job.with.steps.rows = 1;
     CHECK(office_do(&office, &job) == SQLITE_OK && office.cursor.dump != NULL);
     csq_job_clear(&job); /* closing ends it */
     office_close(&office);

@@ -73,7 +73,7 @@ test_other_cursor(void)
     set_up(&nest);
     office_job(&nest.office, &nest.inner, CSQ_EXECUTE, &nest.other, "SELECT 1 UNION SELECT 2");
     nest.inner.client = &nest.inner;
-    nest.inner.whole = true;
+    nest.inner.with.steps.whole = true;
     office_job(&nest.office, &job, CSQ_EXECUTE, &nest.office.cursor, "SELECT nested()");
     job.client = &job;
     gate_open(&nest.gate);
@@ -121,7 +121,7 @@ test_cancel_outer(void)
     csq_job_cancel(&job);
     gate_open(&nest.gate);
     CHECK(office_wait(&nest.office, &job) == SQLITE_INTERRUPT);
-    CHECK(nest.inner.error.code == SQLITE_OK && nest.inner.changes == 1);
+    CHECK(nest.inner.error.code == SQLITE_OK && nest.inner.with.steps.changes == 1);
     CHECK(office_number(&nest.office, "SELECT count(*) FROM t") == 1);
     csq_job_clear(&job);
     tear_down(&nest);
@@ -214,8 +214,8 @@ test_raised(void)
     csq_job_clear(&job);
     for (size_t i = 0; i < 2; i++) {
         office_job(&office, &job, ops[i], &office.cursor, sql[i]);
-        job.whole = true;
-        job.rows = SIZE_MAX;
+        job.with.steps.whole = true;
+        job.with.steps.rows = SIZE_MAX;
         CHECK(office_do(&office, &job) == CSQ_RAISED);
         CHECK(job.up.rows == (ops[i] == CSQ_EXECUTE ? 2 : 0));
         csq_job_clear(&job);

@@ -109,7 +109,7 @@ test_refusals(void)
     CHECK(office_run(&office, "ROLLBACK") == SQLITE_OK);
 
     office_job(&office, &job, CSQ_EXECUTE, &office.cursor, "SELECT a FROM t");
-    job.rows = 1;
+    job.with.steps.rows = 1;
     CHECK(office_do(&office, &job) == SQLITE_OK && office.cursor.stmt != NULL);
     csq_job_clear(&job);
     CHECK(deserialize(&office, work.image, (size_t)work.image_size, "main") == SQLITE_BUSY);

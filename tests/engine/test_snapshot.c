@@ -52,7 +52,7 @@ static void
 push(struct scene *scene, int i, enum csq_op op, const char *sql)
 {
     office_job(&scene->office, &scene->jobs[i], op, &scene->cursors[i], sql);
-    scene->jobs[i].whole = true;
+    scene->jobs[i].with.steps.whole = true;
     office_push(&scene->office, &scene->jobs[i]);
 }
 

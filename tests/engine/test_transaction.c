@@ -28,7 +28,7 @@ set_up(struct scene *scene)
     CHECK(office_run(&scene->office, "CREATE TABLE t(a)") == SQLITE_OK);
     CHECK(office_run(&scene->office, "CREATE TABLE big(a)") == SQLITE_OK);
     office_job(&scene->office, &scene->opening, CSQ_EXECUTE, &scene->open, returning);
-    scene->opening.rows = 1;
+    scene->opening.with.steps.rows = 1;
     CHECK(office_do(&scene->office, &scene->opening) == SQLITE_OK);
     CHECK(scene->open.stmt != NULL); /* half-read */
 }
@@ -49,7 +49,7 @@ run_endless(struct scene *scene, const char *begin)
 
     office_job(&scene->office, &job, CSQ_EXECUTE, &scene->office.cursor,
                "INSERT INTO big " ENDLESS);
-    job.begin = begin;
+    job.with.steps.begin = begin;
     job.deadline = csq_now() + 5 * 1000 * 1000;
     rc = office_do(&scene->office, &job);
     csq_job_clear(&job);
@@ -137,7 +137,7 @@ test_lone(void)
         csq_cursor_init(&cursor);
         CHECK(office_run(&office, "CREATE TABLE t(a)") == SQLITE_OK);
         office_job(&office, &job, CSQ_EXECUTE, &cursor, "INSERT INTO t VALUES(1)");
-        job.begin = "BEGIN";
+        job.with.steps.begin = "BEGIN";
         CHECK(office_do(&office, &job) == SQLITE_OK && atomic_load(&job.began) != 0);
         CHECK(office_run(&office, cases[i].between) == SQLITE_OK);
         csq_worker_abandon(office.executor, &job);
@@ -216,7 +216,7 @@ test_busy(void)
                 CHECK(office_run(&office, "BEGIN") == SQLITE_OK);
             }
             office_job(&office, &job, moments[i], &office.cursor, "INSERT INTO t VALUES(7)");
-            job.begin = "BEGIN";
+            job.with.steps.begin = "BEGIN";
             if (moments[i] == CSQ_EXECUTEMANY) {
                 struct csq_strip rows;
 

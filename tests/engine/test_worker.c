@@ -159,8 +159,10 @@ test_close(void)
     office_push(&office, &close);
     for (int i = 0; i < COUNT; i++) {
         office_job(&office, &jobs[i], ops[i], &office.cursor, "SELECT 1");
-        jobs[i].with.host.run = look_around; /* of CSQ_CALL; nobody else gets there */
-        jobs[i].with.host.argument = &visit;
+        if (ops[i] == CSQ_CALL || ops[i] == CSQ_APPLY) {
+            jobs[i].with.host.run = look_around;
+            jobs[i].with.host.argument = &visit;
+        }
         if (ops[i] == CSQ_EXECUTEMANY) {
             csq_job_stream(&jobs[i]);
         }
@@ -265,7 +267,7 @@ test_quit_read(void)
     csq_worker_quit(office.executor);
     gate_open(&gate);
     CHECK(office_wait(&office, &jobs[0]) == SQLITE_INTERRUPT);
-    CHECK(office_wait(&office, &jobs[1]) == SQLITE_OK && jobs[1].changes == 30000);
+    CHECK(office_wait(&office, &jobs[1]) == SQLITE_OK && jobs[1].with.steps.changes == 30000);
     csq_job_clear(&jobs[0]);
     csq_job_clear(&jobs[1]);
     gate_destroy(&gate);
@@ -300,7 +302,7 @@ test_quit_streams(void)
     }
     csq_worker_quit(office.executor);
     CHECK(office_wait(&office, &jobs[0]) == CSQ_CANCELLED);
-    CHECK(office_wait(&office, &jobs[1]) == SQLITE_OK && jobs[1].changes == 3);
+    CHECK(office_wait(&office, &jobs[1]) == SQLITE_OK && jobs[1].with.steps.changes == 3);
     CHECK(office_wait(&office, &jobs[2]) == CSQ_CANCELLED);
     for (int i = 0; i < 3; i++) {
         csq_job_clear(&jobs[i]);
