@@ -86,7 +86,8 @@ struct RequestObject {
     struct bridge *bridge;
     const char *name; /* as in "coroutine 'Connection.execute' was never awaited" */
     const struct request_hooks *hooks;
-    enum request_stage stage;
+    enum request_stage stage : 8;
+    unsigned char objects;     /* how many references the payload begins with */
     bool pushed;               /* the job is with the worker; one reference is held for it */
     bool gated;                /* its job may need the GIL, for a callback */
     bool inline_run;           /* runs in the calling thread, no loop takes part */
@@ -110,7 +111,6 @@ struct RequestObject {
     PyObject *owner; /* the connection */
     PyObject *target; /* the cursor, or what else the method works on */
     union request_payload payload;
-    int objects; /* how many references the payload begins with */
     struct csq_strip strip; /* rows that are being decoded */
     union {
         struct csq_reader reader; /* where decoding stands in it */
