@@ -193,7 +193,7 @@ def test_task_whose_cancellation_failed_still_hears_of_its_answer():
 
             task = asyncio.ensure_future(fetch())
             await loop.run_in_executor(None, entered.wait, 20)
-            loop.refuse = "Task"
+            loop.refuse = "_tell"
             with pytest.raises(LookupError):
                 task.cancel()
             release.set()

@@ -22,8 +22,6 @@ csq_sqlite_forget_eponymous(sqlite3 *db)
     sqlite3_mutex_leave(db->mutex);
 }
 
-#endif
-
 /* A statement that may fail half-way keeps a journal of what it alone has changed; the others
  * do without. Lets one keep it that has not been stepped. 0: this version cannot. */
 SQLITE_API int
@@ -57,3 +55,5 @@ csq_sqlite_fail(sqlite3_stmt *statement)
     return 0;
 #endif
 }
+
+#endif
