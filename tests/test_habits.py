@@ -129,7 +129,7 @@ async def test_settings_that_differ_are_set(monkeypatch, name, word, value):
     sql = copies._settings()
     monkeypatch.undo()
     monkeypatch.setattr(core._HABITS, "_known", (0, sql))
-    async with csqlite.connect("a.db") as db:
+    async with csqlite.connect(":memory:") as db:
         assert await fetchall(db, f"pragma {name}") == [(value,)]
 
 
