@@ -12,7 +12,7 @@ import sqlite3
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable
 from typing import TYPE_CHECKING, Any, Optional, TypeVar
 
-from . import _csqlite, fetching, gathering, waits
+from . import _csqlite, fetching, gathering, settling, waits
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -64,14 +64,7 @@ async def _outcome(
     future: "asyncio.Future[Any]",
 ) -> "tuple[Optional[BaseException], Optional[asyncio.CancelledError]]":
     """Wait for what cannot be cancelled: what it failed with, and with what the waiting was ended."""
-    cancelled: Optional[asyncio.CancelledError] = None
-    while not future.done():
-        try:
-            await asyncio.shield(future)
-        except asyncio.CancelledError as error:
-            if future.cancelled():
-                raise
-            cancelled = error
+    cancelled = await settling.settle(future)
     return future.result(), cancelled
 
 

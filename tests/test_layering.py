@@ -124,6 +124,7 @@ PYTHON_ORDER = {
             "hooks",
             "pragmas",
             "readers",
+            "settling",
             "signatures",
             "tables",
             "waits",

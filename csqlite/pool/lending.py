@@ -6,6 +6,7 @@ from collections.abc import Coroutine, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Optional
 
 from ..core import Connection
+from ..settling import settle
 from .member import Member
 from .shelf import Shelf
 
@@ -16,12 +17,7 @@ if TYPE_CHECKING:
 async def to_its_end(work: "Coroutine[Any, Any, None]") -> None:
     """Await what must not be left half done, then raise the cancellation that came meanwhile."""
     task = asyncio.ensure_future(work)
-    cancelled = None
-    while not task.done():
-        try:
-            await asyncio.wait({task})
-        except asyncio.CancelledError as error:
-            cancelled = error
+    cancelled = await settle(task)
     task.result()
     if cancelled is not None:
         raise cancelled

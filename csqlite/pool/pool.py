@@ -275,12 +275,15 @@ class Pool(Fetching):
         finally:
             self._writers.give_back(member)
 
-    @contextlib.asynccontextmanager
-    async def _given(self, sql: str) -> AsyncIterator[Connection]:
-        """Give a connection for one statement, whose end leaves it as it was."""
+    async def _take(self, sql: str) -> tuple[Shelf, Member]:
+        """Take a connection for one statement, whose end leaves it as it was."""
         self._check("a call of the pool")
         shelf = await self._route(sql)
-        member = shelf.take_now() or await shelf.take(self.timeout)
+        return shelf, shelf.take_now() or await shelf.take(self.timeout)
+
+    @contextlib.asynccontextmanager
+    async def _given(self, sql: str) -> AsyncIterator[Connection]:
+        shelf, member = await self._take(sql)
         try:
             yield member.db
         finally:
@@ -317,13 +320,7 @@ class Pool(Fetching):
         self, sql: str, parameters: Any = None, *, deadline: Optional[float] = None
     ) -> "list[Any]":
         """Execute a statement where it belongs, and return all its rows, a list."""
-        self._check("a call of the pool")
-        kind = self._router.known.get(sql)
-        if kind is None:
-            await self._route(sql)
-            kind = self._router.known[sql]
-        shelf = self._readers if kind is READ else self._writers
-        member = shelf.take_now() or await shelf.take(self.timeout)
+        shelf, member = await self._take(sql)
         try:
             rows: list[Any] = await member.db.execute_fetchall(sql, parameters, deadline=deadline)
             return rows

@@ -11,6 +11,7 @@ from collections.abc import Coroutine, Iterator
 from contextlib import suppress
 from typing import NamedTuple, TextIO
 
+from ..settling import settle
 from .command import COMMANDS, Command, number
 from .command_files import open_script
 from .errors import CommandError, UsageError
@@ -121,9 +122,7 @@ def unique_names(names: list[str]) -> list[str]:
 async def to_its_end(work: Coroutine[object, object, None]) -> None:
     """Await what cleans up. Another Ctrl-C meanwhile does not stop it."""
     task = asyncio.ensure_future(work)
-    while not task.done():
-        with suppress(asyncio.CancelledError):
-            await asyncio.wait({task})
+    await settle(task)
     task.result()
 
 
