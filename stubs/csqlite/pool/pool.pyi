@@ -1,20 +1,19 @@
 import sqlite3
-from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
 from typing import Any, Generic, Literal, NamedTuple, overload
 
 from _typeshed import StrOrBytesPath
-from typing_extensions import TypeAlias, TypeVar
+from typing_extensions import TypeVar
 
 from ..core import Connection
-from ..fetching import Fetching
+from ..fetching import Fetching, _Parameters
 from ..pragmas import Pragmas
 from .lending import Lending
 
 _RowT = TypeVar("_RowT", default=sqlite3.Row)
 _MadeT = TypeVar("_MadeT", default=tuple[Any, ...])
-_Parameters: TypeAlias = Sequence[Any] | Mapping[str, Any]
 
 class Executed(NamedTuple):
     rowcount: int
@@ -64,17 +63,6 @@ class Pool(Fetching[_RowT], Generic[_RowT]):
     async def execute_fetchall(
         self, sql: str, parameters: _Parameters | None = None, *, deadline: float | None = None
     ) -> list[_RowT]: ...
-    async def fetch_scalar(
-        self, sql: str, parameters: _Parameters | None = None, *, deadline: float | None = None
-    ) -> Any: ...
-    def stream(
-        self,
-        sql: str,
-        parameters: _Parameters | None = None,
-        *,
-        chunk: int = 64,
-        deadline: float | None = None,
-    ) -> AsyncGenerator[_RowT]: ...
     def get_stats(self) -> dict[str, int]: ...
     def pop_stats(self) -> dict[str, int]: ...
 
