@@ -133,13 +133,13 @@ class _Connector:
                     f"{shown} needs csqlite's own connection, not one of another module"
                 )
         named = pragmas.settings(self.options.get("pragmas"))
-        setup = [pragmas.script({name: named[name]}) for name in named]
+        setup = [pragmas.scripts({name: named[name]})[0] for name in named]
         try:
             connection = sqlite3.connect(self.location(), **options)
         except Exception as error:
             notes.name_file(error, self.location())
             raise
-        for sql in setup:
+        for sql in filter(None, setup):
             connection.execute(sql)
         if self.row_factory is not None:
             connection.row_factory = self.row_factory
@@ -163,8 +163,8 @@ class _Connector:
         flags = settings[0] | habitual
         if _GUARD.needed:
             _GUARD.opening(self.location(), bool(flags & _csqlite.SQLITE_OPEN_URI))
-        setup = (sql or "") + settings[-1] or None
-        return (path, flags, *settings[1:-1], setup, self.row_factory)
+        setup = (sql or "") + settings[-2] or None
+        return (path, flags, *settings[1:-2], setup, settings[-1], self.row_factory)
 
 
 def _settings(options: dict[str, Any]) -> Optional[tuple[Any, ...]]:
@@ -192,7 +192,7 @@ def _settings(options: dict[str, Any]) -> Optional[tuple[Any, ...]]:
         _vfs(options["vfs"]),
         bool(options["untrusted"]),
         readers.seconds(options["reader_warning"]),
-        pragmas.script(pragmas.settings(options["pragmas"], read_only)),
+        *pragmas.scripts(pragmas.settings(options["pragmas"], read_only)),
     )
 
 

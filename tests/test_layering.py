@@ -26,7 +26,7 @@ ORDER = {
         ("fork",),
         ("blocker",),
         ("error", "cells", "columns", "changes"),
-        ("stmt", "flow", "hooks", "vtable", "extension", "harden"),
+        ("stmt", "flow", "hooks", "vtable", "extension", "harden", "parting"),
         ("dump", "describe"),
         ("cursor", "blob", "session"),
         ("db",),
@@ -139,7 +139,7 @@ PYTHON_ORDER = {
         ("__main__",),
     ),
     "csqlite/pool": (
-        ("errors", "member", "routing", "statistics"),
+        ("errors", "member", "routing", "statistics", "wal"),
         ("shelf",),
         ("lending",),
         ("pool",),

@@ -62,10 +62,10 @@ take_options(ConnectionObject *self, struct csq_open *open, PyObject *options)
     int check_same_thread;
     int untrusted;
 
-    if (!PyArg_ParseTuple(options, "yidiOpiizpOzO:connect", &open->path, &open->flags, &timeout,
+    if (!PyArg_ParseTuple(options, "yidiOpiizpOzzO:connect", &open->path, &open->flags, &timeout,
                           &self->detect_types, &isolation_level, &check_same_thread,
                           &open->statements, &autocommit, &open->vfs, &untrusted, &reader_warning,
-                          &open->setup, &row_factory)) {
+                          &open->setup, &open->parting, &row_factory)) {
         return -1;
     }
     Py_XSETREF(self->row_factory, Py_NewRef(row_factory));

@@ -16,6 +16,7 @@
 #include "engine/cursor.h"
 #include "engine/harden.h"
 #include "engine/journal.h"
+#include "engine/parting.h"
 #include "engine/vfs.h"
 
 /* How often a running statement looks for cancellation: about every 20 us. A user's
@@ -272,6 +273,10 @@ csq_db_open(struct csq_db *db, const struct csq_open *open, struct csq_error *er
         csq_db_close(db, NULL);
         return error->code;
     }
+    if (csq_parting_keep(&db->parting, open->parting, error) != SQLITE_OK) {
+        csq_db_close(db, NULL);
+        return error->code;
+    }
     return SQLITE_OK;
 }
 
@@ -321,6 +326,10 @@ csq_db_close(struct csq_db *db, struct csq_error *error)
     db->snapshot.held = false;
     db->tidy = NULL;
     csq_hooks_detach(&db->hooks, db->backups > 0);
+    if (db->backups == 0 && (db->quitting == NULL || !atomic_load(db->quitting))) {
+        csq_parting_run(db->parting, handle);
+    }
+    csq_parting_drop(&db->parting);
     pthread_mutex_lock(&db->closing);
     db->handle = NULL;
     pthread_mutex_unlock(&db->closing);

@@ -41,6 +41,7 @@ struct csq_open {
     enum csq_autocommit autocommit;
     bool untrusted;    /* the file is a stranger's: engine/harden.h */
     const char *setup; /* lent, SQL that is run first; NULL: none */
+    const char *parting; /* lent, SQL that is tried before it is closed; NULL: none */
 };
 
 /* Why a job is to end soon: what its `cancelled` holds. */
@@ -109,6 +110,7 @@ struct csq_db {
                              lock; NULL: none */
     bool nameless; /* the turn has begun with BEGIN, and nothing else was run */
     struct csq_writer writer; /* of the main database's file */
+    char *parting;            /* what is tried before it is closed; NULL: nothing */
     struct csq_hooks hooks;
     int (*progress)(void *); /* the user's handler, NULL: none */
     void *progress_argument;
