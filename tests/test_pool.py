@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import random
 import sqlite3
@@ -157,10 +158,19 @@ async def test_a_transaction_is_all_or_nothing(path: Path) -> None:
         with pytest.raises(asyncio.CancelledError):
             await task
         assert await pool.fetch_all("select a from t") == [(1,)]
-        with pytest.raises(sqlite3.OperationalError, match="has ended within its block"):
+        with pytest.raises(sqlite3.ProgrammingError, match="cannot be used inside the block"):
             async with pool.transaction() as tx:
                 await tx.execute("insert into t values (4)")
                 await tx.rollback()
+        await pool.execute("create unique index i on t (a)")
+        with pytest.raises(
+            sqlite3.OperationalError, match="SQLite has rolled the transaction back"
+        ):
+            async with pool.transaction() as tx:
+                await tx.execute("insert into t values (5)")
+                with contextlib.suppress(sqlite3.IntegrityError):
+                    await tx.execute("insert or rollback into t values (1)")
+        assert await pool.fetch_all("select a from t") == [(1,)]
         with pytest.raises(ValueError, match="mode must be one of"):
             pool.transaction("concurrently")
 
@@ -247,20 +257,28 @@ async def test_a_timeout_says_who_holds_what(path: Path) -> None:
         held, go = asyncio.Event(), asyncio.Event()
 
         async def hold() -> None:
-            async with pool.read(), pool.read():
+            async with pool.read() as db, pool.read():
+                await db.fetch_all(COUNT)
                 held.set()
                 await go.wait()
 
         holder = asyncio.create_task(hold(), name="the holder")
         await held.wait()
+        waiting = [
+            asyncio.create_task(pool.fetch_scalar(COUNT), name=name) for name in ("first", "second")
+        ]
+        while pool.get_stats()["requests_waiting"] < 2:
+            await asyncio.sleep(0)
         with pytest.raises(csqlite.PoolTimeout) as caught:
             async with pool.read(timeout=0.01):
                 pass
         assert "2 of 2 are held, by the holder for" in str(caught.value)
+        assert "executing 'select count(*) from t'" in str(caught.value)
+        assert caught.value.args[0].endswith("2 more wait: first, second")
         assert isinstance(caught.value, (sqlite3.OperationalError, TimeoutError))
         assert isinstance(caught.value, asyncio.TimeoutError)
         go.set()
-        await holder
+        await asyncio.gather(holder, *waiting)
         async with pool.read(timeout=SECONDS):
             pass
         stats = pool.get_stats()
@@ -489,13 +507,13 @@ async def test_a_pool_that_is_not_open(path: Path) -> None:
     ("options", "error"),
     [
         ({"max_readers": 0}, ValueError),
-        ({"min_readers": 5}, ValueError),
+        ({"min_readers": -1}, ValueError),
         ({"timeout": -1}, ValueError),
         ({"max_idle": float("nan")}, ValueError),
         ({"max_waiting": -1}, ValueError),
         ({"isolation_level": None}, TypeError),
         ({"factory": sqlite3.Connection}, TypeError),
-        ({"read_only": True}, TypeError),
+        ({"max_readers": 2, "min_readers": 3}, ValueError),
     ],
 )
 def test_options_that_make_no_sense(options: Any, error: type[Exception]) -> None:

@@ -1,12 +1,12 @@
 """Blocks in which a connection of a pool is somebody's: what `async with pool.read()` enters."""
 
 import asyncio
-import sqlite3
 from collections.abc import Coroutine, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, Optional
+from typing import TYPE_CHECKING, Any, Callable, NamedTuple, Optional
 
 from ..core import Connection
 from ..settling import settle
+from ..transactions import Block, Transaction
 from .member import Member
 from .shelf import Shelf
 
@@ -31,19 +31,18 @@ class Terms(NamedTuple):
     priority: int
     begin: Sequence[str] = ()  # executed on entry
     end: Sequence[str] = ()  # executed behind everything, as far as that goes
-    commits: bool = False
     within: "Optional[set[Any]]" = None  # where the task stands as long as it is inside
 
 
-class Lending:
-    """An asynchronous context manager that gives a connection and takes it back as it was."""
+class _Lending:
+    """What blocks have in common: a connection is taken, and given back as it was."""
 
     def __init__(self, terms: Terms) -> None:
         self._terms = terms
         self._member: Optional[Member] = None
         self._task: Any = None
 
-    async def __aenter__(self) -> Connection:
+    async def _take(self) -> Connection:
         terms = self._terms
         if self._member is not None:
             raise RuntimeError("such a block is entered once at a time")
@@ -54,41 +53,30 @@ class Lending:
         try:
             for sql in terms.begin:
                 await member.db.execute_fetchall(sql)
-        except BaseException:
-            await to_its_end(self._take_back())
+        except BaseException as error:
+            await self._give_back(type(error))
             raise
         if terms.within is not None:
             self._task = asyncio.current_task()
             terms.within.add(self._task)
         return member.db
 
-    async def __aexit__(
-        self,
-        exc_type: Optional[type[BaseException]],
-        exc: Optional[BaseException],
-        tb: "Optional[TracebackType]",
-    ) -> None:
+    async def _give_back(self, exc_type: Optional[type[BaseException]] = None) -> None:
         if self._terms.within is not None:
             self._terms.within.discard(self._task)
-        try:
-            if self._terms.commits and exc_type is None:
-                await to_its_end(self._commit())
-        finally:
-            await to_its_end(self._take_back())
-
-    async def _commit(self) -> None:
-        assert self._member is not None
-        db = self._member.db
-        if not db.in_transaction:
-            raise sqlite3.OperationalError(
-                "the transaction has ended within its block: nothing is left to commit"
-            )
-        await db.commit()
-
-    async def _take_back(self) -> None:
-        """Leave nothing half-read or open behind, and let the next have it."""
         member, self._member = self._member, None
-        assert member is not None
+        if member is None:
+            raise RuntimeError("the block was not entered")
+        work = self._clean(member)
+        if exc_type is not None and issubclass(exc_type, GeneratorExit):
+            task = asyncio.ensure_future(work)  # Nothing can be awaited.
+            self._terms.shelf.cleaning.add(task)
+            task.add_done_callback(self._terms.shelf.cleaning.discard)
+            return
+        await to_its_end(work)
+
+    async def _clean(self, member: Member) -> None:
+        """Leave nothing half-read or open behind, and let the next have it."""
         try:
             if member.is_open():
                 await member.db.reset()
@@ -98,3 +86,53 @@ class Lending:
             member.broken = True
         finally:
             self._terms.shelf.give_back(member)
+
+
+class Lending(_Lending):
+    """An asynchronous context manager that gives a connection and takes it back as it was."""
+
+    async def __aenter__(self) -> Connection:
+        return await self._take()
+
+    async def __aexit__(
+        self,
+        exc_type: Optional[type[BaseException]],
+        exc: Optional[BaseException],
+        tb: "Optional[TracebackType]",
+    ) -> None:
+        await self._give_back(exc_type)
+
+
+class Transacting(_Lending):
+    """The same for a transaction of it: the block of Connection.transaction() within.
+
+    make: gives that block for a connection.
+    """
+
+    outermost = True  # So that what was busy can be tried again.
+
+    def __init__(self, terms: Terms, make: "Callable[[Connection], Block]") -> None:
+        super().__init__(terms)
+        self._make = make
+        self._block: Optional[Block] = None
+
+    async def __aenter__(self) -> Transaction:
+        db = await self._take()
+        try:
+            self._block = self._make(db)
+            return await self._block.__aenter__()
+        except BaseException as error:
+            await self._give_back(type(error))
+            raise
+
+    async def __aexit__(
+        self,
+        exc_type: Optional[type[BaseException]],
+        exc: Optional[BaseException],
+        tb: "Optional[TracebackType]",
+    ) -> Optional[bool]:
+        block, self._block = self._block, None
+        try:
+            return None if block is None else await block.__aexit__(exc_type, exc, tb)
+        finally:
+            await self._give_back(exc_type)

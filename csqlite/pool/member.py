@@ -3,35 +3,63 @@
 import asyncio
 import random
 import time
-from typing import Optional
+from typing import Any, NamedTuple, Optional
 
 from ..core import Connection
 
 JITTER = 0.1  # Of max_lifetime: connections that were opened together do not end together.
 
 
+class Holder(NamedTuple):
+    """Who has a connection of a pool."""
+
+    task: str
+    """The name of the task, "" for none."""
+
+    seconds: float
+    """For how long."""
+
+    sql: Optional[str]
+    """What it has executed last; None: nothing yet."""
+
+    writes: bool
+    """Whether it is the connection that writes."""
+
+    def __str__(self) -> str:
+        executed = "" if self.sql is None else f", executing {_shortened(self.sql)!r}"
+        return f"{self.task or 'no task'} for {self.seconds:.1f} s{executed}"
+
+
+def _shortened(sql: str) -> str:
+    sql = " ".join(sql.split())
+    return sql if len(sql) <= 80 else sql[:77] + "..."
+
+
 class Member:
     """A connection: how old it is, since when it does nothing, and who holds it."""
 
-    def __init__(self, db: Connection, max_lifetime: float) -> None:
+    def __init__(self, db: Connection, max_lifetime: float, writes: bool) -> None:
         self.db = db
+        self.writes = writes
         now = time.monotonic()
         self.ends = now + max_lifetime * (1 - JITTER * random.random())
         self.idle_since = now
         self.held_since = now
-        self.holder: Optional[asyncio.Task[object]] = None
+        self.holder: Optional[asyncio.Task[Any]] = None
         self.broken = False
 
     def take(self) -> None:
         """Note that the running task holds it from now on."""
         self.holder = asyncio.current_task()
         self.held_since = time.monotonic()
+        self.db._last_sql = None
 
     def is_open(self) -> bool:
         """Whether nobody has closed it."""
         return self.db._connection is not None
 
-    def describe(self) -> str:
-        """Return words that say who holds it, and for how long."""
-        name = "no task" if self.holder is None else self.holder.get_name()
-        return f"{name} for {time.monotonic() - self.held_since:.1f} s"
+    def describe(self) -> Holder:
+        """Say who holds it, since when, and what it was used for."""
+        name = "" if self.holder is None else self.holder.get_name()
+        seconds = time.monotonic() - self.held_since
+        return Holder(name, seconds, self.db._last_sql, self.writes)

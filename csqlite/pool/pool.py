@@ -2,30 +2,35 @@
 
 import asyncio
 import contextlib
+import os
 import sqlite3
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Generator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Generator, Sequence
 from typing import TYPE_CHECKING, Any, Callable, NamedTuple, Optional
 
-from ..core import Connection, connect
+from .. import _csqlite, transactions
+from ..core import _DEFAULTS, Connection, connect
 from ..fetching import Fetching
 from ..pragmas import Pragmas
 from .errors import PoolClosed
-from .lending import Lending, Terms
-from .member import Member
+from .lending import Lending, Terms, Transacting
+from .member import Holder, Member
 from .routing import READ, Router
 from .shelf import Limits, Shelf
 from .statistics import Statistics
+from .wal import Wal
 
 if TYPE_CHECKING:
     from types import TracebackType
 
     from _typeshed import StrOrBytesPath
 
-_MODES = ("deferred", "immediate", "exclusive")
-
 # Options of connect() that a pool decides by itself.
-_DECIDED = ("isolation_level", "autocommit", "factory", "init", "pragmas", "read_only")
+_DECIDED = ("isolation_level", "autocommit", "factory", "init", "pragmas")
+
+
+# How many connections read at most, where nobody says.
+_READERS = 4
 
 
 class Executed(NamedTuple):
@@ -47,6 +52,10 @@ def _is_memory(database: Any, options: "dict[str, Any]") -> bool:
     return named and (name.startswith("file::memory:") or "mode=memory" in name)
 
 
+def _is_read_only(error: sqlite3.Error) -> bool:
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF == _csqlite.SQLITE_READONLY
+
+
 class Pool(Fetching):
     """Connections to one database: one that writes, and several that only read.
 
@@ -66,20 +75,30 @@ class Pool(Fetching):
         self.row_factory = options.get("row_factory")
         self._database = database
         self._options = options
+        self._limits = limits
         self._prepare = tuple(prepare)
-        self._statistics = Statistics()
         self._alone = _is_memory(database, options)
-        one = limits._replace(most=1, least=1, max_idle=float("inf"))
+        self._only_reads = bool(options["read_only"])
+        self._begin()
+
+    def _begin(self) -> None:
+        """Be as if nothing was opened yet."""
+        self._statistics = Statistics()
+        one = self._limits._replace(most=1, least=1, max_idle=float("inf"))
         if self._alone:
             one = one._replace(max_lifetime=float("inf"))
         self._writers = Shelf("write", one, lambda: self._connect(False), self._statistics)
         self._readers = self._writers
         if not self._alone:
-            self._readers = Shelf("read", limits, lambda: self._connect(True), self._statistics)
+            self._readers = Shelf(
+                "read", self._limits, lambda: self._connect(True), self._statistics
+            )
         self._router = Router()
+        self._wal = Wal()
         self._preparing: Optional[Connection] = None
-        self._routing = asyncio.Lock()
+        self._routing: Any = None  # A lock of the loop that opens it.
         self._loop: Optional[asyncio.AbstractEventLoop] = None
+        self._process = 0  # In which it was opened.
         # Tasks that hold the writer, and must use what they were given.
         self._within: set[Any] = set()
 
@@ -97,75 +116,119 @@ class Pool(Fetching):
         exc: Optional[BaseException],
         tb: "Optional[TracebackType]",
     ) -> None:
-        await self.close()
+        await self._close(None, asyncio.current_task())
 
     async def _open(self) -> "Pool":
         if self._loop is not None:
             raise RuntimeError("a pool is opened once")
         self._loop = asyncio.get_running_loop()
+        self._process = os.getpid()
+        self._routing = asyncio.Lock()
         try:
             # The writer makes the file, and sets its journal mode, before anybody reads.
             await self._writers.grow()
-            if self._alone:
-                member = self._writers.idle[0]
-                self._preparing = member.db
-            else:
-                self._preparing = (await self._connect(True, prepare=False)).db
-                await self._readers.grow()
-            await self._router.attach(self._preparing)
+            await self._attach()
+            await self._readers.grow()
         except BaseException:
             await self.terminate()
             raise
         return self
 
+    async def _attach(self) -> None:
+        """Let a connection prepare what is to be routed."""
+        member = self._writers.idle[0] if self._alone else await self._connect(True, prepare=False)
+        before, self._preparing = self._preparing, member.db
+        db = member.db
+        await self._router.attach(db)
+        await self._wal.find(db)
+        if before is not None:
+            await before.close()
+
     async def _connect(self, reads: bool, *, prepare: bool = True) -> Member:
-        options = {**self._options, "isolation_level": None, "read_only": reads and not self._alone}
-        db = await connect(self._database, **options)
+        options = {**self._options, "isolation_level": None}
+        options["read_only"] = self._only_reads or (reads and not self._alone)
+        if not reads and "group_commit" in _DEFAULTS:
+            options.setdefault("group_commit", True)
         try:
-            if options["read_only"]:
+            db = await connect(self._database, **options)
+        except sqlite3.OperationalError as error:
+            if reads or self._only_reads or not _is_read_only(error):
+                raise
+            self._only_reads = True
+            return await self._connect(reads, prepare=prepare)
+        try:
+            if reads and options["read_only"]:
                 await db.execute_fetchall("PRAGMA query_only = ON")
             for sql in self._prepare if prepare else ():
-                await db.statement_info(sql)
+                await db._warm(sql)
         except BaseException:
             await db.close()
             raise
-        return Member(db, self._readers.limits.max_lifetime if reads else float("inf"))
+        lifetime = self._readers.limits.max_lifetime if reads else float("inf")
+        return Member(db, lifetime, not reads)
 
-    async def close(self, timeout: Optional[float] = None) -> None:
+    def close(self, timeout: Optional[float] = None) -> "Coroutine[Any, Any, None]":
         """Wait for what is held to come back, then close everything.
 
         timeout: after how many seconds what is still held is cut off, readers first; None:
-        never. Who waits for a connection gets PoolClosed at once. Closing again does nothing.
+        never. Who waits for a connection gets PoolClosed at once. What the task that calls this
+        holds itself is cut off, as it could not give it back. Closing again does nothing.
         """
-        self._readers.close()
-        self._writers.close()
+        return self._close(timeout, asyncio.current_task())
+
+    async def _close(self, timeout: Optional[float], task: Any) -> None:
         ends = None if timeout is None else time.monotonic() + timeout
-        while self._readers.held or self._writers.held:
-            if ends is not None and time.monotonic() >= ends:
-                break
-            await asyncio.sleep(0.005)
+        shelves = (self._readers, self._writers)
+        for shelf in shelves:
+            shelf.close()
+            await shelf.cut([member for member in shelf.held if member.holder is task])
+        for shelf in shelves:
+            await shelf.returned(ends)
         await self.terminate()
 
     async def terminate(self) -> None:
         """Close everything at once: what runs is interrupted, what is open is rolled back."""
         for shelf in (self._readers, self._writers):
             shelf.close()
-            for member in [*shelf.held]:
-                await member.db.interrupt()
-                await member.db.close()
-            await shelf.ended()
+        await self._readers.cut([*self._readers.held])
+        await self._readers.ended()
         preparing, self._preparing = self._preparing, None
         if preparing is not None:
             await preparing.close()
+        # The last one to close a file is to be able to write: it does away with the log.
+        await self._writers.cut([*self._writers.held])
+        await self._writers.ended()
 
     def expire_connections(self) -> None:
         """Replace every connection by a new one: at once, or when it comes back.
 
-        For a file that was replaced, for instance. The writer of a database in memory stays.
+        The writer of a database in memory stays.
         """
         if not self._alone:
             self._readers.expire()
             self._writers.expire()
+
+    async def reopen(self) -> None:
+        """Open everything anew: in a process that was forked, or when the file was replaced.
+
+        What is held meanwhile is replaced when it comes back. In a forked child, where the connections of its
+        parent are of no use, the pool is then one of the loop that runs there. Raises NotSupportedError for a
+        database in memory, which would be lost; in a child it begins empty.
+        """
+        if self._process != os.getpid() and self._loop is not None:
+            self._begin()
+            await self._open()
+            return
+        self._check("pool.reopen()")
+        if self._alone:
+            raise sqlite3.NotSupportedError("a database in memory cannot be opened again")
+        self.expire_connections()
+        await asyncio.gather(self._readers.ended(), self._writers.ended())
+        async with self._routing:
+            self._router.known.clear()
+            await self._writers.grow()
+            await self._attach()
+        await self._readers.grow()
 
     # -- handing out ----------------------------------------------------------------
 
@@ -173,7 +236,8 @@ class Pool(Fetching):
         if self._preparing is None or self._readers.closing:
             raise PoolClosed("the pool is not open" if self._loop is None else "the pool is closed")
         if asyncio.get_running_loop() is not self._loop:
-            raise RuntimeError("a pool belongs to the event loop that has opened it")
+            hint = ": reopen() it in this process" if self._process != os.getpid() else ""
+            raise RuntimeError(f"a pool belongs to the event loop that has opened it{hint}")
         if self._within and asyncio.current_task() in self._within:
             raise sqlite3.ProgrammingError(
                 f"{use} within a block that holds the writer would wait for it, or miss what "
@@ -216,22 +280,68 @@ class Pool(Fetching):
         return Lending(self._terms(self._writers, timeout, priority, within=self._within))
 
     def transaction(
-        self, mode: str = "immediate", *, timeout: Optional[float] = None, priority: int = 0
-    ) -> Lending:
-        """Give, to `async with`, the connection that writes, in a transaction.
+        self,
+        mode: str = "immediate",
+        *,
+        read_only: bool = False,
+        deadline: Optional[float] = None,
+        timeout: Optional[float] = None,
+        priority: int = 0,
+    ) -> Transacting:
+        """Give, to `async with`, a transaction of the connection that writes.
 
-        It is committed at the end of the block, and rolled back where the block raises or is
-        cancelled. mode: "deferred", "immediate" or "exclusive". Within the block the task uses
-        what it was given, not the pool. Other arguments and exceptions as of read().
+        It is that of Connection.transaction(), with its arguments: committed at the end of the
+        block, rolled back where the block raises or is cancelled. read_only: of a connection that
+        reads. Within the block the task uses what it was given, not the pool. Other arguments and
+        exceptions as of read().
         """
-        if mode not in _MODES:
-            raise ValueError(f"mode must be one of {', '.join(_MODES)}, not {mode!r}")
+        return self._transacting(mode, read_only, deadline, timeout, priority, 0)
+
+    def _transacting(
+        self,
+        mode: str,
+        read_only: bool,
+        deadline: Optional[float],
+        timeout: Optional[float],
+        priority: int,
+        retries: int,
+    ) -> Transacting:
         self._check("pool.transaction()")
-        begin = (f"BEGIN {mode}",)
-        terms = self._terms(
-            self._writers, timeout, priority, begin=begin, commits=True, within=self._within
+        # For what it refuses, before anybody waits.
+        transactions.block(None, mode, read_only, deadline)
+        shelf = self._readers if read_only else self._writers
+        within = self._within if shelf is self._writers else None
+        terms = self._terms(shelf, timeout, priority, within=within)
+        return Transacting(
+            terms, lambda db: transactions.block(db, mode, read_only, deadline, retries)
         )
-        return Lending(terms)
+
+    async def run_transaction(
+        self,
+        function: Callable[..., Any],
+        *arguments: Any,
+        mode: str = "immediate",
+        retries: int = 5,
+    ) -> Any:
+        """Call `await function(tx, *arguments)` in a transaction, and give its result.
+
+        Again where that is busy: see Connection.run_transaction().
+        """
+
+        def make() -> Any:
+            return self._transacting(mode, False, None, None, 0, retries)
+
+        return await transactions.run(make, retries, function, arguments)
+
+    def attempts(
+        self, retries: int = 5, *, mode: str = "immediate"
+    ) -> "AsyncIterator[transactions.Attempt]":
+        """Give attempts at a transaction until one is committed: see Connection.attempts()."""
+
+        def make() -> Any:
+            return self._transacting(mode, False, None, None, 0, retries)
+
+        return transactions.attempts(make, retries)
 
     @contextlib.asynccontextmanager
     async def snapshot(
@@ -353,20 +463,30 @@ class Pool(Fetching):
 
     # -- what is going on -----------------------------------------------------------
 
+    def holders(self) -> list[Holder]:
+        """Return who has which connection, the longest first."""
+        members = [member for shelf in {self._readers, self._writers} for member in shelf.held]
+        members.sort(key=lambda member: member.held_since)
+        return [member.describe() for member in members]
+
     def get_stats(self) -> "dict[str, int]":
         """Return what is true now, and what was counted, by psycopg_pool's names.
 
         pool_size, pool_available: connections, and those that are idle; requests_waiting: who
-        waits now; the others count from the opening, or from the last pop_stats(). Times are in
-        milliseconds.
+        waits now; wal_pages: how many pages the write-ahead log has room for; oldest_read_ms:
+        since when the reader that has read for longest does. The others count from the opening,
+        or from the last pop_stats(). Times are in milliseconds.
         """
         shelves = {self._readers, self._writers}
+        readers = [holder for holder in self.holders() if self._alone or not holder.writes]
         gauges = {
             "pool_min": sum(shelf.limits.least for shelf in shelves),
             "pool_max": sum(shelf.limits.most for shelf in shelves),
             "pool_size": sum(shelf.size for shelf in shelves),
             "pool_available": sum(len(shelf.idle) for shelf in shelves),
             "requests_waiting": sum(shelf.waiting for shelf in shelves),
+            "wal_pages": self._wal.pages(),
+            "oldest_read_ms": round(readers[0].seconds * 1e3) if readers else 0,
         }
         return self._statistics.read(gauges)
 
@@ -380,7 +500,7 @@ class Pool(Fetching):
 def create_pool(
     database: "StrOrBytesPath",
     *,
-    max_readers: int = 4,
+    max_readers: Optional[int] = None,
     min_readers: int = 0,
     init: Optional[Callable[[Connection], Any]] = None,
     pragmas: Pragmas = "server",
@@ -410,6 +530,8 @@ def create_pool(
     Raises TypeError and ValueError for what makes no sense, and on opening what connect()
     raises. docs/pool.md has the guarantees.
     """
+    if max_readers is None:
+        max_readers = max(_READERS, min_readers)
     for name in _DECIDED:
         if name in connect_options:
             raise TypeError(f"a pool decides about {name!r} by itself")
@@ -424,5 +546,11 @@ def create_pool(
         if not seconds >= 0:
             raise ValueError(f"{name} must be a number of seconds, 0 or more")
     limits = Limits(max_readers, min_readers, max_waiting, max_idle, max_lifetime, check)
-    options = {**connect_options, "init": init, "pragmas": pragmas, "timeout": busy_timeout}
+    options = {
+        "read_only": False,
+        **connect_options,
+        "init": init,
+        "pragmas": pragmas,
+        "timeout": busy_timeout,
+    }
     return Pool(database, options, limits, prepare, timeout)

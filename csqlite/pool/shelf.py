@@ -5,10 +5,11 @@ or being opened, and `size` counts all three.
 """
 
 import asyncio
+import contextlib
 import heapq
 import itertools
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Iterable
 from typing import Any, Callable, NamedTuple, Optional
 
 from .errors import PoolClosed, PoolTimeout, TooManyRequests
@@ -27,9 +28,15 @@ class Limits(NamedTuple):
     check: Optional[Callable[[Any], Any]]
 
 
+_MOST_NAMED = 10  # Of those who wait, in what a timeout says.
+
 # An open place for who waits: (priority, number, what it is woken with: a Member, or None for
-# the right to open one).
-Place = tuple[int, int, "asyncio.Future[Optional[Member]]"]
+# the right to open one; its task).
+Place = tuple[int, int, "asyncio.Future[Optional[Member]]", Any]
+
+
+def _order(place: Place) -> tuple[int, int]:
+    return place[:2]
 
 
 class Shelf:
@@ -51,6 +58,9 @@ class Shelf:
         self._open_one = open_one
         self._statistics = statistics
         self.waiting = 0  # How many wait for a connection.
+        self.cleaning: set[asyncio.Task[None]] = set()  # What brings connections back.
+        self._opening = 0  # How many are being opened.
+        self._back: Optional[asyncio.Event] = None  # Set when nothing is held; see returned().
         self._places: list[Place] = []
         self._numbers = itertools.count()
         self._ending: set[asyncio.Task[None]] = set()
@@ -80,6 +90,9 @@ class Shelf:
         try:
             while True:
                 member = await self._obtain(ends, timeout, priority)
+                if self.closing:  # It was opened, or came, too late.
+                    self._discard(member)
+                    raise PoolClosed("the pool is closed")
                 self._hold(member)
                 if await self._passes(member):
                     return member
@@ -131,7 +144,8 @@ class Shelf:
             )
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Optional[Member]] = loop.create_future()
-        heapq.heappush(self._places, (priority, next(self._numbers), future))
+        place = (priority, next(self._numbers), future, asyncio.current_task())
+        heapq.heappush(self._places, place)
         self.waiting += 1
         began = time.monotonic()
         timer = loop.call_later(max(0.0, ends - began), self._expire, future, timeout)
@@ -153,20 +167,26 @@ class Shelf:
     def _expire(self, future: "asyncio.Future[Optional[Member]]", timeout: float) -> None:
         if not future.done():
             self.waiting -= 1
-            future.set_exception(PoolTimeout(self._complaint(timeout)))
+            future.set_exception(PoolTimeout(self._complaint(timeout, future)))
             self._tidy()
 
-    def _complaint(self, timeout: float) -> str:
-        holders = ", ".join(sorted(member.describe() for member in self.held)) or "nobody"
+    def _complaint(self, timeout: float, whose: Any) -> str:
+        members = sorted(self.held, key=lambda member: member.held_since)
+        holders = "; by ".join(str(member.describe()) for member in members) or "nobody"
+        places = sorted(self._places, key=_order)
+        tasks = [task for _, _, future, task in places if future is not whose and not future.done()]
+        names = [task.get_name() for task in tasks[:_MOST_NAMED] if task is not None]
+        waiting = f": {', '.join(names)}{' ...' if len(tasks) > len(names) else ''}"
         return (
             f"no connection that is to {self.kind} came free within {timeout:g} s: "
             f"{len(self.held)} of {self.limits.most} are held, by {holders}; "
-            f"{self.waiting} more wait"
+            f"{self.waiting} more wait{waiting if names else ''}"
         )
 
     async def _open(self) -> Member:
         """Open a connection; `size` counts it already."""
         began = time.monotonic()
+        self._opening += 1
         try:
             member = await self._open_one()
         except BaseException:
@@ -174,6 +194,9 @@ class Shelf:
             self.size -= 1
             self._let_open()
             raise
+        finally:
+            self._opening -= 1
+            self._look()
         self._statistics.add("connections_num")
         self._statistics.add("connections_ms", (time.monotonic() - began) * 1e3)
         return member
@@ -186,6 +209,16 @@ class Shelf:
         self._statistics.add("usage_ms", (time.monotonic() - member.held_since) * 1e3)
         member.holder = None
         self._pass_on(member)
+        self._look()
+
+    def _look(self) -> None:
+        """Tell who waits for the last connection to come back."""
+        if self._back is not None and not self._is_used():
+            self._back.set()
+
+    def _is_used(self) -> bool:
+        """Whether a connection is held or being opened; one that was cut off is not any more."""
+        return self._opening > 0 or any(member.is_open() for member in self.held)
 
     def _pass_on(self, member: Optional[Member]) -> None:
         if member is None:
@@ -194,6 +227,8 @@ class Shelf:
             return
         now = time.monotonic()
         if self.closing or member.broken or member.ends < now or not member.is_open():
+            if not self.closing and not member.is_open():
+                self._statistics.add("connections_lost")
             self._discard(member)
             return
         future = self._first()
@@ -282,7 +317,26 @@ class Shelf:
         while self.idle:
             self._discard(self.idle.pop())
 
+    async def returned(self, ends: Optional[float]) -> None:
+        """Wait until nothing is held any more, or until `ends`. Behind close()."""
+        if not self._is_used():
+            return
+        if self._back is None:
+            self._back = asyncio.Event()
+        timeout = None if ends is None else max(0.0, ends - time.monotonic())
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(self._back.wait(), timeout)
+
+    async def cut(self, members: "Iterable[Member]") -> None:
+        """Close connections under their holders: what runs is interrupted, what is open undone."""
+
+        async def cut_one(member: Member) -> None:
+            await member.db.interrupt()
+            await member.db.close()
+
+        await asyncio.gather(*map(cut_one, members), return_exceptions=True)
+
     async def ended(self) -> None:
-        """Wait until every connection is closed."""
+        """Wait until every connection that nobody holds is closed."""
         while self._ending:
             await asyncio.wait(self._ending)

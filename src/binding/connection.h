@@ -47,6 +47,8 @@ typedef struct {
     int detect_types;
     bool check_same_thread;
     Py_ssize_t iter_chunk_size;
+    bool notes_sql;            /* what is executed is kept in … */
+    PyObject *last_sql;        /* … here; NULL: nothing yet */
     PyObject *reader_warning; /* float: after how many seconds; NULL: never (watchdog.h) */
     PyObject *dict;
     PyObject *weakrefs;

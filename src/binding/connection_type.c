@@ -340,6 +340,7 @@ connection_traverse(ConnectionObject *self, visitproc visit, void *arg)
     Py_VISIT(self->row_factory);
     Py_VISIT(self->text_factory);
     Py_VISIT(self->reader_warning);
+    Py_VISIT(self->last_sql);
     Py_VISIT(self->dict);
     return foreign_traverse(self->executor, visit, arg);
 }
@@ -352,6 +353,7 @@ connection_clear(ConnectionObject *self)
     Py_CLEAR(self->row_factory);
     Py_CLEAR(self->text_factory);
     Py_CLEAR(self->reader_warning);
+    Py_CLEAR(self->last_sql);
     Py_CLEAR(self->dict);
     Py_CLEAR(self->lease.beginner);
     return 0;

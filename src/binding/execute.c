@@ -219,11 +219,14 @@ int
 execute_fill(RequestObject *request, PyObject *const *values)
 {
     struct execute_call *call = execute_call(request);
+    ConnectionObject *connection = (ConnectionObject *)request->owner;
 
     call->sql = Py_NewRef(values[0]);
     call->parameters = values[1] == Py_None ? NULL : Py_XNewRef(values[1]);
-    return ((ConnectionObject *)request->owner)->reader_warning == NULL ? 0
-                                                                        : watchdog_note(request);
+    if (connection->notes_sql) {
+        Py_XSETREF(connection->last_sql, Py_NewRef(values[0]));
+    }
+    return connection->reader_warning == NULL ? 0 : watchdog_note(request);
 }
 
 PyDoc_STRVAR(cursor_execute_doc,

@@ -298,6 +298,23 @@ ATTRIBUTE(row_factory, set_row_factory);
 ATTRIBUTE(text_factory, set_text_factory);
 ATTRIBUTE(cached_statements, set_cached_statements);
 
+static PyObject *
+get_last_sql(ConnectionObject *self, void *closure)
+{
+    (void)closure;
+    return Py_NewRef(self->last_sql == NULL ? Py_None : self->last_sql);
+}
+
+/* Whoever sets it wants to know: from then on it is noted. */
+static int
+set_last_sql(ConnectionObject *self, PyObject *value, void *closure)
+{
+    (void)closure;
+    self->notes_sql = value != NULL;
+    Py_XSETREF(self->last_sql, value == Py_None ? NULL : Py_XNewRef(value));
+    return 0;
+}
+
 PyGetSetDef connection_getset[] = {
     {"in_transaction", attribute_get, NULL,
      "Whether a transaction is open, as of the last job done.",
@@ -333,6 +350,8 @@ PyGetSetDef connection_getset[] = {
     {"_connector", (getter)get_connector, NULL, "What opens it.", NULL},
     {"_foreign", (getter)get_foreign, NULL, "The foreign DB-API connection, or None.", NULL},
     {"_running", (getter)get_running, NULL, "False once it is closed or stopped.", NULL},
+    {"_last_sql", (getter)get_last_sql, (setter)set_last_sql,
+     "What was executed last, or None; noted once it was set.", NULL},
     {"_idle", (getter)get_idle, NULL, "Whether nothing waits for the worker.", NULL},
     {"__dict__", PyObject_GenericGetDict, PyObject_GenericSetDict, NULL, NULL},
     {NULL, NULL, NULL, NULL, NULL},

@@ -5,6 +5,8 @@
 #include "binding/method.h"
 #include "engine/native.h"
 
+#include <string.h>
+
 static int
 run_cacheflush(struct csq_job *job, sqlite3 *handle)
 {
@@ -75,9 +77,41 @@ METHOD(connection_reset) = {
     .run = run_reset,
 };
 
+/* Leaves it in the cache, where execute() finds it. */
+static int
+run_warm(struct csq_job *job, sqlite3 *handle)
+{
+    struct csq_db *db = csq_native_db(csq_item(job, RequestObject, job)->executor);
+    struct csq_stmt *stmt =
+        csq_stmt_get(&db->cache, handle, job->sql, strlen(job->sql), &job->error);
+
+    if (stmt == NULL) {
+        return job->error.code;
+    }
+    csq_stmt_put(&db->cache, stmt);
+    return SQLITE_OK;
+}
+
+struct warm_call {
+    PyObject *sql;
+};
+
+PyDoc_STRVAR(warm_doc, "_warm($self, sql)\n--\n\n"
+                       "Prepare a statement and keep it, so that executing it finds it there.");
+
+METHOD(connection_warm) = {
+    .args = ARGS("Connection._warm", 1, 1, 0, "sql"),
+    .hooks = &method_simple,
+    .native = true,
+    .objects = 1,
+    .run = run_warm,
+    .takes = {TAKE(NAME, struct warm_call, sql)},
+};
+
 PyMethodDef upkeep_methods[] = {
     METHOD_ENTRY("cacheflush", connection_cacheflush, cacheflush_doc),
     METHOD_ENTRY("release_memory", connection_release_memory, release_memory_doc),
     METHOD_ENTRY("reset", connection_reset, reset_doc),
+    METHOD_ENTRY("_warm", connection_warm, warm_doc),
     {NULL, NULL, 0, NULL},
 };

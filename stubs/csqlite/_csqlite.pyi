@@ -383,6 +383,8 @@ class Connection(Generic[_RowT]):
     async def _create_module(
         self, name: str, connect: Callable[..., object] | None, kind: int, /
     ) -> None: ...
+    _last_sql: str | None
+    async def _warm(self, sql: str) -> None: ...
     # For each statement where it begins and ends, whether it is read-only, what it explains, its
     # normalized SQL, the names of its parameters, and five texts for each of its columns.
     async def _describe(

@@ -1,11 +1,12 @@
 import sqlite3
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from types import TracebackType
 from typing import Any, Generic, NamedTuple
 
 from typing_extensions import TypeVar
 
 from ..core import Connection
+from ..transactions import Block, Transaction
 
 _RowT = TypeVar("_RowT", default=sqlite3.Row)
 
@@ -18,12 +19,24 @@ class Terms(NamedTuple):
     priority: int
     begin: Sequence[str] = ()
     end: Sequence[str] = ()
-    commits: bool = False
     within: set[Any] | None = None
 
-class Lending(Generic[_RowT]):
+class _Lending:
     def __init__(self, terms: Terms) -> None: ...
+
+class Lending(_Lending, Generic[_RowT]):
     async def __aenter__(self) -> Connection[_RowT]: ...
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None: ...
+
+class Transacting(_Lending, Generic[_RowT]):
+    outermost: bool
+    def __init__(self, terms: Terms, make: Callable[[Connection[_RowT]], Block[_RowT]]) -> None: ...
+    async def __aenter__(self) -> Transaction[_RowT]: ...
     async def __aexit__(
         self,
         exc_type: type[BaseException] | None,

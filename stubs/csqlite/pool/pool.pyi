@@ -1,8 +1,16 @@
 import sqlite3
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Coroutine,
+    Generator,
+    Iterable,
+    Sequence,
+)
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
-from typing import Any, Generic, Literal, NamedTuple, overload
+from typing import Any, Generic, NamedTuple, overload
 
 from _typeshed import StrOrBytesPath
 from typing_extensions import TypeVar
@@ -10,8 +18,11 @@ from typing_extensions import TypeVar
 from ..core import Connection
 from ..fetching import Fetching, _Parameters
 from ..pragmas import Pragmas
-from .lending import Lending
+from ..transactions import Attempt
+from .lending import Lending, Transacting
+from .member import Holder
 
+_T = TypeVar("_T")
 _RowT = TypeVar("_RowT", default=sqlite3.Row)
 _MadeT = TypeVar("_MadeT", default=tuple[Any, ...])
 
@@ -39,18 +50,31 @@ class Pool(Fetching[_RowT], Generic[_RowT]):
         exc: BaseException | None,
         tb: TracebackType | None,
     ) -> None: ...
-    async def close(self, timeout: float | None = None) -> None: ...
+    def close(self, timeout: float | None = None) -> Coroutine[Any, Any, None]: ...
     async def terminate(self) -> None: ...
     def expire_connections(self) -> None: ...
+    async def reopen(self) -> None: ...
     def read(self, *, timeout: float | None = None, priority: int = 0) -> Lending[_RowT]: ...
     def write(self, *, timeout: float | None = None, priority: int = 0) -> Lending[_RowT]: ...
     def transaction(
         self,
-        mode: Literal["deferred", "immediate", "exclusive"] = "immediate",
+        mode: str = "immediate",
         *,
+        read_only: bool = False,
+        deadline: float | None = None,
         timeout: float | None = None,
         priority: int = 0,
-    ) -> Lending[_RowT]: ...
+    ) -> Transacting[_RowT]: ...
+    async def run_transaction(
+        self,
+        function: Callable[..., Awaitable[_T]],
+        *arguments: Any,
+        mode: str = "immediate",
+        retries: int = 5,
+    ) -> _T: ...
+    def attempts(
+        self, retries: int = 5, *, mode: str = "immediate"
+    ) -> AsyncIterator[Attempt[_RowT]]: ...
     def snapshot(
         self, readers: int, *, timeout: float | None = None
     ) -> AbstractAsyncContextManager[list[Connection[_RowT]]]: ...
@@ -63,6 +87,7 @@ class Pool(Fetching[_RowT], Generic[_RowT]):
     async def execute_fetchall(
         self, sql: str, parameters: _Parameters | None = None, *, deadline: float | None = None
     ) -> list[_RowT]: ...
+    def holders(self) -> list[Holder]: ...
     def get_stats(self) -> dict[str, int]: ...
     def pop_stats(self) -> dict[str, int]: ...
 
@@ -71,7 +96,7 @@ class Pool(Fetching[_RowT], Generic[_RowT]):
 def create_pool(
     database: StrOrBytesPath,
     *,
-    max_readers: int = 4,
+    max_readers: int | None = None,
     min_readers: int = 0,
     init: Callable[[Connection[Any]], object] | None = None,
     pragmas: Pragmas = "server",
@@ -89,7 +114,7 @@ def create_pool(
 def create_pool(
     database: StrOrBytesPath,
     *,
-    max_readers: int = 4,
+    max_readers: int | None = None,
     min_readers: int = 0,
     init: Callable[[Connection[Any]], object] | None = None,
     pragmas: Pragmas = "server",

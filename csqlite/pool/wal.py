@@ -1,0 +1,36 @@
+"""How large the write-ahead log of a database is: by stat(), since opening a file of SQLite's and
+closing it again would take away the locks that this process has on it."""
+
+import os
+from typing import Optional
+
+from ..core import Connection
+
+_HEADER = 32  # Bytes, of the log.
+_FRAME_HEADER = 24  # Bytes, of each page in it.
+
+
+class Wal:
+    """The log of the database that a connection has open, if it has one."""
+
+    def __init__(self) -> None:
+        self._path: Optional[str] = None
+        self._frame = 4096 + _FRAME_HEADER
+
+    async def find(self, db: Connection) -> None:
+        """Ask a connection where its database is."""
+        for _, name, path in await db.execute_fetchall("PRAGMA database_list"):
+            if name == "main" and path:
+                self._path = path + "-wal"
+        ((size,),) = await db.execute_fetchall("PRAGMA page_size")
+        self._frame = size + _FRAME_HEADER
+
+    def pages(self) -> int:
+        """Return for how many pages the file has room: 0 where there is none."""
+        if self._path is None:
+            return 0
+        try:
+            size = os.stat(self._path).st_size
+        except OSError:
+            return 0
+        return max(0, size - _HEADER) // self._frame
