@@ -143,6 +143,12 @@ async def _copy(source: Connection, target: Connection, plan: Plan) -> None:
                     await answer
             if status == _csqlite.SQLITE_DONE:
                 break
+            if status != _csqlite.SQLITE_OK and source._holder() is not None:
+                # By what the caller's own transaction has written, which does not end meanwhile.
+                raise sqlite3.OperationalError(
+                    "database is locked: a transaction that has written something cannot be copied"
+                    " before it is over"
+                )
             await _pause(plan.sleep)
     finally:
         # Whoever hears of the end may look into the target at once.

@@ -11,7 +11,7 @@ import logging
 import os
 import sqlite3
 import sys
-from collections.abc import AsyncIterator, Generator, Iterable
+from collections.abc import AsyncIterator, Coroutine, Generator, Iterable
 from typing import TYPE_CHECKING, Any, Callable, Literal as _Literal, Optional, Union
 from warnings import warn
 
@@ -29,6 +29,7 @@ from . import (
     values,
     worker,
 )
+from .callers import coroutine_function, noted
 from .cursor import Cursor
 from .deadlines import DeadlineExceeded, limited
 from .fetching import Fetching
@@ -255,6 +256,7 @@ class Connection(_csqlite.Connection, Fetching):
     NotSupportedError = sqlite3.NotSupportedError
     DeadlineExceeded = DeadlineExceeded
 
+    @noted
     async def backup(
         self,
         target: "Union[_csqlite.Connection, sqlite3.Connection, StrOrBytesPath]",
@@ -282,6 +284,7 @@ class Connection(_csqlite.Connection, Fetching):
             plan = backup.Plan(pages, progress, name, sleep)
             await backup.run(self, target, plan, connect)
 
+    @noted
     async def iterdump(self, *, filter: Optional[str] = None) -> AsyncIterator[str]:
         """Give the lines of an SQL script that rebuilds the database.
 
@@ -303,6 +306,7 @@ class Connection(_csqlite.Connection, Fetching):
             with contextlib.suppress(ValueError, sqlite3.ProgrammingError, DeadlineExceeded):
                 await cursor.close()
 
+    @noted
     async def create_module(
         self,
         name: str,
@@ -340,6 +344,7 @@ class Connection(_csqlite.Connection, Fetching):
             connect, kind = tables.connector(source, columns, parameters, directonly)
             await self._create_module(name, connect, kind)
 
+    @noted
     async def statement_info(self, sql: str) -> statement.StatementInfo:
         """Return what SQLite knows of the first statement of `sql`, without running it.
 
@@ -348,6 +353,7 @@ class Connection(_csqlite.Connection, Fetching):
         """
         return await statement.describe(self, sql)
 
+    @noted
     async def script_info(self, sql_script: str) -> list[statement.StatementInfo]:
         """Return the same for each statement of a script.
 
@@ -391,6 +397,7 @@ class Connection(_csqlite.Connection, Fetching):
         foreign.refuse(self, "savepoint")
         return transactions.Block(self, None, name=name, deadline=deadline)
 
+    @noted
     async def begin(
         self,
         mode: str = "immediate",
@@ -405,13 +412,14 @@ class Connection(_csqlite.Connection, Fetching):
         foreign.refuse(self, "begin")
         return await transactions.begin(self, mode, read_only, deadline)
 
-    async def run_transaction(
+    @coroutine_function
+    def run_transaction(
         self,
         function: Callable[..., Any],
         *arguments: Any,
         mode: str = "immediate",
         retries: int = 5,
-    ) -> Any:
+    ) -> Coroutine[Any, Any, Any]:
         """Call `await function(tx, *arguments)` in a transaction, and give its result.
 
         On SQLITE_BUSY (and SQLITE_BUSY_SNAPSHOT) it is rolled back and called again, up to `retries` times, each
@@ -419,11 +427,8 @@ class Connection(_csqlite.Connection, Fetching):
         tried again by itself. So the function may run several times, but only once is it committed.
         """
         foreign.refuse(self, "run_transaction")
-
-        def make() -> "transactions.Block":
-            return transactions.block(self, mode, False, None, retries)
-
-        return await transactions.run(make, retries, function, arguments)
+        make = transactions.maker(self, mode, retries)
+        return transactions.run(make, retries, function, arguments)
 
     def attempts(
         self, retries: int = 5, *, mode: str = "immediate"
@@ -435,11 +440,7 @@ class Connection(_csqlite.Connection, Fetching):
                 await tx.execute(sql)
         """
         foreign.refuse(self, "attempts")
-
-        def make() -> "transactions.Block":
-            return transactions.block(self, mode, False, None, retries)
-
-        return transactions.attempts(make, retries)
+        return transactions.attempts(transactions.maker(self, mode, retries), retries)
 
     @property
     def _timeout(self) -> float:

@@ -5,6 +5,8 @@ from collections.abc import AsyncGenerator, Awaitable
 from operator import index
 from typing import Any, Optional
 
+from .callers import noted
+
 
 class RowCountError(sqlite3.DataError):
     """Raised by fetch_one() and fetch_optional(): not as many rows as were asked for.
@@ -38,6 +40,7 @@ class Fetching:
         rows: Awaitable[list[Any]] = self.execute_fetchall(sql, parameters, deadline=deadline)
         return rows
 
+    @noted
     async def fetch_one(
         self, sql: str, parameters: Any = None, *, deadline: Optional[float] = None
     ) -> Any:
@@ -51,6 +54,7 @@ class Fetching:
             raise RowCountError("one row", len(rows), sql)
         return rows[0]
 
+    @noted
     async def fetch_optional(
         self, sql: str, parameters: Any = None, *, deadline: Optional[float] = None
     ) -> Any:
@@ -64,6 +68,7 @@ class Fetching:
             raise RowCountError("one row or none", len(rows), sql)
         return rows[0] if rows else None
 
+    @noted
     async def fetch_scalar(
         self, sql: str, parameters: Any = None, *, deadline: Optional[float] = None
     ) -> Any:
@@ -80,6 +85,7 @@ class Fetching:
             await cursor.close()
         return None if row is None else row[0]
 
+    @noted
     async def stream(
         self,
         sql: str,

@@ -4,6 +4,7 @@ import time
 from collections.abc import AsyncIterable
 from typing import TYPE_CHECKING, Any, Optional, Union
 
+from .callers import noted
 from .context import contextmanager
 from .cursor import Cursor
 
@@ -19,6 +20,7 @@ def _kept(row: Any) -> Any:
 
 
 @contextmanager
+@noted
 async def executemany(
     target: "Union[Connection, Cursor[Any]]",
     sql: str,

@@ -6,6 +6,7 @@ the blocks, what may be tried again, and the search for those who would wait for
 
 import asyncio
 import functools
+import inspect
 import itertools
 import random
 import sqlite3
@@ -13,6 +14,7 @@ from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, I
 from typing import TYPE_CHECKING, Any, Optional, TypeVar
 
 from . import _csqlite, fetching, gathering, settling, waits
+from .callers import coroutine_function, noted
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -162,11 +164,11 @@ class Transaction(fetching.Fetching):
     ) -> "Block":
         """Return a savepoint's block: as Connection.transaction() within a transaction."""
         _sql(mode, read_only)
-        return Block(self._connection, None, deadline=deadline, within=self)
+        return Block(self._connection, None, deadline=deadline, around=self._hold)
 
     def savepoint(self, name: Optional[str] = None, *, deadline: Optional[float] = None) -> "Block":
         """Return the block of a savepoint in this transaction."""
-        return Block(self._connection, None, name=name, deadline=deadline, within=self)
+        return Block(self._connection, None, name=name, deadline=deadline, around=self._hold)
 
     # -- its end -------------------------------------------------------------------
 
@@ -248,7 +250,7 @@ class Block:
         name: Optional[str] = None,
         read_only: bool = False,
         deadline: Optional[float] = None,
-        within: Optional[Transaction] = None,
+        around: Any = None,
         retries: int = 0,
     ) -> None:
         if deadline is not None and deadline < 0:
@@ -260,15 +262,16 @@ class Block:
         self._name = name
         self._read_only = read_only
         self._deadline = deadline
-        self._within = within
+        self._around = around
         self._retries = retries
         self._transaction: Optional[Transaction] = None
         self.outermost = False
 
+    @noted
     async def __aenter__(self) -> Transaction:
         if self._transaction is not None:
             raise RuntimeError("a transaction's block is entered once")
-        around = self._within._hold if self._within is not None else self._connection._holder()
+        around = self._around or self._connection._holder()
         if around is not None:
             self._transaction = await self._save(around)
         else:
@@ -283,7 +286,7 @@ class Block:
         name = f"csqlite_{next(_names)}" if self._name is None else self._name
         hold = self._connection._hold(name, waits.watch)
         request = hold._begin(name, deadline=self._deadline)
-        await (request if self._within is None else around._lend(request))
+        await (request if self._around is None else around._lend(request))
         return Transaction(self._connection, hold)
 
     async def __aexit__(
@@ -362,6 +365,13 @@ def block(
     return Block(connection, sql, read_only=read_only, deadline=deadline, retries=retries)
 
 
+def maker(connection: Any, mode: str, retries: int) -> "Callable[[], Block]":
+    """Return what makes the block of each attempt: within the transaction of who calls this, if it has one."""
+    sql = _sql(mode, False)
+    around = connection._holder()
+    return lambda: Block(connection, sql, around=around, retries=retries)
+
+
 # -- trying again ----------------------------------------------------------------------
 
 
@@ -432,7 +442,13 @@ async def run(
     """Call `function(tx, *arguments)` in a transaction, again while that is busy; give its result."""
     async for attempt in attempts(make, retries):
         async with attempt as transaction:
-            result = await function(transaction, *arguments)
+            coming = function(transaction, *arguments)
+            if not inspect.isawaitable(coming):
+                raise TypeError(
+                    f"a coroutine function is needed, and {_title(function)} gave"
+                    f" {type(coming).__name__}"
+                )
+            result = await coming
     return result
 
 
@@ -444,17 +460,49 @@ def transactional(function: Any = None, /, *, retries: int = 5, mode: str = "imm
 
         await move(db, 1, 2, 10)
 
-    Its first argument is a Connection, or a Transaction, of which it becomes a part; what it is run with is the
-    Transaction. It may be run several times: see Connection.run_transaction().
+    Its first argument, of a method the first behind self, is a Connection, or a Transaction, of which it
+    becomes a part; what it is run with is the Transaction. It may be run several times: see
+    Connection.run_transaction().
     """
     if function is None:
         return functools.partial(transactional, retries=retries, mode=mode)
+    _check_function(function)
+    _sql(mode, False)
 
     @functools.wraps(function)
-    async def call(connection: Any, /, *arguments: Any, **named: Any) -> Any:
-        body = functools.partial(function, **named)
-        if isinstance(connection, Transaction):
-            return await run(lambda: connection.transaction(mode), 0, body, arguments)
-        return await connection.run_transaction(body, *arguments, mode=mode, retries=retries)
+    def call(*arguments: Any, **named: Any) -> Any:
+        place = _place(function, arguments)
+        on = arguments[place]
 
-    return call
+        def body(*behind: Any) -> Any:
+            return function(*arguments[:place], *behind, **named)
+
+        body.__qualname__ = getattr(function, "__qualname__", body.__qualname__)
+        if isinstance(on, Transaction):
+            return run(lambda: on.transaction(mode), 0, body, arguments[place + 1 :])
+        return on.run_transaction(body, *arguments[place + 1 :], mode=mode, retries=retries)
+
+    return coroutine_function(call)
+
+
+def _check_function(function: Any) -> None:
+    """TypeError where calling it gives nothing that could be awaited."""
+    if not callable(function):
+        raise TypeError(f"a coroutine function is needed, not {type(function).__name__}")
+    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+        raise TypeError(f"a coroutine function is needed, and {_title(function)} is a generator")
+
+
+def _place(function: Any, arguments: "tuple[Any, ...]") -> int:
+    """Return which argument is the connection, or the transaction."""
+    for place, argument in enumerate(arguments[:2]):
+        if isinstance(argument, (Transaction, _csqlite.Connection)):
+            return place
+    raise TypeError(
+        f"the first argument of {_title(function)}, behind self in a method, must be a Connection or"
+        " a Transaction"
+    )
+
+
+def _title(function: Any) -> str:
+    return f"{getattr(function, '__qualname__', None) or repr(function)}()"

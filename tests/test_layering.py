@@ -115,6 +115,7 @@ PYTHON_ORDER = {
     ),
     "csqlite": (
         ("_csqlite", "__version__", "notes", "rows", "values"),
+        ("callers",),
         (
             "context",
             "copies",

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import inspect
 import sqlite3
 
 import pytest
@@ -190,6 +191,88 @@ async def test_transactional_takes_a_connection_or_a_transaction(db):
         with pytest.raises(ZeroDivisionError):
             await add(tx, 4, fails=True)
     assert await values(db) == [1, 2, 3]
+
+
+class Store:
+    """What has methods in transactions."""
+
+    def __init__(self):
+        self.runs = 0
+
+    @csqlite.transactional(retries=3)
+    async def add(self, tx, *numbers, **named):
+        """Add."""
+        assert isinstance(tx, csqlite.Transaction)
+        self.runs += 1
+        await insert(tx, *numbers)
+        if self.runs < 3:
+            raise Busy("database is locked")
+        return named
+
+    @classmethod
+    @csqlite.transactional
+    async def of_the_class(cls, tx, number):
+        await insert(tx, number)
+        return cls
+
+    @staticmethod
+    @csqlite.transactional
+    async def of_nobody(tx, number):
+        return await insert(tx, number)
+
+
+async def test_transactional_takes_methods(db):
+    store = Store()
+    named = {"body": 1, "function": 2, "mode": 3, "connection": 4}
+    assert await store.add(db, 1, 2, **named) == named
+    assert store.runs == 3
+    assert await Store.of_the_class(db, 3) is Store
+    async with db.transaction() as tx:
+        assert await store.of_the_class(tx, 4) is Store
+        assert await store.of_nobody(tx, 5) == (5,)
+    assert await values(db) == [1, 2, 3, 4, 5]
+    assert inspect.iscoroutinefunction(store.add) and Store.add.__doc__ == "Add."
+    assert list(inspect.signature(store.add).parameters) == ["tx", "numbers", "named"]
+
+
+def plain(tx):
+    """Give nothing that could be awaited."""
+
+
+def generator(tx):
+    yield tx
+
+
+async def asynchronous_generator(tx):
+    yield tx
+
+
+@pytest.mark.parametrize("function", [1, generator, asynchronous_generator])
+def test_what_is_no_function_for_it_is_refused_at_once(function):
+    with pytest.raises(TypeError, match="a coroutine function is needed"):
+        csqlite.transactional(function)
+    with pytest.raises(TypeError, match="a coroutine function is needed"):
+        csqlite.transactional(retries=1)(function)
+
+
+@pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
+async def test_a_plain_function_is_an_error_and_leaves_nothing_open(db, way):
+    if way is by_attempts:
+        return
+    with pytest.raises(
+        TypeError, match=r"a coroutine function is needed, and plain\(\) gave NoneType"
+    ):
+        await way(db, plain, 5)
+    assert not db.in_transaction
+
+
+async def test_what_transactional_is_called_with(db):
+    add = csqlite.transactional(insert)
+    for arguments in ((), (1,), (1, 2, db)):
+        with pytest.raises(TypeError, match=r"first argument of insert\(\)"):
+            await add(*arguments)
+    with pytest.raises(ValueError, match="mode"):
+        csqlite.transactional(mode="sometimes")(insert)
 
 
 async def test_run_transaction_gives_arguments_and_the_result(db):

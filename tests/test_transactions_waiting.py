@@ -26,6 +26,10 @@ async def select(db):
     return await db.execute_fetchall("SELECT 1")
 
 
+async def begin(db):
+    return await db.begin()
+
+
 WAITS = {
     "await": lambda call: call,
     "gather": lambda call: asyncio.gather(asyncio.sleep(0), call),
@@ -134,7 +138,7 @@ async def test_deadlines_end_the_waiting(db):
 async def test_closing_ends_the_waiting():
     db = await csqlite.connect(":memory:")
     tx = await db.begin()
-    tasks = [asyncio.create_task(select(db)), asyncio.create_task(db.begin())]
+    tasks = [asyncio.create_task(select(db)), asyncio.create_task(begin(db))]
     await until_waiting(tasks[1])
     await db.close()
     results = await asyncio.gather(*tasks, return_exceptions=True)
@@ -158,7 +162,7 @@ async def test_one_that_is_forgotten_is_rolled_back(db):
 
 
 async def test_one_whose_task_is_done_makes_others_fail(db):
-    task = asyncio.create_task(db.begin(), name="gone")
+    task = asyncio.create_task(begin(db), name="gone")
     tx = await task
     with pytest.raises(sqlite3.OperationalError, match="'gone'.*left it open"):
         await select(db)

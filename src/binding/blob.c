@@ -11,6 +11,9 @@
 #include "bridge/ready.h"
 #include "engine/alloc.h"
 
+_Static_assert(offsetof(BlobObject, hold) == offsetof(struct held, hold),
+               "method_held() finds what it was made through");
+
 /* -- what all methods have in common ------------------------------------------ */
 
 /* -1 with ProgrammingError, as for a sqlite3.Blob, unless the connection is open. */
@@ -430,6 +433,15 @@ blob_traverse(BlobObject *self, visitproc visit, void *arg)
 {
     COMPAT_VISIT_TYPE(self);
     Py_VISIT(self->connection);
+    Py_VISIT(self->hold);
+    return 0;
+}
+
+/* The connection stays until the end. */
+static int
+blob_clear(BlobObject *self)
+{
+    Py_CLEAR(self->hold);
     return 0;
 }
 
@@ -443,6 +455,7 @@ blob_dealloc(BlobObject *self)
         PyObject_ClearWeakRefs((PyObject *)self);
     }
     drop_rest(self);
+    (void)blob_clear(self);
     Py_CLEAR(self->connection);
     type->tp_free(self);
     Py_DECREF(type);
@@ -487,6 +500,7 @@ PyDoc_STRVAR(
 static PyType_Slot type_slots[] = {
     {Py_tp_doc, (void *)type_doc},
     {Py_tp_traverse, blob_traverse},
+    {Py_tp_clear, blob_clear},
     {Py_tp_dealloc, blob_dealloc},
     {Py_tp_methods, type_methods},
     {Py_tp_members, type_members},

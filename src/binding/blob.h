@@ -16,6 +16,7 @@ struct blob_rest {
 typedef struct {
     PyObject_HEAD
     ConnectionObject *connection;
+    PyObject *hold; /* the transaction that it was made through; or NULL */
     struct blob_rest *rest;
     struct line line; /* its requests, in order */
     bool opened;   /* the worker may have it open */

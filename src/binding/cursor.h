@@ -22,9 +22,9 @@ struct cursor_rest {
 typedef struct {
     PyObject_HEAD
     ConnectionObject *connection; /* NULL: __init__ was not called */
+    PyObject *hold;               /* the transaction that it was made through; or NULL */
     struct module_state *state;
     PyObject *foreign;            /* the cursor of a foreign DB-API connection, or NULL */
-    PyObject *hold;               /* the transaction that it was made through; or NULL */
     struct cursor_rest *rest;     /* NULL until it first executes */
     struct line line;             /* its requests, in order */
     struct iterator *loop;        /* borrowed: what iterates over it (iterate.h), or NULL */

@@ -18,12 +18,11 @@ hold_of(RequestObject *request)
     return (HoldObject *)request->target;
 }
 
-/* The task that awaits is the one that enters. */
+/* Who awaits is who enters. */
 static enum request_answer
 begin_pack(RequestObject *request)
 {
     HoldObject *self = hold_of(request);
-    struct host *host = request->bridge->host;
 
     if (connection_use(request, CONNECTION_DIRECT) < 0) {
         return REQUEST_FAILED;
@@ -33,7 +32,7 @@ begin_pack(RequestObject *request)
         return REQUEST_FAILED;
     }
     self->executor = request->executor;
-    Py_XSETREF(self->task, host->verbs->task(host));
+    Py_XSETREF(self->task, lease_caller(request->bridge));
     Py_XSETREF(request->caller, Py_XNewRef(self->task));
     return REQUEST_WAIT;
 }
@@ -198,6 +197,7 @@ hold_lend(HoldObject *self, PyObject *object)
 {
     ConnectionObject *connection = (ConnectionObject *)self->connection;
     RequestObject *request = (RequestObject *)object;
+    struct held *held;
 
     if (!PyObject_TypeCheck(object, connection->state->bridge.request_type) ||
         request->owner != self->connection) {
@@ -205,9 +205,9 @@ hold_lend(HoldObject *self, PyObject *object)
         return NULL;
     }
     Py_XSETREF(request->hold, (HoldObject *)Py_NewRef((PyObject *)self));
-    if (request->target != NULL &&
-        PyObject_TypeCheck(request->target, connection->state->cursor_type)) {
-        Py_XSETREF(((CursorObject *)request->target)->hold, Py_NewRef((PyObject *)self));
+    held = method_held(connection->state, request->target);
+    if (held != NULL) {
+        Py_XSETREF(held->hold, Py_NewRef((PyObject *)self));
     }
     return Py_NewRef(object);
 }
@@ -225,11 +225,12 @@ hold_waiters(HoldObject *self, PyObject *unused)
 
     (void)unused;
     for (; tasks != NULL && link != &self->waiting.head; link = link->next) {
-        const RequestObject *request = csq_item(link, RequestObject, queued);
+        PyObject *task = lease_sleeper(csq_item(link, RequestObject, queued));
 
-        if (request->caller != NULL && PyList_Append(tasks, request->caller) < 0) {
+        if (task != NULL && PyList_Append(tasks, task) < 0) {
             Py_CLEAR(tasks);
         }
+        Py_XDECREF(task);
     }
     return tasks;
 }
@@ -242,8 +243,10 @@ waiting_of(HoldObject *self, PyObject *task)
 
     for (; link != &self->waiting.head; link = link->next) {
         RequestObject *request = csq_item(link, RequestObject, queued);
+        PyObject *sleeper = lease_sleeper(request);
 
-        if (request->caller == task) {
+        Py_XDECREF(sleeper);
+        if (sleeper == task) {
             return request;
         }
     }
@@ -348,6 +351,7 @@ connection_hold(PyObject *object, PyObject *args)
         return NULL;
     }
     self->lease.used = true;
+    self->state->bridge.holds = true;
     return (PyObject *)hold;
 }
 
@@ -358,8 +362,7 @@ static PyObject *
 connection_holder(PyObject *object, PyObject *unused)
 {
     ConnectionObject *self = (ConnectionObject *)object;
-    struct host *host = self->state->bridge.host;
-    PyObject *task = host->verbs->task(host);
+    PyObject *task = lease_caller(&self->state->bridge);
     HoldObject *hold = lease_of_task(&self->lease, task);
 
     (void)unused;
@@ -376,8 +379,7 @@ static PyObject *
 connection_began_here(PyObject *object, PyObject *unused)
 {
     ConnectionObject *self = (ConnectionObject *)object;
-    struct host *host = self->state->bridge.host;
-    PyObject *task = host->verbs->task(host);
+    PyObject *task = lease_caller(&self->state->bridge);
     bool same = lease_is_beginner(&self->lease, task);
 
     (void)unused;
@@ -389,6 +391,42 @@ PyMethodDef hold_connection_methods[] = {
     {"_hold", connection_hold, METH_VARARGS, hold_of_doc},
     {"_holder", connection_holder, METH_NOARGS, holder_doc},
     {"_began_here", connection_began_here, METH_NOARGS, began_doc},
+    {NULL, NULL, 0, NULL},
+};
+
+/* -- who calls -------------------------------------------------------------------------- */
+
+PyDoc_STRVAR(caller_doc,
+             "_caller($module, /)\n--\n\n"
+             "Give the task in whose name something is called now, or None where there\n"
+             "is none, or nobody has ever used a transaction().");
+
+static PyObject *
+module_caller(PyObject *module, PyObject *unused)
+{
+    struct module_state *state = PyModule_GetState(module);
+    PyObject *task = state->bridge.holds ? lease_caller(&state->bridge) : NULL;
+
+    (void)unused;
+    return task == NULL ? Py_NewRef(Py_None) : task;
+}
+
+PyDoc_STRVAR(act_doc,
+             "_act($module, task, /)\n--\n\n"
+             "Let the running task act for another; None: for itself. Gives for whom it\n"
+             "has acted.");
+
+static PyObject *
+module_act(PyObject *module, PyObject *task)
+{
+    struct module_state *state = PyModule_GetState(module);
+
+    return lease_act(&state->bridge, task == Py_None ? NULL : task);
+}
+
+static PyMethodDef module_methods[] = {
+    {"_caller", module_caller, METH_NOARGS, caller_doc},
+    {"_act", module_act, METH_O, act_doc},
     {NULL, NULL, 0, NULL},
 };
 
@@ -536,5 +574,8 @@ hold_init_type(struct module_state *state, PyObject *module)
         return -1;
     }
     compat_forbid_new(state->hold_type);
+    if (PyModule_AddFunctions(module, module_methods) < 0) {
+        return -1;
+    }
     return PyModule_AddObject(module, "Hold", Py_NewRef((PyObject *)state->hold_type));
 }

@@ -8,13 +8,15 @@
 #include "bridge/deadline.h"
 
 /* Whose the request is, where somebody has asked for a transaction: whoever calls this, or the
- * transaction through which the cursor was made. */
+ * transaction through which the cursor or the blob was made. */
 __attribute__((noinline)) static void
 note_caller(RequestObject *request, ConnectionObject *connection, PyObject *target)
 {
-    lease_note_caller(request, &connection->lease);
-    if (target != NULL && PyObject_TypeCheck(target, connection->state->cursor_type)) {
-        request->hold = (HoldObject *)Py_XNewRef(((CursorObject *)target)->hold);
+    const struct held *held = method_held(connection->state, target);
+
+    lease_note_caller(request);
+    if (held != NULL) {
+        request->hold = (HoldObject *)Py_XNewRef(held->hold);
     }
 }
 
@@ -180,6 +182,8 @@ method_call(const struct method *method, PyObject *self, PyObject *const *args, 
 /* The dispatcher finds the connection where every part of one has it. */
 _Static_assert(offsetof(CursorObject, connection) == offsetof(struct part, connection),
                "a cursor is a part of a connection");
+_Static_assert(offsetof(CursorObject, hold) == offsetof(struct held, hold),
+               "method_held() finds what it was made through");
 
 enum request_answer
 method_simple_pack(RequestObject *request)

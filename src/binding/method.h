@@ -25,6 +25,22 @@ struct part {
     ConnectionObject *connection; /* NULL: __init__ was not called */
 };
 
+/* How those of them begin that may be made through a transaction: cursors and blobs. */
+struct held {
+    struct part part;
+    PyObject *hold; /* NULL: it was not */
+};
+
+/* Lends `target` as one of these; NULL where it is something else, or NULL. */
+static inline struct held *
+method_held(const struct module_state *state, PyObject *target)
+{
+    bool held = target != NULL && (PyObject_TypeCheck(target, state->cursor_type) ||
+                                   PyObject_TypeCheck(target, state->blob_type));
+
+    return held ? (struct held *)target : NULL;
+}
+
 /* What becomes of an argument that was given. What the payload keeps of an object is a
  * reference, so its member stands among those in front. */
 enum method_taking {

@@ -26,6 +26,10 @@ int
 bridge_init(struct bridge *bridge, PyObject *module)
 {
     bridge->host = &bridge->asyncio.host;
+    bridge->acting = PyDict_New();
+    if (bridge->acting == NULL) {
+        return -1;
+    }
     delivery_init(bridge);
     if (host_asyncio_init(&bridge->asyncio, module) < 0 || reactor_init(bridge, module) < 0 ||
         ready_init(bridge, module) < 0 || callback_task_init(bridge, module) < 0 ||
@@ -46,6 +50,7 @@ bridge_traverse(struct bridge *bridge, visitproc visit, void *arg)
     Py_VISIT(bridge->alarm_type);
     Py_VISIT(bridge->deadline);
     Py_VISIT(bridge->within);
+    Py_VISIT(bridge->acting);
     Py_VISIT(bridge->ProgrammingError);
     return host_asyncio_traverse(&bridge->asyncio, visit, arg);
 }
@@ -61,6 +66,7 @@ bridge_clear(struct bridge *bridge)
     Py_CLEAR(bridge->alarm_type);
     Py_CLEAR(bridge->deadline);
     Py_CLEAR(bridge->within);
+    Py_CLEAR(bridge->acting);
     Py_CLEAR(bridge->ProgrammingError);
     host_asyncio_clear(&bridge->asyncio);
 }

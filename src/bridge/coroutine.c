@@ -6,6 +6,7 @@
 
 #include "bridge/await.h"
 #include "bridge/deadline.h"
+#include "bridge/lease.h"
 #include "bridge/ready.h"
 #include "bridge/stop.h"
 
@@ -289,6 +290,29 @@ request_aenter(RequestObject *self, PyObject *unused)
     return Py_NewRef((PyObject *)self);
 }
 
+/* Who has called the method leaves what it has given. */
+static PyObject *
+leave(RequestObject *self, PyObject *result)
+{
+    PyObject *before = self->caller == NULL ? NULL : lease_act(self->bridge, self->caller);
+    PyObject *leaving;
+    PyObject *exception;
+
+    if (before == NULL) {
+        PyErr_Clear();
+        return self->hooks->leave(result);
+    }
+    leaving = self->hooks->leave(result);
+    exception = compat_take_exception();
+    Py_DECREF(before);
+    before = lease_act(self->bridge, before == Py_None ? NULL : before);
+    Py_XDECREF(before);
+    if (exception != NULL) {
+        compat_give_exception(exception);
+    }
+    return leaving;
+}
+
 PyDoc_STRVAR(aexit_doc, "__aexit__($self, exc_type, exc, tb, /)\n--\n\n"
                         "Close the result when it is a cursor.");
 
@@ -301,7 +325,7 @@ request_aexit(RequestObject *self, PyObject *args)
         PyObject *leaving;
 
         self->entered_result = NULL;
-        leaving = self->hooks->leave(result);
+        leaving = leave(self, result);
         Py_DECREF(result);
         return leaving;
     }

@@ -19,26 +19,72 @@ lease_init(struct lease *lease)
 
 /* -- whose a request is --------------------------------------------------------- */
 
-void
-lease_note_caller(RequestObject *request, struct lease *lease)
+PyObject *
+lease_caller(struct bridge *bridge)
 {
-    (void)lease;
-    request->caller = request->bridge->host->verbs->task(request->bridge->host);
+    PyObject *task = bridge->host->verbs->task(bridge->host);
+    PyObject *other;
+
+    if (task == NULL || PyDict_GET_SIZE(bridge->acting) == 0) {
+        return task;
+    }
+    other = Py_XNewRef(PyDict_GetItemWithError(bridge->acting, task));
+    PyErr_Clear();
+    if (other != NULL) {
+        Py_SETREF(task, other);
+    }
+    return task;
+}
+
+PyObject *
+lease_act(struct bridge *bridge, PyObject *task)
+{
+    PyObject *running = bridge->host->verbs->task(bridge->host);
+    PyObject *before = NULL;
+    int rc = 0;
+
+    if (running != NULL) {
+        before = Py_XNewRef(PyDict_GetItemWithError(bridge->acting, running));
+        if (task != NULL) {
+            rc = PyDict_SetItem(bridge->acting, running, task);
+        } else if (before != NULL) {
+            rc = PyDict_DelItem(bridge->acting, running);
+        }
+        Py_DECREF(running);
+    }
+    if (rc < 0) {
+        Py_CLEAR(before);
+        return NULL;
+    }
+    return before == NULL ? Py_NewRef(Py_None) : before;
+}
+
+PyObject *
+lease_sleeper(const RequestObject *request)
+{
+    PyObject *task =
+        request->waiter == NULL ? NULL : request->bridge->host->verbs->sleeper(request->waiter);
+
+    return task == NULL ? Py_XNewRef(request->caller) : task;
+}
+
+void
+lease_note_caller(RequestObject *request)
+{
+    request->caller = lease_caller(request->bridge);
 }
 
 void
 lease_note_began(RequestObject *request)
 {
-    struct host *host = request->bridge->host;
-    PyObject *task = Py_XNewRef(request->caller);
+    PyObject *task;
 
     if (request->job.op == CSQ_HOLD) {
-        Py_XDECREF(task);
         return;
     }
+    task = request->caller == NULL ? lease_sleeper(request) : Py_NewRef(request->caller);
     if (task == NULL) {
-        task = request->waiter == NULL ? host->verbs->task(host)
-                                       : host->verbs->sleeper(request->waiter);
+        task = lease_caller(request->bridge);
     }
     Py_XSETREF(request->gate->lease->beginner,
                task == NULL ? NULL : PyWeakref_NewRef(task, NULL));
@@ -171,6 +217,7 @@ passes(const RequestObject *request)
 
     return job->op == CSQ_RESET || job->op == CSQ_CLOSE ||
            (job->op == CSQ_HOLD && job->with.hold.action == CSQ_HOLD_ROLLBACK) ||
+           (job->op == CSQ_BACKUP && job->with.copy.pages == 0) ||
            (job->op == CSQ_BLOB_TASK && job->with.blob.action == CSQ_BLOB_CLOSE);
 }
 
@@ -251,7 +298,7 @@ lease_enter(RequestObject *request)
     HoldObject *obstacle;
 
     if (request->caller == NULL) {
-        lease_note_caller(request, lease);
+        lease_note_caller(request);
     }
     if (passes(request)) {
         if (request->job.op == CSQ_HOLD && !act(request)) {

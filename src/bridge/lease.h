@@ -51,8 +51,20 @@ struct HoldObject {
 
 void lease_init(struct lease *lease);
 
+/* Gives the task in whose name something is called now: the one that runs, or whom it acts for.
+ * NULL: none runs. Raises nothing. */
+PyObject *lease_caller(struct bridge *bridge);
+
+/* Lets the running task act for `task` from now on, NULL: for itself. Gives for whom it has
+ * acted, None: for itself; NULL with MemoryError. Where no task runs, nothing is kept. */
+PyObject *lease_act(struct bridge *bridge, PyObject *task);
+
+/* Gives the task that is to go on with the request's answer, as far as known, otherwise the one
+ * that has made it; NULL: neither is known. Raises nothing. */
+PyObject *lease_sleeper(const RequestObject *request);
+
 /* Notes who calls the method that has made the request. */
-void lease_note_caller(RequestObject *request, struct lease *lease);
+void lease_note_caller(RequestObject *request);
 
 /* The request has begun a transaction of its own, without a hold. */
 void lease_note_began(RequestObject *request);

@@ -28,6 +28,8 @@ struct bridge {
     bool deadlines;     /* one was ever set: requests look for theirs */
     int waiting_workers; /* so many wait for a task of a callback */
     PyObject *within; /* context variable: the callback that runs, see callback_task.h */
+    bool holds;       /* somebody has asked for a hold: callers are noted, see lease.h */
+    PyObject *acting; /* dict: of tasks that act for another, for whom (lease.h) */
     PyObject *ProgrammingError; /* sqlite3's */
 };
 

@@ -409,6 +409,10 @@ class Connection(Generic[_RowT]):
     # It takes a Request only. The methods that make one promise no more than this.
     def _run(self, request: Awaitable[_T], /) -> _T: ...
 
+# In whose name something is called now, where anybody has used a transaction; and acting for another.
+def _caller() -> Any | None: ...
+def _act(task: Any | None, /) -> Any | None: ...
+
 # A transaction, or a savepoint in one: who has the connection.
 @final
 class Hold:

@@ -6,7 +6,7 @@ from threading import Thread
 from typing import Any, Literal, Protocol, overload, type_check_only
 
 from _typeshed import StrOrBytesPath
-from typing_extensions import TypeAlias, TypeVar
+from typing_extensions import TypeAlias, TypeVar, TypeVarTuple, Unpack
 
 from . import _csqlite
 from .cursor import Cursor as Cursor
@@ -19,6 +19,7 @@ from .transactions import Attempt, Block, Transaction
 __all__ = ["Connection", "Cursor", "connect"]
 
 _T = TypeVar("_T")
+_Ts = TypeVarTuple("_Ts")
 _RowT = TypeVar("_RowT", default=sqlite3.Row)
 _MadeT = TypeVar("_MadeT", default=tuple[Any, ...])
 
@@ -89,8 +90,8 @@ class Connection(_csqlite.Connection[_RowT], Fetching[_RowT]):
     # The function is called with the transaction and the arguments.
     async def run_transaction(
         self,
-        function: Callable[..., Awaitable[_T]],
-        *arguments: Any,
+        function: Callable[[Transaction[_RowT], Unpack[_Ts]], Awaitable[_T]],
+        *arguments: Unpack[_Ts],
         mode: str = "immediate",
         retries: int = 5,
     ) -> _T: ...

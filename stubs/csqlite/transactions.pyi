@@ -8,7 +8,7 @@ from collections.abc import (
 )
 from sqlite3 import Row
 from types import TracebackType
-from typing import Any, Generic, Literal, overload
+from typing import Any, Generic, Literal, Protocol, overload
 
 from typing_extensions import Concatenate, ParamSpec, TypeAlias, TypeVar
 
@@ -21,6 +21,8 @@ _P = ParamSpec("_P")
 _T = TypeVar("_T")
 _RowT = TypeVar("_RowT", default=Row)
 _MadeT = TypeVar("_MadeT", default=tuple[Any, ...])
+_SelfT = TypeVar("_SelfT")
+_FirstT = TypeVar("_FirstT")  # the row, where no other type may have a default
 _CursorT = TypeVar("_CursorT", bound=Cursor[Any])
 
 _Parameters: TypeAlias = Iterable[Any]
@@ -96,7 +98,7 @@ class Block(Generic[_RowT]):
         name: str | None = None,
         read_only: bool = False,
         deadline: float | None = None,
-        within: Transaction[_RowT] | None = None,
+        around: _csqlite.Hold | None = None,
         retries: int = 0,
     ) -> None: ...
     async def __aenter__(self) -> Transaction[_RowT]: ...
@@ -130,6 +132,9 @@ def block(
     deadline: float | None,
     retries: int = 0,
 ) -> Block[_RowT]: ...
+def maker(
+    connection: core.Connection[_RowT], mode: str, retries: int
+) -> Callable[[], Block[_RowT]]: ...
 def attempts(make: Callable[[], Block[_RowT]], retries: int) -> AsyncIterator[Attempt[_RowT]]: ...
 async def run(
     make: Callable[[], Block[Any]],
@@ -138,20 +143,45 @@ async def run(
     arguments: tuple[Any, ...],
 ) -> _T: ...
 
-# The first argument of the function is the transaction; of what is called in its place it is the
-# connection, or a transaction.
+# The first argument of the function, of a method the first behind self, is the transaction; of what is
+# called in its place it is the connection, or a transaction.
+class _Decorator(Protocol):
+    @overload
+    def __call__(  # type: ignore[overload-overlap]
+        self, function: Callable[Concatenate[Transaction[_FirstT], _P], Awaitable[_T]], /
+    ) -> Callable[
+        Concatenate[core.Connection[_FirstT] | Transaction[_FirstT], _P], Coroutine[Any, Any, _T]
+    ]: ...
+    @overload
+    def __call__(
+        self, function: Callable[Concatenate[_SelfT, Transaction[_FirstT], _P], Awaitable[_T]], /
+    ) -> Callable[
+        Concatenate[_SelfT, core.Connection[_FirstT] | Transaction[_FirstT], _P],
+        Coroutine[Any, Any, _T],
+    ]: ...
+
 @overload
-def transactional(
-    function: Callable[Concatenate[Any, _P], Awaitable[_T]],
+def transactional(  # type: ignore[overload-overlap]
+    function: Callable[Concatenate[Transaction[_FirstT], _P], Awaitable[_T]],
     /,
     *,
     retries: int = 5,
     mode: str = "immediate",
-) -> Callable[Concatenate[Any, _P], Coroutine[Any, Any, _T]]: ...
+) -> Callable[
+    Concatenate[core.Connection[_FirstT] | Transaction[_FirstT], _P], Coroutine[Any, Any, _T]
+]: ...
+@overload
+def transactional(
+    function: Callable[Concatenate[_SelfT, Transaction[_FirstT], _P], Awaitable[_T]],
+    /,
+    *,
+    retries: int = 5,
+    mode: str = "immediate",
+) -> Callable[
+    Concatenate[_SelfT, core.Connection[_FirstT] | Transaction[_FirstT], _P],
+    Coroutine[Any, Any, _T],
+]: ...
 @overload
 def transactional(
     function: None = None, /, *, retries: int = 5, mode: str = "immediate"
-) -> Callable[
-    [Callable[Concatenate[Any, _P], Awaitable[_T]]],
-    Callable[Concatenate[Any, _P], Coroutine[Any, Any, _T]],
-]: ...
+) -> _Decorator: ...

@@ -165,3 +165,21 @@ async def rows_that_were_promised() -> None:
             print(found[0])  # rejected: keys are names
         db_of_dicts.row_factory = sqlite3.Row  # rejected: rows are promised to be dicts
     csqlite.connect("x.db", row_factory=5)  # rejected: nothing that can be called
+
+
+@csqlite.transactional
+async def move(tx: csqlite.Transaction, amount: int) -> None: ...
+
+
+@csqlite.transactional  # rejected: it is no coroutine function
+def moved(tx: csqlite.Transaction, amount: int) -> None: ...
+
+
+async def sized(tx: csqlite.Transaction, amount: int) -> int:
+    return amount
+
+
+async def transactions(db: Connection) -> None:
+    await move(db, "1")  # rejected: the amount is an int
+    await move(1, 1)  # rejected: on what?
+    await db.run_transaction(sized, "1")  # rejected: the amount is an int

@@ -446,6 +446,43 @@ async def rows_as_they_are() -> None:
             assert_type(name, str)
 
 
+@csqlite.transactional
+async def add(tx: csqlite.Transaction[Point], left: int, *, right: str = "") -> bool:
+    assert_type(await tx.fetch_one("SELECT 1, 2"), Point)
+    return bool(left and right)
+
+
+class Store:
+    """Methods in transactions."""
+
+    @csqlite.transactional(retries=2)
+    async def add(self, tx: csqlite.Transaction[Point], left: int) -> str:
+        return str(await add(tx, left))
+
+    @csqlite.transactional
+    async def add_again(self, tx: csqlite.Transaction[Point], left: int) -> str:
+        return await self.add(tx, left)
+
+
+async def body(tx: csqlite.Transaction[Point], left: int, right: str) -> float:
+    return left + len(right)
+
+
+async def in_transactions(db: csqlite.Connection[Point]) -> None:
+    assert_type(await add(db, 1, right="b"), bool)
+    assert_type(await Store().add(db, 1), str)
+    assert_type(await Store().add_again(db, left=1), str)
+    assert_type(await db.run_transaction(body, 1, "b", retries=2), float)
+    async with db.transaction() as tx:
+        assert_type(tx, csqlite.Transaction[Point])
+        assert_type(await add(tx, 1), bool)
+        async with tx.savepoint() as part:
+            assert_type(await part.fetch_optional("SELECT 1, 2"), Optional[Point])
+    async for attempt in db.attempts():
+        async with attempt as tx:
+            assert_type(await tx.execute_fetchall("SELECT 1, 2"), list[Point])
+
+
 async def rows_by_name() -> None:
     async with csqlite.connect(":memory:", row_factory=sqlite3.Row) as db:
         assert_type(db, csqlite.Connection[sqlite3.Row])
