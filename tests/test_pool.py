@@ -589,3 +589,16 @@ def test_names_are_imported_when_they_are_used() -> None:
     assert csqlite.create_pool.__module__ == "csqlite.pool.pool"
     with pytest.raises(AttributeError, match="has no attribute 'create_pol'"):
         _ = csqlite.create_pol  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("ended", ["close", "terminate"])
+@pytest.mark.parametrize("readers", [0, 1, 3])
+async def test_the_writer_is_closed_last_and_does_away_with_the_log(
+    path: Path, ended: str, readers: int
+) -> None:
+    for _ in range(10):
+        pool = await csqlite.create_pool(path, min_readers=readers)
+        await pool.execute("create table if not exists t (a)")
+        await asyncio.gather(*[pool.fetch_scalar(COUNT) for _ in range(4)])
+        await getattr(pool, ended)()
+        assert [file.name for file in path.parent.iterdir()] == [path.name]

@@ -180,7 +180,7 @@ class Pool(Fetching):
         ends = None if timeout is None else time.monotonic() + timeout
         shelves = (self._readers, self._writers)
         for shelf in shelves:
-            shelf.close()
+            shelf.close(keep=shelf is not self._readers)
             await shelf.cut([member for member in shelf.held if member.holder is task])
         for shelf in shelves:
             await shelf.returned(ends)
@@ -188,14 +188,15 @@ class Pool(Fetching):
 
     async def terminate(self) -> None:
         """Close everything at once: what runs is interrupted, what is open is rolled back."""
-        for shelf in (self._readers, self._writers):
-            shelf.close()
+        for shelf in (self._writers, self._readers):
+            shelf.close(keep=shelf is not self._readers)
         await self._readers.cut([*self._readers.held])
         await self._readers.ended()
         preparing, self._preparing = self._preparing, None
         if preparing is not None:
             await preparing.close()
         # The last one to close a file is to be able to write: it does away with the log.
+        self._writers.close()
         await self._writers.cut([*self._writers.held])
         await self._writers.ended()
 

@@ -55,6 +55,7 @@ class Shelf:
         self.idle: list[Member] = []
         self.held: set[Member] = set()
         self.closing = False
+        self._keeping = False  # What comes back is closed by the next close().
         self._open_one = open_one
         self._statistics = statistics
         self.waiting = 0  # How many wait for a connection.
@@ -225,6 +226,9 @@ class Shelf:
             self.size -= 1
             self._let_open()
             return
+        if self._keeping and not member.broken and member.is_open():
+            self.idle.append(member)
+            return
         now = time.monotonic()
         if self.closing or member.broken or member.ends < now or not member.is_open():
             if not self.closing and not member.is_open():
@@ -306,15 +310,16 @@ class Shelf:
         for member in self.held:
             member.broken = True
 
-    def close(self) -> None:
-        """Take nobody any more, and close what is idle."""
+    def close(self, *, keep: bool = False) -> None:
+        """Take nobody any more, and close what is idle; with `keep`, by the next call."""
         self.closing = True
+        self._keeping = keep
         if self._shrinking is not None:
             self._shrinking.cancel()
             self._shrinking = None
         while (future := self._first()) is not None:
             future.set_exception(PoolClosed("the pool is closed"))
-        while self.idle:
+        while self.idle and not keep:
             self._discard(self.idle.pop())
 
     async def returned(self, ends: Optional[float]) -> None:
