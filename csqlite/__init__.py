@@ -123,6 +123,9 @@ def enable_callback_tracebacks(flag: bool, /) -> None:
 # What is imported when it is first used.
 _LATER = {
     **dict.fromkeys(
+        ("DatabaseExists", "DatabaseInUse", "DatabaseNotFound", "Databases"), "databases"
+    ),
+    **dict.fromkeys(
         ("Pool", "PoolClosed", "PoolTimeout", "TooManyRequests", "create_pool"), "pool"
     ),
 }

@@ -345,6 +345,12 @@ from ._csqlite import (
     vfs_list as vfs_list,
 )
 from .core import Connection as Connection, Cursor as Cursor, connect as connect
+from .databases import (
+    DatabaseExists as DatabaseExists,
+    DatabaseInUse as DatabaseInUse,
+    DatabaseNotFound as DatabaseNotFound,
+    Databases as Databases,
+)
 from .deadlines import DeadlineExceeded as DeadlineExceeded, timeout as timeout
 from .fetching import RowCountError as RowCountError
 from .pool import (

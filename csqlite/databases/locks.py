@@ -1,0 +1,50 @@
+"""Who has a database open, told across processes: locks on single bytes of one file.
+
+The byte is the database's number in the registry. The locks belong to the open file, and not to
+the process as POSIX's do: two objects in one process keep each other out, and other files of the
+process may be closed meanwhile. The kernel takes them away with a process that dies.
+"""
+
+import errno
+import fcntl
+import os
+import struct
+import sys
+
+_SET = getattr(fcntl, "F_OFD_SETLK", fcntl.F_SETLK)
+
+
+def _packed(kind: int, number: int) -> bytes:
+    """Return a struct flock for one byte."""
+    if sys.platform == "darwin":
+        return struct.pack("qqihh", number, 1, 0, kind, os.SEEK_SET)
+    return struct.pack("hhqqi4x", kind, os.SEEK_SET, number, 1, 0)
+
+
+class Locks:
+    """The locks of one object. Nothing here waits."""
+
+    def __init__(self, path: str) -> None:
+        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
+
+    def take(self, number: int, *, exclusive: bool) -> bool:
+        """Take a lock, or change the kind of one that is held; tell whether that was done."""
+        kind = fcntl.F_WRLCK if exclusive else fcntl.F_RDLCK
+        try:
+            fcntl.fcntl(self._file, _SET, _packed(kind, number))
+        except OSError as error:
+            if error.errno in (errno.EAGAIN, errno.EACCES):
+                return False
+            raise
+        return True
+
+    def release(self, number: int) -> None:
+        """Give a lock back, if it is held."""
+        if self._file >= 0:
+            fcntl.fcntl(self._file, _SET, _packed(fcntl.F_UNLCK, number))
+
+    def close(self) -> None:
+        """Give all of them back."""
+        file, self._file = self._file, -1
+        if file >= 0:
+            os.close(file)
