@@ -20,6 +20,7 @@ from . import (
     backup,
     copies,
     foreign,
+    groups,
     notes,
     pragmas,
     readers,
@@ -73,16 +74,29 @@ _DEFAULTS = {
     "pragmas": None,
     "init": None,
     "read_only": False,
+    "group_commit": False,
+    "max_batch": groups.MAX_BATCH,
+    "max_delay": groups.MAX_DELAY,
 }
 
 # Those of them that only csqlite has.
-_OWN = ("untrusted", "reader_warning", "pragmas", "init", "read_only")
+_OWN = (
+    "untrusted",
+    "reader_warning",
+    "pragmas",
+    "init",
+    "read_only",
+    "group_commit",
+    "max_batch",
+    "max_delay",
+)
 
 # Those of these that need csqlite's own connection.
 _NATIVE = {
     "untrusted": "untrusted=True",
     "reader_warning": "reader_warning",
     "read_only": "read_only=True",
+    "group_commit": "group_commit=True",
 }
 
 
@@ -193,6 +207,7 @@ def _settings(options: dict[str, Any]) -> Optional[tuple[Any, ...]]:
         _vfs(options["vfs"]),
         bool(options["untrusted"]),
         readers.seconds(options["reader_warning"]),
+        *groups.limits(options),
         *pragmas.scripts(pragmas.settings(options["pragmas"], read_only)),
     )
 
@@ -526,14 +541,17 @@ def connect(
     development mode, where it is 60. See docs/reader-warning.md. pragmas: what to set first, a
     mapping of names to str, int, float or bool, or "server", docs/pragmas.md; they come in
     their order. read_only: the file is opened for reading alone (SQLITE_OPEN_READONLY), and has
-    to be there. init: called with the connection when it is open, before anybody else has it;
+    to be there. group_commit: autocommit writes of many tasks that wait together are committed at
+    once, docs/group-commit.md; it needs isolation_level=None or autocommit=True. max_batch: how many
+    at most. max_delay: seconds that one write waits for others.
+    init: called with the connection when it is open, before anybody else has it;
     what it gives is awaited, if it can be; when it raises, the connection is closed and opening
     raises that.
 
     Opening raises sqlite3.OperationalError when the file cannot be opened or there is no such
     VFS, TypeError or ValueError for options that make no sense, NotSupportedError for
-    `untrusted`, `reader_warning` or `read_only` where another module opens the database. With `factory`, the sqlite3
-    module opens the database and csqlite only awaits it.
+    `untrusted`, `reader_warning`, `read_only` or `group_commit` where another module opens the
+    database. With `factory`, the sqlite3 module opens the database and csqlite only awaits it.
     """
     if loop is not None:
         warn(
@@ -541,6 +559,8 @@ def connect(
             DeprecationWarning,
             stacklevel=2,
         )
+    if "group_commit" in kwargs:
+        groups.limits(kwargs)
     connector = _Connector(database, kwargs, row_factory, sys._getframe(1))
     init = kwargs.get("init")
     if init is None:

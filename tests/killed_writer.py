@@ -78,6 +78,17 @@ class Writer:
             say(b"+", batch)
             self.small.append(batch)
 
+    async def grouped(self):
+        """Insert from many tasks at once, whose commits are one."""
+        db = await self.open(isolation_level=None, group_commit=True)
+
+        async def insert():
+            for batch in self.numbers:
+                await db.execute(INSERT, (batch, 1, "grouped", payload(batch, 200)))
+                say(b"+", batch)
+
+        await asyncio.gather(*(insert() for _ in range(8)))
+
     async def many(self):
         """Insert with executemany(), now and then more than the cache holds."""
         db = await self.open()
@@ -160,7 +171,7 @@ class Writer:
             await db.execute(f"pragma journal_mode = {self.journal}")
             await db.executescript(SCHEMA)
         await asyncio.gather(
-            self.single(), self.automatic(), self.many(), self.explicit(), self.manual(),
+            self.single(), self.automatic(), self.grouped(), self.many(), self.explicit(), self.manual(),
             self.savepoints(), self.script(), self.delete(), self.tidy(),
         )  # fmt: skip
 

@@ -101,8 +101,8 @@ run_job(struct foreign *self, struct csq_job *job)
 }
 
 /* Worker thread. */
-static void
-run(struct csq_worker *worker, struct csq_job *job, const struct csq_list *behind)
+static bool
+run(struct csq_worker *worker, struct csq_job *job, struct csq_list *behind)
 {
     (void)behind;
     if (csq_worker_may_run(job)) {
@@ -110,6 +110,7 @@ run(struct csq_worker *worker, struct csq_job *job, const struct csq_list *behin
     } else {
         csq_job_refuse(job);
     }
+    return true;
 }
 
 /* Only who is called there already: the other module may care what thread it is. */

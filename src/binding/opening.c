@@ -58,14 +58,15 @@ take_options(ConnectionObject *self, struct csq_open *open, PyObject *options)
     PyObject *reader_warning;
     PyObject *row_factory;
     double timeout;
+    long long delay;
     int autocommit;
     int check_same_thread;
     int untrusted;
 
-    if (!PyArg_ParseTuple(options, "yidiOpiizpOzzO:connect", &open->path, &open->flags, &timeout,
-                          &self->detect_types, &isolation_level, &check_same_thread,
+    if (!PyArg_ParseTuple(options, "yidiOpiizpOiLzzO:connect", &open->path, &open->flags,
+                          &timeout, &self->detect_types, &isolation_level, &check_same_thread,
                           &open->statements, &autocommit, &open->vfs, &untrusted, &reader_warning,
-                          &open->setup, &open->parting, &row_factory)) {
+                          &open->batch, &delay, &open->setup, &open->parting, &row_factory)) {
         return -1;
     }
     Py_XSETREF(self->row_factory, Py_NewRef(row_factory));
@@ -74,6 +75,7 @@ take_options(ConnectionObject *self, struct csq_open *open, PyObject *options)
         return -1;
     }
     open->timeout = timeout >= INT_MAX / 1000 ? INT_MAX : (int)(timeout * 1000);
+    open->delay = delay;
     open->untrusted = untrusted != 0;
     open->autocommit = (enum csq_autocommit)autocommit;
     self->cached_statements = open->statements < 0 ? 0 : open->statements;

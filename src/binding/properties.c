@@ -27,6 +27,16 @@ get_total_changes(ConnectionObject *self, void *closure)
 }
 
 static PyObject *
+get_group_commits(ConnectionObject *self, void *closure)
+{
+    const struct csq_published *published =
+        self->executor == NULL ? NULL : self->executor->published;
+
+    (void)closure;
+    return PyLong_FromLongLong(published == NULL ? 0 : atomic_load(&published->group_commits));
+}
+
+static PyObject *
 get_isolation_level(ConnectionObject *self, void *closure)
 {
     const char *level = connection_level(self);
@@ -345,6 +355,8 @@ PyGetSetDef connection_getset[] = {
      "connect()'s\n"
      "argument of that name. A number holds for what is executed from now on, None at once.",
      NULL},
+    {"group_commits", (getter)get_group_commits, NULL,
+     "How many commits were for several writes at once: connect()'s group_commit.", NULL},
     {"_conn", (getter)get_conn, NULL, "The synchronous view, for functions on the worker.", NULL},
     {"_connection", (getter)get_connection, NULL, "As _conn; None when it is not open.", NULL},
     {"_connector", (getter)get_connector, NULL, "What opens it.", NULL},

@@ -73,6 +73,8 @@ csq_bounds_narrow(struct csq_db *db, sqlite3_stmt *statement, bool dml)
 
     if (!sqlite3_stmt_readonly(statement)) {
         bound = dml ? CSQ_TRANSACTS : csq_effect_within(sqlite3_sql(statement));
+        /* What would end the transaction of all of them is done when it is run by itself. */
+        bound = db->batch.open && bound < CSQ_CHANGES ? CSQ_CHANGES : bound;
         db->bound = bound > db->bound ? bound : db->bound;
     }
 }

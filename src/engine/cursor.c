@@ -11,6 +11,7 @@ csq_cursor_init(struct csq_cursor *cursor)
     cursor->stmt = NULL;
     cursor->dump = NULL;
     csq_strip_init(&cursor->parameters);
+    cursor->lender = NULL;
     cursor->result = 0;
     cursor->busy = false;
     cursor->standing = false;
@@ -35,6 +36,10 @@ csq_cursor_reset(struct csq_cursor *cursor, struct csq_cache *cache)
     cursor->standing = false;
     cursor->late = false;
     cursor->ended = false;
+    if (cursor->lender != NULL) {
+        csq_strip_move(cursor->lender, &cursor->parameters);
+        cursor->lender = NULL;
+    }
     csq_strip_clear(&cursor->parameters);
     csq_strip_clear(&cursor->line);
     csq_dump_free(cursor->dump);

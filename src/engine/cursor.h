@@ -19,6 +19,7 @@ struct csq_cursor {
     struct csq_stmt *stmt;       /* NULL: none */
     struct csq_dump *dump;       /* NULL: none */
     struct csq_strip parameters; /* bound to stmt */
+    struct csq_strip *lender;    /* where they go back to when it is reset; NULL: nowhere */
     int64_t result; /* how many result sets jobs have begun: the number of the last */
     bool busy; /* a job of it runs, or it is being reset */
     bool standing; /* on a row that is still to be taken, or with one in `line` */

@@ -39,6 +39,7 @@ csq_db_init(struct csq_db *db)
     atomic_init(&db->timeout, 0);
     atomic_init(&db->published.in_transaction, false);
     atomic_init(&db->published.total_changes, 0);
+    atomic_init(&db->published.group_commits, 0);
     csq_error_init(&db->owed);
     csq_error_init(&db->lost);
     atomic_init(&db->published.autocommit, CSQ_LEGACY);
@@ -252,6 +253,8 @@ csq_db_open(struct csq_db *db, const struct csq_open *open, struct csq_error *er
     atomic_store(&db->timeout, open->timeout);
     atomic_store(&db->published.autocommit, (int)open->autocommit);
     db->untrusted = open->untrusted;
+    db->batch.most = open->batch;
+    db->batch.delay = open->delay;
     db->shared = (open->flags & SQLITE_OPEN_SHAREDCACHE) != 0 ||
                  strstr(open->path, "cache=shared") != NULL;
     csq_db_lend(db, false);
@@ -553,21 +556,27 @@ csq_db_reset(struct csq_db *db, struct csq_error *error)
     return rc;
 }
 
+int64_t
+csq_db_total_changes(const struct csq_db *db)
+{
+#if SQLITE_VERSION_NUMBER >= 3037000
+    return sqlite3_total_changes64(db->handle);
+#else
+    return sqlite3_total_changes(db->handle);
+#endif
+}
+
 void
 csq_db_publish(struct csq_db *db)
 {
     if (db->handle != NULL) {
-        bool in_transaction = !sqlite3_get_autocommit(db->handle);
+        bool in_transaction = !csq_db_is_outside(db);
 
         atomic_store(&db->published.in_transaction, in_transaction);
         if (!in_transaction) {
             db->lone = 0;
         }
-#if SQLITE_VERSION_NUMBER >= 3037000
-        atomic_store(&db->published.total_changes, sqlite3_total_changes64(db->handle));
-#else
-        atomic_store(&db->published.total_changes, sqlite3_total_changes(db->handle));
-#endif
+        atomic_store(&db->published.total_changes, csq_db_total_changes(db) - db->batch.undone);
     }
 }
 

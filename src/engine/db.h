@@ -25,11 +25,29 @@
 /* PEP 249 control as sqlite3.connect(autocommit=) names it. */
 enum csq_autocommit { CSQ_LEGACY = -1, CSQ_MANUAL = 0, CSQ_AUTO = 1 };
 
+/* How many statements are remembered that must stay out of batches. */
+enum { CSQ_BATCH_SHUNNED = 64 };
+
+/* engine/batch.h */
+struct csq_batch {
+    int most;      /* how many writes are committed at once; less than 2: one */
+    int64_t delay; /* nanoseconds that one waits for others; 0: none */
+    bool open;
+    bool stepped;  /* a statement of the job that runs in it has begun */
+    bool nested;   /* … and in a callback of it something was run */
+    int64_t total;  /* what total_changes() was when it was begun */
+    int64_t last;   /* the same of last_insert_rowid() */
+    int64_t undone; /* what was counted of what was undone with it, to be run once more */
+    uint64_t shunned[CSQ_BATCH_SHUNNED];
+    int next; /* of these the one that is overwritten next */
+};
+
 /* What any thread may read at any time: as of the last job done, but for `autocommit`. */
 struct csq_published {
     atomic_int autocommit; /* enum csq_autocommit */
     atomic_bool in_transaction;
     atomic_llong total_changes;
+    atomic_llong group_commits; /* how many commits were for several writes */
 };
 
 struct csq_open {
@@ -40,6 +58,8 @@ struct csq_open {
     int statements;   /* how many the cache keeps */
     enum csq_autocommit autocommit;
     bool untrusted;    /* the file is a stranger's: engine/harden.h */
+    int batch;         /* how many writes are committed at once; less than 2: one */
+    int64_t delay;     /* nanoseconds that one waits for others */
     const char *setup; /* lent, SQL that is run first; NULL: none */
     const char *parting; /* lent, SQL that is tried before it is closed; NULL: none */
 };
@@ -111,6 +131,7 @@ struct csq_db {
     bool nameless; /* the turn has begun with BEGIN, and nothing else was run */
     struct csq_writer writer; /* of the main database's file */
     char *parting;            /* what is tried before it is closed; NULL: nothing */
+    struct csq_batch batch;
     struct csq_hooks hooks;
     int (*progress)(void *); /* the user's handler, NULL: none */
     void *progress_argument;
@@ -207,6 +228,16 @@ csq_db_is_over(struct csq_db *db)
         csq_db_look_at_clock(db);
     }
     return db->stop != NULL && atomic_load_explicit(db->stop, memory_order_relaxed) != CSQ_WANTED;
+}
+
+/* sqlite3_total_changes64(), where there is one. */
+int64_t csq_db_total_changes(const struct csq_db *db);
+
+/* Whether no transaction is open, but for one that nobody has asked for (engine/batch.h). */
+static inline bool
+csq_db_is_outside(const struct csq_db *db)
+{
+    return sqlite3_get_autocommit(db->handle) != 0 || db->batch.open;
 }
 
 /* Copies what other threads may read. Called after each job. */

@@ -5,6 +5,7 @@
 
 #include <string.h>
 
+#include "engine/batch.h"
 #include "engine/bounds.h"
 #include "engine/claim.h"
 #include "engine/mailbox.h"
@@ -85,6 +86,7 @@ run_statement(struct csq_db *db, struct csq_job *job, bool began)
             return job->error.code;
         }
         csq_bounds_narrow(db, stmt->handle, stmt->dml);
+        db->batch.stepped = true;
     }
     if (stmt->query || began || db->lone == 0) {
         return csq_rows_step(db, job);
@@ -142,6 +144,9 @@ csq_execute(struct csq_db *db, struct csq_job *job)
     cursor->stmt = stmt;
     csq_list_append(&db->cursors, &cursor->open);
     csq_strip_move(&cursor->parameters, &job->down);
+    if (db->batch.open) {
+        cursor->lender = &job->down;
+    }
     share_snapshot(db, stmt);
     job->with.steps.empty = stmt->handle == NULL;
     rc = bind_and_run(db, job, &began);
@@ -172,6 +177,7 @@ execute_rows(struct csq_db *db, struct csq_job *job, struct csq_stmt *stmt,
         if (rc != SQLITE_OK) {
             break;
         }
+        db->batch.stepped = true;
         do {
             rc = csq_db_step(db, stmt->handle, &job->error);
         } while (rc == SQLITE_ROW);
@@ -188,9 +194,41 @@ execute_rows(struct csq_db *db, struct csq_job *job, struct csq_stmt *stmt,
         }
         if (csq_db_is_over(db)) {
             rc = csq_job_over(job);
+        } else if (db->batch.open && rc == SQLITE_OK && csq_batch_owes(db)) {
+            rc = csq_error_set(&job->error, SQLITE_CONSTRAINT, "it has to be run by itself");
         }
     }
     return rc;
+}
+
+/* The same. Where each row is a transaction they are committed together if they can be; when
+ * anything goes wrong, it goes wrong once more row by row, as it has to. */
+static int
+execute_slice(struct csq_db *db, struct csq_job *job, struct csq_stmt *stmt,
+              const struct csq_strip *rows)
+{
+    const struct csq_steps before = job->with.steps;
+    struct csq_error ignored;
+    int rc;
+
+    if (rows->rows < 2 || job->alone || !csq_batch_allows(db) || !csq_batch_begin(db)) {
+        return execute_rows(db, job, stmt, rows);
+    }
+    db->batch.nested = false;
+    rc = execute_rows(db, job, stmt, rows);
+    csq_error_init(&ignored);
+    if (rc == SQLITE_OK && !db->batch.nested && csq_batch_commit(db, &ignored) == SQLITE_OK) {
+        return SQLITE_OK;
+    }
+    csq_error_clear(&ignored);
+    csq_batch_undo(db);
+    if (csq_db_is_over(db) || (rc == SQLITE_BUSY && job->with.steps.row == before.row + 1)) {
+        return rc;
+    }
+    csq_error_clear(&job->error);
+    job->with.steps.row = before.row;
+    job->with.steps.changes = before.changes;
+    return execute_rows(db, job, stmt, rows);
 }
 
 /* Takes slice after slice from the flow until the caller has packed the last. */
@@ -198,9 +236,11 @@ static int
 execute_flow(struct csq_db *db, struct csq_job *job, struct csq_stmt *stmt)
 {
     struct csq_strip rows;
+    struct csq_strip run;
     int rc = SQLITE_OK;
 
     csq_strip_init(&rows);
+    csq_strip_init(&run);
     if (job->mailbox != NULL && csq_flow_empty(&job->flow)) {
         csq_mailbox_post(job, false);
     }
@@ -213,17 +253,23 @@ execute_flow(struct csq_db *db, struct csq_job *job, struct csq_stmt *stmt)
         if (rows.first == NULL) {
             break;
         }
-        if (job->mailbox != NULL) {
+        if (job->mailbox != NULL && !csq_flow_is_complete(&job->flow)) {
             csq_mailbox_post(job, false);
         }
         rc = job->with.steps.first_name == 0 ? check_names(job, stmt, &rows) : SQLITE_OK;
         if (rc == SQLITE_OK) {
-            rc = execute_rows(db, job, stmt, &rows);
+            rc = execute_slice(db, job, stmt, &rows);
         }
         if (stmt->parameters > 0) {
             sqlite3_clear_bindings(stmt->handle);
         }
+        if (db->batch.open) {
+            csq_strip_move(&run, &rows); /* they may have to be run once more */
+        }
         csq_strip_clear(&rows);
+    }
+    if (run.first != NULL) {
+        csq_flow_put(&job->flow, &run);
     }
     return rc;
 }

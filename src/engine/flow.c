@@ -61,6 +61,17 @@ csq_flow_empty(struct csq_flow *flow)
     return empty;
 }
 
+bool
+csq_flow_is_complete(struct csq_flow *flow)
+{
+    bool ended;
+
+    pthread_mutex_lock(&flow->lock);
+    ended = flow->ended;
+    pthread_mutex_unlock(&flow->lock);
+    return ended;
+}
+
 void
 csq_flow_end(struct csq_flow *flow)
 {

@@ -43,6 +43,9 @@ void csq_flow_take(struct csq_flow *flow, struct csq_strip *strip);
 /* Either thread. Whether nothing lies there and more may come. */
 bool csq_flow_empty(struct csq_flow *flow);
 
+/* Either thread. Whether nothing more will be put. */
+bool csq_flow_is_complete(struct csq_flow *flow);
+
 /* Either thread. Nothing more comes: takes answer so once they have it all. */
 void csq_flow_end(struct csq_flow *flow);
 

@@ -237,6 +237,9 @@ on_trace(unsigned event, void *argument, void *p, void *x)
     struct csq_hooks *hooks = argument;
     struct csq_listener *listener;
 
+    if (hooks->hidden) {
+        return 0;
+    }
     seal(hooks);
     if (event == SQLITE_TRACE_STMT && hooks->trace != NULL) {
         hooks->trace(event, hooks->trace_argument, p, x);

@@ -79,7 +79,7 @@ struct csq_steps {
 
 /* A head, what any op may carry, and a payload of its op. */
 struct csq_job {
-    struct csq_link link; /* in a queue or a mailbox */
+    struct csq_link link; /* in a queue or a mailbox; also while it runs, when it has news */
     enum csq_op op;
     atomic_int cancelled; /* enum csq_over: why it is to end soon */
     int64_t deadline;     /* when it is to end, by csq_now(); 0: whenever it does */
@@ -105,6 +105,8 @@ struct csq_job {
     void *client; /* lent: for whom it runs, which callbacks find in csq_db.client; or NULL */
     bool owes; /* nobody waits for it: what it fails with, the next job fails with */
     bool anytime; /* harms nothing in a callback that seals the db */
+    bool alone; /* it has to run outside batches: engine/group.h … */
+    struct csq_link along; /* … which is where this is used */
 
     /* What it carries both ways. Pointers are lent until the job is finished. */
     struct csq_cursor *cursor; /* NULL: it has none */

@@ -7,6 +7,7 @@
 
 #include "engine/alloc.h"
 #include "engine/clock.h"
+#include "engine/group.h"
 #include "engine/ops.h"
 #include "engine/worker.h"
 
@@ -30,19 +31,24 @@ is_followed(const struct csq_list *jobs)
 }
 
 /* Worker thread. */
-static void
-run(struct csq_worker *worker, struct csq_job *job, const struct csq_list *behind)
+static bool
+run(struct csq_worker *worker, struct csq_job *job, struct csq_list *behind)
 {
     struct csq_db *db = &native_of(&worker->executor)->db;
+    const bool group = db->batch.most > 1 && csq_group_begins(worker, db, job, behind);
+    bool done = true;
 
     pthread_mutex_lock(&db->lock);
     db->queued = is_followed(behind);
-    if (csq_worker_may_run(job)) {
+    if (group) {
+        done = csq_group_run(worker, db, job, behind);
+    } else if (csq_worker_may_run(job)) {
         csq_op_run(db, job);
     } else {
         csq_op_skip(db, job);
     }
     pthread_mutex_unlock(&db->lock);
+    return done;
 }
 
 /* Takes the lock; at most the connection's timeout is waited for, because what runs may itself

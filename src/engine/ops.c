@@ -384,6 +384,7 @@ run_bounded(struct csq_db *db, struct csq_job *job)
 {
     struct csq_standing before = csq_bounds_look(db);
 
+    db->batch.nested = true;
     run_any(db, job);
     csq_bounds_compare(db, before);
 }
@@ -464,7 +465,7 @@ run_until(struct csq_db *db, struct csq_job *job)
     const bool breakable = db->breakable;
     bool transaction;
 
-    transaction = db->handle != NULL && !sqlite3_get_autocommit(db->handle);
+    transaction = db->handle != NULL && !csq_db_is_outside(db);
     if (deadline == 0 || (job->deadline != 0 && job->deadline < deadline)) {
         db->deadline = job->deadline;
     }

@@ -7,6 +7,8 @@
 
 #include <sched.h>
 
+#include "engine/clock.h"
+
 void
 csq_queue_init(struct csq_queue *queue)
 {
@@ -63,6 +65,23 @@ csq_queue_take(struct csq_queue *queue, struct csq_list *jobs)
     queue->sleeping = false;
     csq_list_move(jobs, &queue->jobs);
     queue->taken = true;
+    pthread_mutex_unlock(&queue->lock);
+}
+
+void
+csq_queue_more(struct csq_queue *queue, struct csq_list *jobs, int64_t end)
+{
+    int64_t now = end == 0 ? 0 : csq_now();
+    struct timespec until;
+
+    pthread_mutex_lock(&queue->lock);
+    if (csq_list_empty(&queue->jobs) && now < end) {
+        until = csq_deadline(end - now);
+        queue->sleeping = true;
+        pthread_cond_timedwait(&queue->pushed, &queue->lock, &until);
+        queue->sleeping = false;
+    }
+    csq_list_move(jobs, &queue->jobs);
     pthread_mutex_unlock(&queue->lock);
 }
 

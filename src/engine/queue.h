@@ -6,6 +6,8 @@
 #include <pthread.h>
 #include <stdbool.h>
 
+#include <stdint.h>
+
 #include "engine/list.h"
 
 struct csq_queue {
@@ -29,6 +31,10 @@ bool csq_queue_push(struct csq_queue *queue, struct csq_link *job);
 
 /* Worker thread. Waits until there are jobs and moves them all to `jobs`. */
 void csq_queue_take(struct csq_queue *queue, struct csq_list *jobs);
+
+/* Worker thread. Moves what there is behind what `jobs` holds; when that is nothing, waits for it
+ * until `end`, by csq_now(). */
+void csq_queue_more(struct csq_queue *queue, struct csq_list *jobs, int64_t end);
 
 /* Worker thread. Closes it and moves what still stands in it to `jobs`. */
 void csq_queue_close(struct csq_queue *queue, struct csq_list *jobs);

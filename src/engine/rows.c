@@ -125,7 +125,8 @@ step_whole(struct csq_db *db, struct csq_job *job)
             return no_memory(job);
         }
         rows++;
-        if (job->streaming && job->up.bytes >= STRIP_BYTES && !hand_over(job)) {
+        if (job->streaming && !db->batch.open && job->up.bytes >= STRIP_BYTES &&
+            !hand_over(job)) {
             return csq_error_set(&job->error, CSQ_CANCELLED, "cancelled");
         }
         rc = step(db, job);
@@ -142,6 +143,8 @@ static int
 step_chunk(struct csq_db *db, struct csq_job *job)
 {
     const size_t rows = job->with.steps.rows - (job->op == CSQ_EXECUTE ? 1 : 0);
+    /* What writes has done all of it with the first row. It is not left uncommitted for the clock. */
+    const bool hurried = job->cursor->stmt->readonly;
     int64_t end = csq_now() + CHUNK_NANOSECONDS;
     int rc = stand(db, job);
 
@@ -150,7 +153,7 @@ step_chunk(struct csq_db *db, struct csq_job *job)
             return no_memory(job);
         }
         rc = step(db, job);
-        if (job->up.bytes >= CHUNK_BYTES || csq_now() >= end) {
+        if (job->up.bytes >= CHUNK_BYTES || (hurried && csq_now() >= end)) {
             break;
         }
     }

@@ -47,7 +47,7 @@ csq_transaction_is_shared(const struct csq_db *db, const struct csq_cursor *curs
 static enum csq_stopping
 stopping_of(struct csq_db *db, const struct csq_job *job, sqlite3_stmt *handle)
 {
-    bool outside = sqlite3_get_autocommit(db->handle) != 0;
+    bool outside = csq_db_is_outside(db);
 
     if (!outside && !job->with.steps.joined) {
         return CSQ_RUNS_ON;
@@ -114,16 +114,6 @@ csq_transaction_begin(struct csq_db *db, struct csq_job *job, const struct csq_s
     return SQLITE_OK;
 }
 
-static int64_t
-total_changes(const struct csq_db *db)
-{
-#if SQLITE_VERSION_NUMBER >= 3037000
-    return sqlite3_total_changes64(db->handle);
-#else
-    return sqlite3_total_changes(db->handle);
-#endif
-}
-
 struct csq_mark
 csq_transaction_mark(const struct csq_db *db, sqlite3_stmt *handle, bool dml)
 {
@@ -133,7 +123,7 @@ csq_transaction_mark(const struct csq_db *db, sqlite3_stmt *handle, bool dml)
         /* A savepoint is somebody's to go back to. */
         mark.looked = (!sqlite3_stmt_readonly(handle) && !sqlite3_stmt_isexplain(handle)) ||
                       csq_scan_is_control(sqlite3_sql(handle));
-        mark.changes = total_changes(db);
+        mark.changes = csq_db_total_changes(db);
     }
     return mark;
 }
@@ -144,7 +134,7 @@ csq_transaction_mark_call(const struct csq_db *db)
     struct csq_mark mark = {db->lone != 0 && db->handle != NULL, true, 0};
 
     if (mark.looked) {
-        mark.changes = total_changes(db);
+        mark.changes = csq_db_total_changes(db);
     }
     return mark;
 }
@@ -155,7 +145,8 @@ csq_transaction_note_run(struct csq_db *db, const struct csq_mark *mark, int rc,
     if (!mark->looked || db->handle == NULL) {
         return;
     }
-    if (open || (!mark->counted && rc == SQLITE_OK) || total_changes(db) != mark->changes) {
+    if (open || (!mark->counted && rc == SQLITE_OK) ||
+        csq_db_total_changes(db) != mark->changes) {
         db->lone = 0;
     }
 }

@@ -26,6 +26,7 @@ csq_worker_init(struct csq_worker *worker, const struct csq_executor_verbs *verb
     pthread_cond_init(&worker->ended, NULL);
     pthread_cond_init(&worker->woken, NULL);
     csq_list_init(&worker->closing);
+    csq_list_init(&worker->along);
     worker->run = run;
     worker->at_end = at_end;
     worker->at_end_argument = argument;
@@ -123,18 +124,26 @@ csq_worker_may_run(struct csq_job *job)
     return !atomic_load(&job->cancelled) && job->error.code == SQLITE_OK;
 }
 
-static void
-run(struct csq_worker *worker, struct csq_job *job, const struct csq_list *behind)
+void
+csq_worker_more(struct csq_worker *worker, struct csq_list *behind, int64_t end)
 {
+    csq_queue_more(&worker->queue, behind, end);
+}
+
+static bool
+run(struct csq_worker *worker, struct csq_job *job, struct csq_list *behind)
+{
+    bool done;
+
     if (!job->streaming) {
-        worker->run(worker, job, behind);
-        return;
+        return worker->run(worker, job, behind);
     }
     job->flow.is_forsaken = is_forsaken;
     job->flow.argument = worker;
     set_streaming(worker, job);
-    worker->run(worker, job, behind);
+    done = worker->run(worker, job, behind);
     set_streaming(worker, NULL);
+    return done;
 }
 
 static void
@@ -169,6 +178,17 @@ keep_for_end(struct csq_worker *worker, struct csq_job *job)
     return working;
 }
 
+/* The same of what was run with it. */
+static void
+give_along(struct csq_worker *worker)
+{
+    struct csq_link *link;
+
+    while ((link = csq_list_shift(&worker->along)) != NULL) {
+        give_back(csq_item(link, struct csq_job, along));
+    }
+}
+
 /* Runs what stands in `jobs`, in order. False: there will be no more. The last one, and what
  * asks behind it for the end, are kept for that. */
 static bool
@@ -180,17 +200,18 @@ run_list(struct csq_worker *worker, struct csq_list *jobs)
     worker->taken = jobs;
     while ((link = csq_list_shift(jobs)) != NULL) {
         struct csq_job *job = csq_item(link, struct csq_job, link);
+        bool done = run(worker, job, jobs);
 
-        run(worker, job, jobs);
-        if (!is_last(job)) {
+        if (done && is_last(job)) {
+            if (!last) {
+                csq_queue_close(&worker->queue, jobs);
+                last = true;
+            }
+            keep_for_end(worker, job);
+        } else if (done) {
             give_back(job);
-            continue;
         }
-        if (!last) {
-            csq_queue_close(&worker->queue, jobs);
-            last = true;
-        }
-        keep_for_end(worker, job);
+        give_along(worker);
     }
     return !last;
 }

@@ -18,9 +18,11 @@
 struct csq_worker;
 
 /* Worker thread. Runs a job, or lets go of what was kept for it, if csq_worker_may_run() denies
- * that; what comes of it stands in the job. `behind`: what waits, as far as it was taken. */
-typedef void (*csq_worker_run)(struct csq_worker *worker, struct csq_job *job,
-                               const struct csq_list *behind);
+ * that; what comes of it stands in the job. `behind`: what waits, as far as it was taken. What of
+ * that was run as well is moved to csq_worker.along. False: the job has to be run once more, and stands
+ * in `behind` again. */
+typedef bool (*csq_worker_run)(struct csq_worker *worker, struct csq_job *job,
+                               struct csq_list *behind);
 
 struct csq_worker {
     struct csq_executor executor;
@@ -36,6 +38,7 @@ struct csq_worker {
     bool stopping;           /* the farewell is pushed */
     struct csq_job *streaming; /* the job that runs, when it has a flow */
     const struct csq_list *taken; /* what waits behind it, out of the queue; worker thread */
+    struct csq_list along; /* what was run with the last job, by csq_job.along; worker thread */
     struct csq_job farewell; /* closes the database when nobody waits for it */
     void (*at_end)(void *);  /* called by the thread before it ends; NULL: nothing */
     void *at_end_argument;
@@ -54,6 +57,10 @@ void csq_worker_destroy(struct csq_worker *worker);
 /* Worker thread, when it comes to a job: whether it is still to run. False: its `error` may say
  * why already. */
 bool csq_worker_may_run(struct csq_job *job);
+
+/* Worker thread. Takes what was pushed meanwhile behind what `behind` holds; when that is nothing,
+ * waits for it until `end`, by csq_now(). */
+void csq_worker_more(struct csq_worker *worker, struct csq_list *behind, int64_t end);
 
 /* The verbs of an executor that begins with a worker: engine/executor.h. */
 int csq_worker_start(struct csq_executor *executor, struct csq_crew *crew);
