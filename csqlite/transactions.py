@@ -10,11 +10,11 @@ import inspect
 import itertools
 import random
 import sqlite3
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Coroutine, Iterable
 from typing import TYPE_CHECKING, Any, Optional, TypeVar
 
-from . import _csqlite, fetching, gathering, settling, waits
-from .callers import coroutine_function, noted
+from . import _csqlite, fetching, gathering, waits
+from .callers import coroutine_function
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -60,14 +60,6 @@ def _is_unknown(error: BaseException) -> bool:
 def _add_note(error: BaseException, note: str) -> None:
     if hasattr(error, "add_note"):  # since Python 3.11
         error.add_note(note)
-
-
-async def _outcome(
-    future: "asyncio.Future[Any]",
-) -> "tuple[Optional[BaseException], Optional[asyncio.CancelledError]]":
-    """Wait for what cannot be cancelled: what it failed with, and with what the waiting was ended."""
-    cancelled = await settling.settle(future)
-    return future.result(), cancelled
 
 
 class Transaction(fetching.Fetching):
@@ -195,16 +187,14 @@ class Transaction(fetching.Fetching):
 
     async def _commit(self, retries: int = 0) -> None:
         """Commit, again where that is busy; wait for the outcome even when cancelled, and tell it then."""
-        cancelled = None
-        for attempt in itertools.count():
-            error, now = await self._end(True)
-            cancelled = now or cancelled
-            if cancelled or attempt >= retries or not _is_busy(error) or not self.is_open:
-                break
-            try:
-                await asyncio.sleep(_delay(attempt))
-            except asyncio.CancelledError as error_now:
-                cancelled = error_now
+        hold = self._hold
+        if hold._stage == "over":
+            self.outcome = self.outcome or "rolled back"
+            raise sqlite3.OperationalError("The transaction is over.")
+        error = await hold._end(True)
+        cancelled = hold._cancelled()
+        if error is not None and cancelled is None and retries:
+            error, cancelled = await self._commit_again(error, retries)
         if error is None:
             self.outcome = "committed"
         elif _is_unknown(error):
@@ -218,19 +208,29 @@ class Transaction(fetching.Fetching):
         if error is not None:
             raise error
 
-    async def _end(
-        self, commit: bool
-    ) -> "tuple[Optional[BaseException], Optional[asyncio.CancelledError]]":
-        """Commit or roll back; return what that failed with, and with what the waiting was ended."""
-        if self._hold._stage == "over":
-            return sqlite3.OperationalError("The transaction is over."), None
-        return await _outcome(self._hold._end(commit))
+    async def _commit_again(
+        self, error: Optional[BaseException], retries: int
+    ) -> "tuple[Optional[BaseException], Optional[BaseException]]":
+        """Commit while that is busy; return what it failed with at last, and was cancelled with."""
+        cancelled: Optional[BaseException] = None
+        for attempt in range(retries):
+            if cancelled is not None or not _is_busy(error) or not self.is_open:
+                break
+            try:
+                await asyncio.sleep(_delay(attempt))
+            except asyncio.CancelledError as now:
+                return error, now
+            error = await self._hold._end(True)
+            cancelled = self._hold._cancelled()
+        return error, cancelled
 
     async def _rollback(self) -> None:
         """Roll back; wait for that even when cancelled."""
-        outcome = self.outcome
-        _, cancelled = await self._end(False)
-        self.outcome = outcome or "rolled back"
+        hold = self._hold
+        if hold._stage != "over":
+            await hold._end(False)
+        self.outcome = self.outcome or "rolled back"
+        cancelled = hold._cancelled()
         if cancelled is not None:
             raise cancelled
 
@@ -264,30 +264,42 @@ class Block:
         self._deadline = deadline
         self._around = around
         self._retries = retries
+        self._hold: Any = None
         self._transaction: Optional[Transaction] = None
         self.outermost = False
 
-    @noted
-    async def __aenter__(self) -> Transaction:
-        if self._transaction is not None:
+    def __aenter__(self) -> "Coroutine[Any, Any, Transaction]":
+        # What is asked for is asked for here: it goes by the task that calls this.
+        if self._transaction is not None or self._hold is not None:
             raise RuntimeError("a transaction's block is entered once")
-        around = self._around or self._connection._holder()
+        connection = self._connection
+        around = self._around or connection._holder()
         if around is not None:
-            self._transaction = await self._save(around)
-        else:
-            self.outermost = True
-            sql = _MODES["deferred"] if self._sql is None else self._sql
-            self._transaction = await _begin(self._connection, sql, self._read_only, self._deadline)
-        return self._transaction
+            return self._save(around)
+        self.outermost = True
+        sql = _MODES["deferred"] if self._sql is None else self._sql
+        hold = self._hold = connection._hold(None, waits.watch)
+        request = hold._begin(sql, self._read_only, deadline=self._deadline)
+        return self._enter(request, sql)
 
-    async def _save(self, around: Any) -> Transaction:
+    async def _enter(self, request: Any, sql: str) -> Transaction:
+        hold = self._hold
+        try:
+            if not await request:
+                await _begin_again(hold, sql, self._read_only, self._deadline)
+        except sqlite3.OperationalError as error:
+            _refuse_concurrent(error, sql)
+            raise
+        transaction = self._transaction = Transaction(self._connection, hold)
+        return transaction
+
+    def _save(self, around: Any) -> "Coroutine[Any, Any, Transaction]":
         if self._read_only:
             raise sqlite3.ProgrammingError("read_only=True is for the outermost transaction()")
         name = f"csqlite_{next(_names)}" if self._name is None else self._name
-        hold = self._connection._hold(name, waits.watch)
+        hold = self._hold = self._connection._hold(name, waits.watch)
         request = hold._begin(name, deadline=self._deadline)
-        await (request if self._around is None else around._lend(request))
-        return Transaction(self._connection, hold)
+        return self._enter(request if self._around is None else around._lend(request), "")
 
     async def __aexit__(
         self,
@@ -312,35 +324,31 @@ class Block:
         return None
 
 
-async def _begin(
-    connection: Any, sql: str, read_only: bool, deadline: Optional[float]
-) -> Transaction:
-    """Begin a transaction; wait for one that another task has begun by hand, as long as for a lock."""
+def _refuse_concurrent(error: BaseException, sql: str) -> None:
+    if sql == _MODES["concurrent"] and "CONCURRENT" in str(error):
+        raise sqlite3.NotSupportedError("this SQLite has no BEGIN CONCURRENT") from error
+
+
+async def _begin_again(hold: Any, sql: str, read_only: bool, deadline: Optional[float]) -> None:
+    """Begin where a transaction is open that a statement has begun: raise, or wait, as long as for a lock.
+
+    The extension waits for its end by itself, but where it had no way to know of it before.
+    """
     loop = asyncio.get_running_loop()
-    limit = loop.time() + connection._timeout
+    limit = loop.time() + hold._connection._timeout
     if deadline is not None:
         limit = min(limit, loop.time() + deadline)
-    for pause in itertools.chain((0.001, 0.002, 0.005), itertools.repeat(0.01)):
-        hold = connection._hold(None, waits.watch)
-        try:
-            if await hold._begin(sql, read_only, deadline=deadline):
-                return Transaction(connection, hold)
-        except sqlite3.OperationalError as error:
-            if sql == _MODES["concurrent"] and "CONCURRENT" in str(error):
-                raise sqlite3.NotSupportedError("this SQLite has no BEGIN CONCURRENT") from error
-            raise
-        if connection._began_here():
+    for pause in itertools.chain((0.0, 0.001, 0.002, 0.005), itertools.repeat(0.01)):
+        if hold._began_here():
             raise sqlite3.ProgrammingError(
                 "this task has a transaction open, begun by a statement outside of any transaction():"
                 " commit() or rollback() it first"
             )
         if loop.time() >= limit:
-            raise sqlite3.OperationalError(
-                "a transaction is open that was begun outside of any transaction(),"
-                " and was not ended while it was waited for"
-            )
+            raise waits.unended()
         await asyncio.sleep(pause)
-    raise AssertionError  # The pauses have no end.
+        if await hold._begin(sql, read_only, deadline=deadline):
+            return
 
 
 async def begin(
@@ -352,7 +360,7 @@ async def begin(
         raise sqlite3.ProgrammingError(
             "this task has a transaction open: use savepoint() or transaction() in it"
         )
-    transaction = await _begin(connection, sql, read_only, deadline)
+    transaction = await Block(connection, sql, read_only=read_only, deadline=deadline).__aenter__()
     transaction._by_hand = True
     return transaction
 

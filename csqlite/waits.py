@@ -36,8 +36,14 @@ _held: "dict[Any, list[Any]]" = {}
 def watch(hold: Any) -> None:
     """Look from time to time whether who waits for the hold's end waits for ever.
 
-    Called by the extension when the first one begins to wait.
+    Called by the extension when the first one begins to wait, and when the hold itself does: for a transaction
+    that a statement has begun.
     """
+    if hold._stage == "new":
+        with contextlib.suppress(RuntimeError):
+            loop = asyncio.get_running_loop()
+            _be_patient(loop, hold, loop.time() + hold._connection._timeout, _FIRST)
+        return
     task = hold._task
     if task is None:
         return
@@ -45,6 +51,28 @@ def watch(hold: Any) -> None:
     with contextlib.suppress(RuntimeError):  # No loop runs in this thread: nobody could be told.
         loop = asyncio.get_running_loop()
         loop.call_later(_FIRST, _look, loop, hold, _FIRST)
+
+
+def unended() -> sqlite3.OperationalError:
+    """Return the error of who has waited too long for a transaction that a statement has begun."""
+    return sqlite3.OperationalError(
+        "a transaction is open that was begun outside of any transaction(),"
+        " and was not ended while it was waited for"
+    )
+
+
+def _be_patient(loop: asyncio.AbstractEventLoop, hold: Any, limit: float, pause: float) -> None:
+    """Let a hold wait for what a statement has begun, but no longer than for a lock.
+
+    It hears of the end from the call that brings it; only of one that nobody awaits, from here.
+    """
+    if hold._stage != "new":
+        return
+    left = limit - loop.time()
+    hold._tire(unended() if left <= 0 else None)
+    if left > 0:
+        following = min(2 * pause, _LONGEST)
+        loop.call_later(min(left, pause), _be_patient, loop, hold, limit, following)
 
 
 def _look(loop: asyncio.AbstractEventLoop, hold: Any, pause: float) -> None:

@@ -102,7 +102,7 @@ ORDER = {
             "vtable",
         ),
         ("statement", "properties", "execute", "opening", "callbacks", "apply"),
-        ("cursor_type", "executemany"),
+        ("cursor_type", "executemany", "hold_type"),
         ("connection_type", "init"),
     ),
 }

@@ -10,6 +10,10 @@
 /* Methods of a connection. */
 extern PyMethodDef hold_connection_methods[];
 
+/* What stands in hold.c: methods of Hold, and of the module. */
+extern PyMethodDef hold_methods[];
+extern PyMethodDef hold_module_methods[];
+
 /* Registers the type. 0, or -1 with an exception. */
 int hold_init_type(struct module_state *state, PyObject *module);
 

@@ -189,7 +189,7 @@ static PyType_Spec signature_spec = {
 static const char *const connection_kinds[KINDS] = {
     [GIVES_RESULT] = " blobopen cursor execute execute_fetchall execute_insert executemany "
                      "executescript session ",
-    [GIVES_OTHER] = " stop -_backup -_began_here -_dump -_enqueue -_handle -_hold -_holder "
+    [GIVES_OTHER] = " stop -_backup -_dump -_enqueue -_handle -_hold -_holder "
                     "-_interrupt -_run ",
 };
 static const char *const cursor_kinds[KINDS] = {

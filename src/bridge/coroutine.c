@@ -49,7 +49,7 @@ park(RequestObject *request, PyObject **result)
 {
     struct host_loop *loop = &request->reactor->loop;
 
-    request->waiter = loop->host->verbs->park(loop);
+    Py_XSETREF(request->waiter, loop->host->verbs->park(loop));
     *result = Py_XNewRef(request->waiter);
     return request->waiter == NULL ? PYGEN_ERROR : PYGEN_NEXT;
 }
@@ -230,6 +230,34 @@ raise_thrown(PyObject *type, PyObject *value, PyObject *traceback)
     }
 }
 
+/* What has to come to its end goes on: the task waits for that, and hears of the cancellation
+ * from who has asked for it. */
+static PyObject *
+go_on(RequestObject *self, PyObject *type, PyObject *value, PyObject *traceback)
+{
+    PyObject *result = NULL;
+    PySendResult answer;
+
+    raise_thrown(type, value, traceback);
+    self->hooks->keep(self, compat_take_exception());
+    if (self->stage == REQUEST_PENDING) {
+        answer = park(self, &result);
+    } else {
+        answer =
+            self->stage == REQUEST_NEW ? start(self, &result) : request_finish(self, &result);
+    }
+    return give_next(answer, result);
+}
+
+/* Whether what is thrown says that the task was cancelled. */
+static bool
+is_cancellation(const RequestObject *self, PyObject *thrown)
+{
+    PyObject *cancelled = self->bridge->host->cancelled;
+
+    return cancelled != NULL && PyErr_GivenExceptionMatches(thrown, cancelled);
+}
+
 PyDoc_STRVAR(throw_doc, "throw($self, type, value=None, traceback=None, /)\n--\n\n"
                         "Raise an exception where the request is awaited; its query is stopped.");
 
@@ -249,6 +277,9 @@ request_throw(RequestObject *self, PyObject *args)
     if (self->stage == REQUEST_DONE) {
         PyErr_SetString(PyExc_RuntimeError, "cannot reuse already awaited coroutine");
         return NULL;
+    }
+    if (self->hooks->keep != NULL && is_cancellation(self, type)) {
+        return go_on(self, type, value, traceback);
     }
     request_leave(self);
     raise_thrown(type, value, traceback);

@@ -15,6 +15,7 @@ lease_init(struct lease *lease)
     lease->top = NULL;
     lease->transactions = 0;
     lease->beginner = NULL;
+    csq_list_init(&lease->patient);
 }
 
 /* -- whose a request is --------------------------------------------------------- */
@@ -191,22 +192,28 @@ stop_waiting(RequestObject *request)
     request->reader = (struct csq_reader){NULL, NULL};
 }
 
+/* Somebody begins to wait for the hold, or it does. */
 static void
-wait_for(RequestObject *request, HoldObject *hold)
+tell_watch(HoldObject *hold)
 {
     PyObject *answer;
 
-    request->waits = true;
-    csq_list_append(&hold->waiting, &request->queued);
     if (hold->watch == NULL || hold->watched) {
         return;
     }
-    hold->watched = true;
+    hold->watched = hold_stands(hold);
     answer = PyObject_CallFunctionObjArgs(hold->watch, (PyObject *)hold, NULL);
     if (answer == NULL) {
         PyErr_WriteUnraisable(hold->watch);
     }
     Py_XDECREF(answer);
+}
+
+static void
+wait_in(RequestObject *request, struct csq_list *list)
+{
+    request->waits = true;
+    csq_list_append(list, &request->queued);
 }
 
 /* What ends something of its own accord, or nothing of a transaction, does not wait. */
@@ -246,6 +253,28 @@ begin_hold(RequestObject *request, HoldObject *hold)
     lease->top = hold;
 }
 
+/* Whether a transaction is open that nobody holds, as far as is known here. */
+static bool
+is_taken(const struct csq_executor *executor)
+{
+    const struct csq_published *published = executor->published;
+
+    return published != NULL && atomic_load(&published->in_transaction) &&
+           atomic_load(&published->autocommit) != CSQ_MANUAL;
+}
+
+/* Whether it is to begin while another task's statement has a transaction open. It is asked for
+ * where nothing is held. */
+static bool
+is_early(const RequestObject *request)
+{
+    const struct csq_job *job = &request->job;
+
+    return job->op == CSQ_HOLD && job->with.hold.action == CSQ_HOLD_BEGIN &&
+           is_taken(request->executor) &&
+           !lease_is_beginner(request->gate->lease, ((HoldObject *)request->target)->task);
+}
+
 /* A request that does something with a hold is pushed: the hold knows. False: it must not. */
 static bool
 act(RequestObject *request)
@@ -281,6 +310,27 @@ act(RequestObject *request)
     return true;
 }
 
+/* Looks at all that wait in the list, in order. */
+static void
+let_go(struct csq_list *waiting)
+{
+    struct csq_list list;
+    struct csq_link *link;
+
+    csq_list_init(&list);
+    csq_list_move(&list, waiting); /* some may wait there anew */
+    while ((link = csq_list_shift(&list)) != NULL) {
+        RequestObject *request = csq_item(link, RequestObject, queued);
+
+        stop_waiting(request);
+        if (request->gate->lease->closed) {
+            submit(request);
+        } else {
+            lease_enter(request);
+        }
+    }
+}
+
 /* The connection is closed behind what was pushed: nobody waits for anything but that. */
 static void
 close_lease(struct lease *lease)
@@ -289,6 +339,7 @@ close_lease(struct lease *lease)
     while (lease->top != NULL) {
         hold_ended(lease->top);
     }
+    let_go(&lease->patient);
 }
 
 void
@@ -321,7 +372,11 @@ lease_enter(RequestObject *request)
     }
     obstacle = obstacle_of(request);
     if (obstacle != NULL) {
-        wait_for(request, obstacle);
+        wait_in(request, &obstacle->waiting);
+        tell_watch(obstacle);
+    } else if (lease->top == NULL && is_early(request)) {
+        wait_in(request, &lease->patient);
+        tell_watch((HoldObject *)request->target);
     } else if (request->job.op == CSQ_HOLD && !act(request)) {
         refuse(request);
     } else {
@@ -345,25 +400,32 @@ lease_leave(RequestObject *request)
     return true;
 }
 
-/* -- holds --------------------------------------------------------------------------- */
-
-/* Looks at all that wait for it, in order. */
-static void
-let_go(HoldObject *hold)
+void
+lease_look(struct lease *lease, const struct csq_executor *executor)
 {
-    struct csq_link *link;
+    if (!csq_list_empty(&lease->patient) && !is_taken(executor)) {
+        let_go(&lease->patient);
+    }
+}
 
-    while ((link = csq_list_shift(&hold->waiting)) != NULL) {
+void
+lease_tire(HoldObject *hold, PyObject *exception)
+{
+    struct csq_link *link = hold->lease->patient.head.next;
+
+    for (; link != &hold->lease->patient.head; link = link->next) {
         RequestObject *request = csq_item(link, RequestObject, queued);
 
-        stop_waiting(request);
-        if (request->gate->lease->closed) {
-            submit(request);
-        } else {
-            lease_enter(request);
+        if (request->target == (PyObject *)hold) {
+            Py_XSETREF(request->raised, Py_NewRef(exception));
+            csq_error_set(&request->job.error, CSQ_RAISED, "refused");
+            (void)lease_leave(request);
+            return;
         }
     }
 }
+
+/* -- holds --------------------------------------------------------------------------- */
 
 void
 hold_opened(HoldObject *hold)
@@ -391,7 +453,7 @@ hold_ended(HoldObject *hold)
     }
     Py_INCREF(hold);
     Py_CLEAR(hold->outer);
-    let_go(hold);
+    let_go(&hold->waiting);
     Py_DECREF(hold);
 }
 

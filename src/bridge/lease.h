@@ -19,7 +19,9 @@ struct lease {
     bool closed;          /* the connection is: nobody waits any more */
     HoldObject *top;      /* the innermost one that is open; borrowed, NULL: none is */
     int64_t transactions; /* how many were begun: the number of the last */
-    PyObject *beginner;   /* weak: the task that began the transaction which is open otherwise,
+    struct csq_list patient; /* requests that wait, to begin, for the end of a transaction that is
+                                open without a hold; each has a reference, as in HoldObject.waiting */
+    PyObject *beginner; /* weak: the task that began the transaction which is open otherwise,
                              or NULL */
 };
 
@@ -34,17 +36,19 @@ enum hold_stage {
 struct HoldObject {
     PyObject_HEAD
     PyObject *connection;
-    struct lease *lease;   /* lent by the connection */
+    struct lease *lease; /* lent by the connection */
     struct csq_executor *executor; /* lent by the connection */
     enum hold_stage stage;
-    HoldObject *outer;     /* what it stands on, a reference; NULL: nothing */
-    PyObject *task;        /* that has entered it; NULL: it was not entered by one */
-    int64_t number;        /* of its transaction */
-    PyObject *name;        /* a str: of the savepoint; NULL: it is a transaction */
+    HoldObject *outer; /* what it stands on, a reference; NULL: nothing */
+    PyObject *task; /* that has entered it; NULL: it was not entered by one */
+    int64_t number; /* of its transaction */
+    PyObject *name; /* a str: of the savepoint; NULL: it is a transaction */
     struct csq_list waiting; /* requests that wait for its end, by queued; each has a reference
                                 as one that is under way */
-    PyObject *watch;       /* is called with it when the first begins to wait; or NULL */
-    bool watched;          /* it was */
+    PyObject *watch; /* is called with it when the first begins to wait, or it waits itself
+                              for a transaction that is open without a hold; or NULL */
+    PyObject *cancelled; /* with what its task was, while it was being ended; or NULL */
+    bool watched; /* it was */
     struct csq_job *farewell; /* what undoes it when it is dropped */
     PyObject *weakrefs;
 };
@@ -83,6 +87,13 @@ bool lease_leave(RequestObject *request);
 
 /* Lends the innermost hold to which what `task` calls on the connection belongs; NULL: none. */
 HoldObject *lease_of_task(struct lease *lease, PyObject *task);
+
+/* Where no transaction is open any more, who has waited for that goes on. */
+void lease_look(struct lease *lease, const struct csq_executor *executor);
+
+/* The hold, which is about to be begun, waits no longer for a transaction that is open without
+ * one: its request ends with the exception. Harmless where it does not wait. */
+void lease_tire(HoldObject *hold, PyObject *exception);
 
 /* Whether it is open, or about to be. */
 bool hold_stands(const HoldObject *hold);

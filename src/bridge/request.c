@@ -204,6 +204,9 @@ request_advance(RequestObject *request, int64_t slice_end)
         if (atomic_load_explicit(&request->job.began, memory_order_relaxed) != 0) {
             lease_note_began(request);
         }
+        if (request->gate->lease->used) {
+            lease_look(request->gate->lease, request->executor);
+        }
         request_arrive(request);
     }
     return answer;

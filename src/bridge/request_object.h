@@ -45,6 +45,10 @@ struct request_hooks {
      * entered with. NULL: nothing to do. */
     PyObject *(*leave)(PyObject *result);
 
+    /* The awaiting task was cancelled: takes the exception, and the request is waited for all
+     * the same. NULL: it is given up. */
+    void (*keep)(RequestObject *request, PyObject *exception);
+
     /* Lends the SQL that it runs, for what its exceptions tell. NULL: it runs none. */
     PyObject *(*sql)(RequestObject *request);
 
