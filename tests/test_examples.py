@@ -1,18 +1,27 @@
-"""The example program: it runs, and says the same on csqlite as on aiosqlite."""
+"""The example programs: they run; the search says the same on csqlite as on aiosqlite."""
 
 from __future__ import annotations
 
+import asyncio
+import concurrent.futures
+import contextlib
+import http.client
 import importlib.util
+import itertools
+import json
 import os
 import re
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-PROGRAM = Path(__file__).resolve().parent.parent / "examples" / "library_search.py"
+EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
+PROGRAM = EXAMPLES / "library_search.py"
+SERVICE = EXAMPLES / "notes_service.py"
 FILES = 90
 TIMEOUT = 120  # Seconds.
 
@@ -118,3 +127,205 @@ def test_it_names_a_driver_that_is_missing(tmp_path: Path) -> None:
     done = search(tmp_path, "--driver", "no_such_driver")
     assert done.returncode == 2
     assert "cannot import no_such_driver" in done.stderr
+
+
+# -- the web service
+
+
+class Service:
+    """The service in a process of its own, and what is asked of it."""
+
+    def __init__(self, folder: Path, directory: str = "notes") -> None:
+        self.process = subprocess.Popen(
+            [
+                sys.executable,
+                "-W",
+                "default",
+                str(SERVICE),
+                "--directory",
+                directory,
+                "--port",
+                "0",
+            ],
+            cwd=folder,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        line = self.process.stdout.readline()
+        self.host, self.port = re.fullmatch(r"serving on http://(.*):(\d+)\n", line).groups()
+
+    def __enter__(self) -> Service:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.process.kill()
+        self.process.communicate()
+
+    def ask(self, method: str, path: str, body: object = None) -> tuple[int, object]:
+        """Send a request; return the status and the JSON of the answer."""
+        connection = http.client.HTTPConnection(self.host, int(self.port), timeout=TIMEOUT)
+        with contextlib.closing(connection):
+            content = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
+            connection.request(method, path, content)
+            response = connection.getresponse()
+            text = response.read()
+            return response.status, json.loads(text) if text else None
+
+    def stop(self, number: int = signal.SIGTERM) -> tuple[int, str]:
+        """End it by a signal; return its status and what it has complained of."""
+        self.process.send_signal(number)
+        _, errors = self.process.communicate(timeout=TIMEOUT)
+        return self.process.returncode, errors
+
+
+def texts(service: Service, tenant: str) -> list[str]:
+    """Return the notes of a tenant; the total agrees."""
+    status, answer = service.ask("GET", f"/{tenant}/notes")
+    assert status == 200
+    assert answer["total"] == len(answer["notes"])
+    return [note["text"] for note in answer["notes"]]
+
+
+def test_the_service_keeps_notes(tmp_path: Path) -> None:
+    with Service(tmp_path) as service:
+        assert service.ask("GET", "/") == (200, {"tenants": []})
+        for tenant in ("alice", "bob"):
+            assert service.ask("PUT", f"/{tenant}") == (201, {"tenant": tenant})
+        assert service.ask("POST", "/alice/notes", {"text": "milk"}) == (201, {"id": 1})
+        assert service.ask("POST", "/alice/notes", {"text": "bread"}) == (201, {"id": 2})
+        assert texts(service, "alice") == ["milk", "bread"]
+        moved = service.ask("POST", "/alice/notes/2/move", {"to": "bob"})
+        assert moved == (200, {"tenant": "bob", "id": 1})
+        assert (texts(service, "alice"), texts(service, "bob")) == (["milk"], ["bread"])
+        assert service.ask("PUT", "/carol/copy-of/alice")[0] == 201
+        assert service.ask("DELETE", "/alice/notes/1") == (204, None)
+        assert (texts(service, "alice"), texts(service, "carol")) == ([], ["milk"])
+        assert service.ask("DELETE", "/carol") == (204, None)
+        assert service.ask("GET", "/") == (200, {"tenants": ["alice", "bob"]})
+        assert service.stop() == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status"),
+    [
+        ("GET", "/nobody/notes", None, 404),
+        ("GET", "/nobody/live", None, 404),
+        ("POST", "/nobody/notes", {"text": "x"}, 404),
+        ("DELETE", "/nobody", None, 404),
+        ("PUT", "/alice", None, 409),
+        ("PUT", "/ALICE", None, 400),
+        ("PUT", "/..", None, 400),
+        ("PUT", "/%2e%2e%2fevil", None, 404),
+        ("PUT", "/a%00b", None, 400),
+        ("PUT", "/.registry", None, 400),
+        ("POST", "/alice/notes", None, 400),
+        ("POST", "/alice/notes", b"{", 400),
+        ("POST", "/alice/notes", b"\xff", 400),
+        ("POST", "/alice/notes", {"text": 1}, 400),
+        ("POST", "/alice/notes", {"text": ""}, 400),
+        ("POST", "/alice/notes", b"x" * 100_000, 413),
+        ("DELETE", "/alice/notes/7", None, 404),
+        ("POST", "/alice/notes/7/move", {"to": "bob"}, 404),
+        ("POST", "/alice/notes/1/move", {"to": "alice"}, 400),
+        ("POST", "/alice/notes/1/move", {"to": "nobody"}, 404),
+        ("PATCH", "/alice/notes", None, 405),
+        ("GET", "/a/b/c/d", None, 404),
+    ],
+)
+def test_the_service_refuses(
+    refusing: Service, method: str, path: str, body: object, status: int
+) -> None:
+    assert refusing.ask(method, path, body)[0] == status
+    assert texts(refusing, "alice") == ["milk"]
+    assert texts(refusing, "bob") == []
+
+
+@pytest.fixture(scope="module")
+def refusing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """A service in which nothing is changed any more."""
+    with Service(tmp_path_factory.mktemp("service")) as service:
+        for tenant in ("alice", "bob"):
+            service.ask("PUT", f"/{tenant}")
+        service.ask("POST", "/alice/notes", {"text": "milk"})
+        yield service
+        assert service.stop(signal.SIGINT) == (0, "")
+
+
+def test_what_the_service_has_answered_is_committed(tmp_path: Path) -> None:
+    answered: list[str] = []
+
+    def write(writer: int) -> None:
+        for number in itertools.count():
+            text = f"{writer} {number}"
+            try:
+                status, _ = service.ask("POST", "/alice/notes", {"text": text})
+            except (OSError, http.client.HTTPException):
+                return  # Killed: what this one has become is not known.
+            assert status == 201
+            answered.append(text)
+            if len(answered) >= 40:
+                service.process.kill()
+
+    with Service(tmp_path) as service:
+        assert service.ask("PUT", "/alice")[0] == 201
+        with concurrent.futures.ThreadPoolExecutor(4) as pool:
+            for done in [pool.submit(write, writer) for writer in range(4)]:
+                done.result()
+    with Service(tmp_path) as service:
+        found = texts(service, "alice")
+        assert set(answered) <= set(found)
+        assert len(found) <= len(answered) + 4
+        assert service.stop() == (0, "")
+
+
+def test_the_service_tells_who_watches(tmp_path: Path) -> None:
+    with Service(tmp_path) as service:
+        service.ask("PUT", "/alice")
+        connection = http.client.HTTPConnection(service.host, int(service.port), timeout=TIMEOUT)
+        with contextlib.closing(connection):
+            connection.request("GET", "/alice/live")
+            events = connection.getresponse()
+            seen = []
+            while len(seen) < 4:
+                line = events.readline().decode()
+                if line.startswith("data: "):
+                    seen.append([note["text"] for note in json.loads(line[6:])["notes"]])
+                    service.ask("POST", "/alice/notes", {"text": str(len(seen))})
+            assert seen == [[], ["1"], ["1", "2"], ["1", "2", "3"]]
+            assert service.stop() == (0, "")  # Also while somebody watches.
+
+
+def test_the_service_is_an_asgi_application(tmp_path: Path) -> None:
+    spec = importlib.util.spec_from_file_location("notes_service", SERVICE)
+    example = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(example)
+
+    async def run() -> list[dict[str, object]]:
+        application = example.Service(str(tmp_path / "notes"))
+        incoming: asyncio.Queue[dict[str, object]] = asyncio.Queue()
+        sent: list[dict[str, object]] = []
+        started = asyncio.Event()
+
+        async def send(message: dict[str, object]) -> None:
+            sent.append(message)
+            started.set()
+
+        living = asyncio.ensure_future(application({"type": "lifespan"}, incoming.get, send))
+        incoming.put_nowait({"type": "lifespan.startup"})
+        await started.wait()
+        requests: asyncio.Queue[dict[str, object]] = asyncio.Queue()
+        requests.put_nowait({"type": "http.request", "body": b"", "more_body": False})
+        await application({"type": "http", "method": "PUT", "path": "/alice"}, requests.get, send)
+        incoming.put_nowait({"type": "lifespan.shutdown"})
+        await living
+        return sent
+
+    sent = asyncio.run(run())
+    assert [message["type"] for message in sent] == [
+        "lifespan.startup.complete",
+        "http.response.start",
+        "http.response.body",
+        "lifespan.shutdown.complete",
+    ]
+    assert sent[1]["status"] == 201

@@ -194,7 +194,7 @@ PYTHON_ORDER = {
         ("concurrency", "functions", "memory", "results", "selects", "stalls", "writes"),
         ("__init__",),
     ),
-    "examples": (("library_search",),),
+    "examples": (("library_search", "notes_service"),),
     "tools": (
         ("sqlite_build",),
         ("fetch_sqlite",),
