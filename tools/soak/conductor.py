@@ -170,7 +170,7 @@ def summary(counts: Counter[str]) -> str:
     cancelled = total(counts, "error CancelledError") + total(counts, "error TimeoutError")
     numbers: dict[str, Any] = {
         "transfers": total(counts, "done transfer") + total(counts, "done sqlite3 transfer"),
-        "reads": counts["done read"] + counts["done sqlite3 sum"],
+        "reads": total(counts, "done read") + counts["done sqlite3 sum"],
         "cancelled": cancelled,
         "faults": total(counts, "done fault"),
         "errors": total(counts, "error") - cancelled,

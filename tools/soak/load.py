@@ -16,7 +16,7 @@ from typing import Any
 
 import csqlite
 
-from . import bank, faults
+from . import bank, faults, pools
 from .ledger import KEPT, UNDONE
 from .process import BANKS, Process, arguments
 
@@ -160,6 +160,8 @@ async def run(process: Process) -> None:
             kinds = process.dice.sample(kinds, 2)
         jobs += [write(process, name, kind) for kind in kinds]
         jobs += [read(process, name)]
+        if not process.cramped:
+            jobs += [pools.pooled(process, name), pools.share(process, name)]
     if not process.cramped:
         jobs += [faults.trouble(process)]
     tasks = [asyncio.ensure_future(guarded(process, job)) for job in jobs]
