@@ -15,6 +15,16 @@ Run ``python -m benchmarks --help``. The parts, each of one subject:
 ``report.py``     medians, ratios, targets and the Markdown tables.
 ``plots.py``      the ratios as a chart.
 ``scaling.py``    how the cost of an operation grows with rows, tasks and connections.
+``concurrency.py`` what many tasks do at once, by the ``ways.py`` in which programs share a database; with
+                  ``slow_sync.c`` also where syncing a file takes its time.
 ``instructions.py`` counts the instructions of hot paths (``hotpaths.py``) under valgrind, with
                   ``slow_clock.c`` in the place of the clock, and compares with a baseline.
 """
+
+import sys
+from pathlib import Path
+
+# `python -m benchmarks.concurrency` has this folder's parent at the front of the path, where
+# csqlite/ is the source without its extension: what is installed comes first.
+if sys.path and Path(sys.path[0]).resolve() == Path(__file__).resolve().parent.parent:
+    sys.path.append(sys.path.pop(0))

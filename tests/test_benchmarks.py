@@ -362,6 +362,54 @@ def test_peak_memory_sees_what_is_taken_and_given_back(module: Any) -> None:
     assert size * 0.9 < peak.growth < size * 1.5
 
 
+def test_concurrency_measures_what_it_is_asked_for() -> None:
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "benchmarks.concurrency", "--rounds", "1", "--scale", "0.02"),
+            *("--only", "writers", "--only", "transfers", "--only", "selects"),
+        ],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT,
+        check=True,
+    )
+    first, *tables, last = done.stdout.strip().split("\n\n")
+    assert re.fullmatch(r".*, \d+ CPUs; load .* at the beginning\.", first)
+    assert re.fullmatch(r"Load .* at the end\.", last)
+    for table, mine in zip(tables, ("a connection each", "one connection", "one connection")):
+        heading, rule, *rows = table.splitlines()
+        assert rule == "|" + "---|" * (heading.count("|") - 1)
+        names = [row.split(" | ")[0] for row in rows]
+        assert names[0] == f"| aiosqlite, {mine}"
+        assert f"| csqlite, {mine}" in names
+        assert "| csqlite.create_pool()" in names
+        assert rows[0].split(" | ")[2].split()[0] == "1.00"
+    assert len(tables) == 3
+    assert "sum 1000 of 1000; 0 errors; 0 amiss" in tables[1]
+
+
+def test_a_slow_disk_is_one(tmp_path: Path, module: Any) -> None:
+    concurrency = module("concurrency")
+    program = (
+        "import os, sys, time; file = os.open(sys.argv[1], os.O_CREAT | os.O_RDWR);"
+        "before = time.monotonic(); os.fsync(file); os.fdatasync(file);"
+        "print(time.monotonic() - before)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path / "file")],
+        env={
+            **os.environ,
+            "LD_PRELOAD": concurrency.slow_sync(str(tmp_path)),
+            "SLOW_SYNC": "50000",
+        },
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert float(done.stdout) >= 0.1
+
+
 def test_scaling_measures_what_it_is_asked_for() -> None:
     done = subprocess.run(
         [

@@ -175,12 +175,12 @@ PYTHON_ORDER = {
     ),
     "benchmarks": (
         ("__init__", "clock", "drivers", "machine", "quiet", "resident", "targets"),
-        ("awake", "fixture", "hotpaths", "instructions"),
+        ("awake", "fixture", "hotpaths", "instructions", "ways"),
         ("workloads",),
         ("child",),
         ("run",),
         ("report",),
-        ("plots", "scaling", "writers"),
+        ("concurrency", "plots", "scaling", "writers"),
         ("__main__",),
     ),
     "benchmarks/drivers": (
@@ -203,7 +203,7 @@ PYTHON_ORDER = {
     "tools/soak": (
         ("__init__", "bank", "ledger", "tally"),
         ("conductor", "process"),
-        ("other", "verdict"),
+        ("other", "pools", "verdict"),
         ("faults",),
         ("load",),
         ("__main__",),
