@@ -850,3 +850,84 @@ def test_it_is_imported_when_it_is_first_used() -> None:
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
     assert done.stdout.split() == ["False", "True"]
+
+
+class Sly(str):
+    """A str that says of itself what it likes."""
+
+    def startswith(self, *arguments: Any) -> bool:
+        return False
+
+    def __contains__(self, other: object) -> bool:
+        return False
+
+    def __iter__(self) -> Any:
+        return iter("good")
+
+    def strip(self, *arguments: Any) -> str:
+        return self
+
+    def encode(self, *arguments: Any) -> bytes:
+        return b"good"
+
+    def __eq__(self, other: object) -> bool:
+        return True
+
+    __hash__ = str.__hash__
+
+
+@opened
+async def test_a_subclass_of_str_is_the_text_that_it_is(databases: csqlite.Databases[Any]) -> None:
+    for name in ("../evil", "/evil", ".registry", "a\0b"):
+        with pytest.raises(ValueError, match="cannot be the name of a database"):
+            await databases.create(Sly(name))
+        with pytest.raises(ValueError, match="cannot be the name of a database"):
+            databases.use(Sly(name))
+    assert await databases.create(Sly("a"), TABLE)
+    assert [type(name) for name in await databases.list()] == [str]
+    assert await stored(databases, Sly("a")) == []
+    await databases.rename(Sly("a"), Sly("b"))
+    assert await databases.drop(Sly("b")) is True
+
+
+async def test_who_comes_later_waits_behind_who_wants_it_alone(tmp_path: Path) -> None:
+    async with csqlite.Databases(tmp_path, timeout=SECONDS) as one:
+        async with csqlite.Databases(tmp_path, timeout=SECONDS) as other:
+            await fill(one, "a", 1)
+            started = asyncio.Semaphore(0)
+
+            async def use(number: int) -> None:
+                while True:  # There is always one of these that uses it.
+                    async with other.use("a"):
+                        started.release()
+                        for _ in range(number * 3):
+                            await asyncio.sleep(0)
+
+            users = [asyncio.create_task(use(number)) for number in range(1, 6)]
+            for _ in range(20):
+                await started.acquire()
+            assert await one.drop("a") is True
+            for user in users:
+                with pytest.raises(csqlite.DatabaseNotFound):
+                    await user
+
+
+async def test_a_forked_child_keeps_no_lock(tmp_path: Path) -> None:
+    databases = await csqlite.Databases(tmp_path, timeout=SECONDS)
+    await fill(databases, "a", 1)
+    async with databases.use("a"):
+        read, write = os.pipe()
+        child = os.fork()
+        if child == 0:  # Nothing of it ends but by a signal.
+            os.close(write)
+            os.read(read, 1)
+            os._exit(0)
+    os.close(read)
+    try:
+        databases._keeper._registry.locks._drop()  # As if this process had died.
+        async with csqlite.Databases(tmp_path, timeout=SECONDS) as others:
+            assert await others.drop("a", timeout=0) is True
+    finally:
+        os.close(write)
+        os.waitpid(child, 0)
+        await databases.close()

@@ -16,7 +16,7 @@ from . import files, making, names, several
 from .connecting import connected
 from .endings import run, to_its_end
 from .errors import DatabaseExists, DatabaseInUse, DatabaseNotFound
-from .registry import CREATING, DROPPING, READY, Registry, Row
+from .registry import CREATING, DROPPING, READY, WANTED, Registry, Row
 from .repair import repair_all, settled
 from .slots import Slot, Slots
 
@@ -76,7 +76,7 @@ class _Keeper:
             if not self.slots.has_pools():
                 break
             with contextlib.suppress(sqlite3.Error):
-                self.slots.turn_out(await self._registry.wanted())
+                self.slots.turn_out(await self._registry.wanted(), WANTED)
 
     async def end(self) -> None:
         """Watch no more."""
@@ -252,7 +252,7 @@ class Databases:
         max_open databases are in use, PoolClosed, and what opening raises.
         """
         self._check()
-        names.check(name)
+        name = names.check(name)
         making = functools.partial(self.create, name, exist_ok=True) if create else None
         waits = self.timeout if timeout is None else timeout
         return _Use(self._slots, name, waits, making)
@@ -277,11 +277,10 @@ class Databases:
         for no name, and for one that is given twice.
         """
         self._check()
-        for name in databases:
-            names.check(name)
-        if not databases or len({names.fold(name) for name in databases}) < len(databases):
+        chosen = sorted(names.check(name) for name in databases)
+        if not chosen or len({names.fold(name) for name in chosen}) < len(chosen):
             raise ValueError("a transaction needs databases, each of them once")
-        return self._transaction(sorted(databases), mode, atomic, timeout)
+        return self._transaction(chosen, mode, atomic, timeout)
 
     @contextlib.asynccontextmanager
     async def _transaction(
@@ -310,7 +309,8 @@ class Databases:
 
     async def exists(self, name: str) -> bool:
         """Tell whether there is a database of that name."""
-        row = await self._check().find(names.check(name))
+        name = names.check(name)
+        row = await self._check().find(name)
         return row is not None and row.name == name and row.state not in (CREATING, DROPPING)
 
     def path(self, name: str) -> "pathlib.Path":
@@ -338,7 +338,7 @@ class Databases:
         It is there when all of that is done, and not before. Raises DatabaseExists, or with exist_ok
         returns False; ValueError for a name that some file system takes for another one that is there.
         """
-        names.check(name)
+        name = names.check(name)
 
         async def make(path: str) -> None:
             await making.empty(path, self._connecting, script)
@@ -352,8 +352,8 @@ class Databases:
         Raises DatabaseNotFound, DatabaseExists, ValueError.
         """
         registry = self._check()
-        path = registry.path(names.check(source))
-        names.check(target)
+        source, target = names.check(source), names.check(target)
+        path = registry.path(source)
         if source == target:
             raise DatabaseExists(f"there is a database {target!r} already")
 
@@ -462,7 +462,7 @@ class Databases:
         Who uses it is waited for, `timeout` seconds or as long as the object says, in other processes, too;
         then DatabaseInUse is raised. Raises DatabaseNotFound, or with missing_ok returns False.
         """
-        names.check(name)
+        name = names.check(name)
         self._check()
         async with self._alone(name, self._ends(timeout)) as row:
             if row is not None:
@@ -490,8 +490,7 @@ class Databases:
 
         Raises DatabaseNotFound, DatabaseExists, DatabaseInUse, ValueError.
         """
-        for each in (name, target):
-            names.check(each)
+        name, target = names.check(name), names.check(target)
         self._check().path(target)
         ends = self._ends(timeout)
         async with contextlib.AsyncExitStack() as stack:

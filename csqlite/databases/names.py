@@ -48,9 +48,13 @@ def _fault(name: str) -> str:
 
 
 def check(name: str) -> str:
-    """Return the name, or raise ValueError; TypeError for what is no str."""
+    """Return the name, or raise ValueError; TypeError for what is no str.
+
+    A subclass of str may say one thing here and another one later: what is returned is str itself.
+    """
     if not isinstance(name, str):
         raise TypeError(f"the name of a database must be str, not {type(name).__name__}")
+    name = str.__str__(name)
     fault = _fault(name)
     if fault:
         raise ValueError(f"{name!r} cannot be the name of a database: {fault}")

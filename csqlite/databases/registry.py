@@ -23,6 +23,9 @@ SCRATCH = ".scratch-"  # See several.py.
 
 READY, CREATING, DROPPING, RENAMING = "ready", "creating", "dropping", "renaming"
 
+# How long others keep away when they are asked, in seconds.
+WANTED = 1.0
+
 _VERSION = 1
 _SCHEMA = f"""
 CREATE TABLE IF NOT EXISTS database (
@@ -32,12 +35,12 @@ CREATE TABLE IF NOT EXISTS database (
     state TEXT NOT NULL DEFAULT '{READY}' CHECK (state IN ('ready', 'creating', 'dropping', 'renaming')),
     target TEXT UNIQUE,             -- the new name, while it is being renamed
     target_folded TEXT UNIQUE,
-    wanted REAL NOT NULL DEFAULT 0  -- until when somebody waits for the others to close it
+    wanted REAL NOT NULL DEFAULT 0  -- until when others are to keep away, as somebody waits for that
 );
 PRAGMA user_version = {_VERSION};
 """
 
-_COLUMNS = "SELECT number, name, state, target FROM database"
+_COLUMNS = "SELECT number, name, state, target, wanted FROM database"
 
 
 class Row(NamedTuple):
@@ -47,6 +50,7 @@ class Row(NamedTuple):
     name: str
     state: str
     target: Optional[str]
+    wanted: float
 
 
 class Registry:
@@ -159,14 +163,15 @@ class Registry:
         except BaseException:
             self.let_go(number)
             raise
-        return Row(number, name, CREATING, None)
+        return Row(number, name, CREATING, None, 0.0)
 
     async def lock(self, row: Row, *, exclusive: bool) -> bool:
         """Lock a database as it was found; tell whether that was done and it is so still."""
         if not self.locks.take(row.number, exclusive=exclusive):
             return False
         try:
-            if await self.find(row.name) == row:
+            found = await self.find(row.name)
+            if found is not None and found._replace(wanted=row.wanted) == row:
                 return True
         except BaseException:
             self.locks.release(row.number)
@@ -224,10 +229,10 @@ class Registry:
             "UPDATE database SET state = ? WHERE number = ?", (state, number)
         )
 
-    async def want(self, number: int, until: float) -> None:
-        """Ask others to close a database, until a time of time.time()."""
+    async def want(self, number: int) -> None:
+        """Ask others to close a database, and to keep away for a moment: ask again before it is over."""
         await self._db.execute_fetchall(
-            "UPDATE database SET wanted = ? WHERE number = ?", (until, number)
+            "UPDATE database SET wanted = ? WHERE number = ?", (time.time() + WANTED, number)
         )
 
     async def delete(self, number: int) -> None:

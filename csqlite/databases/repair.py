@@ -9,7 +9,7 @@ from typing import Optional
 from . import files, several
 from .endings import run
 from .errors import DatabaseInUse
-from .registry import CREATING, DROPPING, READY, RENAMING, Registry, Row
+from .registry import CREATING, DROPPING, READY, RENAMING, WANTED, Registry, Row
 
 
 async def repair(registry: Registry, row: Row) -> bool:
@@ -82,7 +82,7 @@ async def settled(registry: Registry, name: str, ends: float, *, exclusive: bool
     to close it, where `exclusive` needs that. Raises DatabaseInUse.
     """
     loop = asyncio.get_running_loop()
-    asked = False
+    asked = -WANTED
     while True:
         row = await registry.find(name)
         if row is None:
@@ -90,11 +90,12 @@ async def settled(registry: Registry, name: str, ends: float, *, exclusive: bool
         if row.state != READY:
             if await repair(registry, row):
                 continue
-        elif row.name == name and await registry.lock(row, exclusive=exclusive):
-            return row
-        elif exclusive and not asked:
-            asked = True
-            await registry.want(row.number, time.time() + max(0.0, ends - loop.time()))
+        elif row.name == name and (exclusive or row.wanted < time.time()):
+            if await registry.lock(row, exclusive=exclusive):
+                return row
+            if exclusive and loop.time() - asked > WANTED / 2:
+                asked = loop.time()
+                await registry.want(row.number)
         if loop.time() >= ends:
             raise DatabaseInUse(
                 f"the database {name!r} was not free in time: somebody else, perhaps another "

@@ -7,6 +7,8 @@ opens it, closes it, or has it to himself. Who comes meanwhile waits for that.
 
 import asyncio
 import collections
+import contextlib
+import functools
 import sqlite3
 import time
 from typing import Any, Optional, Protocol
@@ -44,7 +46,7 @@ class Slot:
         self.left: Optional[asyncio.Future[None]] = None  # For who waits until nobody uses it.
         self.waiting = 0  # Calls of share() that wait for it.
         self.closing = False
-        self.unwelcome = False  # Another process waits for it to be closed.
+        self.turning_out: Optional[asyncio.Task[None]] = None  # Another process waits for it.
         self.idle_since = time.monotonic()
 
     def describe_users(self) -> str:
@@ -211,7 +213,7 @@ class Slots:
             self._release(slot)
             if self._slots.get(slot.name) is slot:
                 del self._slots[slot.name]
-        elif slot.unwelcome or self.closing:
+        elif self.closing:
             self._close_later(slot)
         elif self.places.waiting:
             self._evict()
@@ -290,7 +292,6 @@ class Slots:
 
     async def _close(self, slot: Slot) -> None:
         pool, slot.pool = slot.pool, None
-        slot.unwelcome = False
         try:
             if pool is not None:
                 await self._backend.close(pool)
@@ -342,12 +343,24 @@ class Slots:
             loop = asyncio.get_running_loop()
             self._shrinking = loop.call_later(max(0.001, min(waits)), self._shrink)
 
-    def turn_out(self, names: "set[str]") -> None:
-        """Close what others wait for, as soon as nobody uses it."""
+    def turn_out(self, names: "set[str]", seconds: float) -> None:
+        """Close what others wait for when who uses it has left; who comes waits, for so many seconds."""
         for slot in self:
-            if slot.name in names and slot.pool is not None:
-                slot.unwelcome = True
-                self._settle(slot)
+            if slot.name in names and slot.work is None and not slot.turning_out:
+                task = asyncio.ensure_future(self._turn_out(slot, seconds))
+                slot.turning_out = task
+                task.add_done_callback(functools.partial(self._turned_out, slot))
+
+    async def _turn_out(self, slot: Slot, seconds: float) -> None:
+        with contextlib.suppress(DatabaseInUse):
+            ends = asyncio.get_running_loop().time() + seconds
+            self.yield_(await self.claim(slot.name, ends))
+
+    @staticmethod
+    def _turned_out(slot: Slot, task: "asyncio.Task[None]") -> None:
+        slot.turning_out = None
+        if not task.cancelled():
+            task.exception()
 
     def has_pools(self) -> bool:
         """Tell whether anything is open."""
