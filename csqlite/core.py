@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 
     from _typeshed import StrOrBytesPath
 
+    from .live import Subscription
+
 __all__ = ["Connection", "Cursor", "connect"]
 
 AuthorizerCallback = Callable[[int, str, str, str, str], int]
@@ -462,6 +464,22 @@ class Connection(_csqlite.Connection, Fetching):
         """How long locks are waited for, in seconds."""
         options = getattr(self._connector, "options", {})
         return float(options.get("timeout", _DEFAULTS["timeout"]))
+
+    def subscribe(
+        self, tables: Union[str, Iterable[str], None] = None, *, max_queue: int = 1000
+    ) -> "Subscription":
+        """Go through what is committed, in batches: `async for batch in db.subscribe("t")`.
+
+        tables: names; None: all. A batch (csqlite.live.ChangeBatch) has the tables and rows that
+        a connection of this process to the same file has changed in one transaction.
+        max_queue: batches that wait; beyond, they become one, of their tables. `async with` begins
+        and ends it. See docs/live.md.
+
+        Raises ValueError for a number that is too small.
+        """
+        from .live import Subscription
+
+        return Subscription(self, tables, max_queue=max_queue)
 
     # What follows is private in name and used all the same; see docs/compat.md.
 

@@ -30,6 +30,7 @@
 #include "binding/status.h"
 #include "binding/upkeep.h"
 #include "binding/vtable.h"
+#include "binding/watch.h"
 #include "bridge/deadline.h"
 #include "bridge/direct.h"
 
@@ -539,6 +540,7 @@ connection_init_type(struct module_state *state, PyObject *module)
         status_methods,
         upkeep_methods,
         vtable_methods,
+        watch_methods,
         execute_connection_methods,
         executemany_connection_methods,
     };

@@ -23,6 +23,7 @@
 #include "binding/numbers.h"
 #include "binding/session.h"
 #include "binding/signature.h"
+#include "binding/watch.h"
 #include "bridge/bridge.h"
 #include "bridge/deadline.h"
 #include "bridge/reactor.h"
@@ -302,7 +303,8 @@ module_exec(PyObject *module)
     }
     if (carray_init_type(state, module) < 0 || change_init_types(state, module) < 0 ||
         changeset_init_types(state, module) < 0 || session_init_type(state, module) < 0 ||
-        hold_init_type(state, module) < 0 || signature_init(state, module) < 0 ||
+        hold_init_type(state, module) < 0 || watch_init_type(state, module) < 0 ||
+        signature_init(state, module) < 0 ||
         PyModule_AddFunctions(module, jsonb_encode_methods) < 0 ||
         PyModule_AddFunctions(module, jsonb_decode_methods) < 0) {
         return -1;
@@ -327,6 +329,7 @@ module_traverse(PyObject *module, visitproc visit, void *arg)
     Py_VISIT(state->change_type);
     Py_VISIT(state->changes_type);
     Py_VISIT(state->hold_type);
+    Py_VISIT(state->watch_type);
     Py_VISIT(state->session_type);
     Py_VISIT(state->handle_type);
     Py_VISIT(state->hook_changes_type);
@@ -351,6 +354,7 @@ module_clear(PyObject *module)
     Py_CLEAR(state->change_type);
     Py_CLEAR(state->changes_type);
     Py_CLEAR(state->hold_type);
+    Py_CLEAR(state->watch_type);
     Py_CLEAR(state->session_type);
     Py_CLEAR(state->handle_type);
     Py_CLEAR(state->hook_changes_type);

@@ -25,6 +25,7 @@ struct module_state {
     PyTypeObject *session_type;
     PyTypeObject *handle_type;
     PyTypeObject *hold_type;
+    PyTypeObject *watch_type;
     PyTypeObject *hook_changes_type; /* what a batched update hook is called with */
 
     /* Of the sqlite3 module: its exceptions are ours, its registries are asked. */

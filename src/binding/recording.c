@@ -9,6 +9,7 @@
 
 #include "binding/visit.h"
 #include "engine/alloc.h"
+#include "engine/look.h"
 #include "engine/native.h"
 
 /* Worker thread. The session's half, when it can be used; NULL: the job's error is
@@ -44,19 +45,22 @@ int
 recording_open(struct csq_job *job, sqlite3 *handle)
 {
     struct recording *recording = job->with.host.argument;
+    struct csq_db *db = csq_native_db(recording->executor);
 
-    if (csq_db_is_within(csq_native_db(recording->executor))) {
+    if (csq_db_is_within(db)) {
         return csq_error_set(&job->error, CSQ_USAGE,
                              "A session cannot be opened within a callback.");
     }
     /* SQLite takes whatever a pre-update hook is called with for a session. */
-    if (csq_hooks_any(&csq_native_db(recording->executor)->hooks, CSQ_ON_PREUPDATE)) {
+    if (csq_hooks_any(&db->hooks, CSQ_ON_PREUPDATE)) {
         return csq_error_set(&job->error, CSQ_USAGE,
                              "A session cannot be opened while a pre-update hook is set.");
     }
-    return csq_session_open(&recording->session, handle,
-                            &csq_native_db(recording->executor)->sessions, recording->name,
-                            recording->rowid, &job->error);
+    csq_look_away(db);
+    csq_session_open(&recording->session, handle, &db->sessions, recording->name,
+                     recording->rowid, &job->error);
+    csq_look(db);
+    return job->error.code;
 }
 
 int
@@ -67,6 +71,7 @@ recording_close(struct csq_job *job, sqlite3 *handle)
     (void)handle;
     if (recording->session.handle == NULL || use(job) != NULL) {
         csq_session_close(&recording->session);
+        csq_look(csq_native_db(recording->executor));
     }
     return job->error.code;
 }

@@ -190,7 +190,7 @@ static const char *const connection_kinds[KINDS] = {
     [GIVES_RESULT] = " blobopen cursor execute execute_fetchall execute_insert executemany "
                      "executescript session ",
     [GIVES_OTHER] = " stop -_backup -_dump -_enqueue -_handle -_hold -_holder "
-                    "-_interrupt -_run ",
+                    "-_interrupt -_run -_watch ",
 };
 static const char *const cursor_kinds[KINDS] = {
     [GIVES_OTHER] = " _fetch_chunked -_tell_if_open ",

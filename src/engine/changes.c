@@ -111,15 +111,12 @@ find_table(struct csq_changes *changes, const char *database, const char *name)
     return add_table(changes, database, name);
 }
 
-bool
-csq_changes_add(struct csq_changes *changes, int operation, const char *database,
-                const char *table, int64_t rowid)
+/* Adds a change of the latest table. */
+static bool
+add(struct csq_changes *changes, struct csq_row_change change)
 {
-    if (!find_table(changes, database, table)) {
-        return false;
-    }
     if (changes->count >= changes->limit) {
-        changes->tables[changes->latest].beyond |= csq_changes_bit(operation);
+        changes->tables[change.table].beyond |= csq_changes_bit(change.operation);
         changes->overflowed = true;
         changes->unsettled = true;
         return true;
@@ -135,13 +132,79 @@ csq_changes_add(struct csq_changes *changes, int operation, const char *database
         changes->items = items;
         changes->capacity = capacity;
     }
-    changes->items[changes->count++] = (struct csq_row_change){
-        .rowid = rowid,
-        .table = changes->latest,
-        .operation = (uint8_t)operation,
-    };
+    changes->items[changes->count++] = change;
     changes->unsettled = true;
     return true;
+}
+
+bool
+csq_changes_add(struct csq_changes *changes, int operation, const char *database,
+                const char *table, int64_t rowid)
+{
+    if (!find_table(changes, database, table)) {
+        return false;
+    }
+    return add(changes, (struct csq_row_change){
+                            .rowid = rowid,
+                            .table = changes->latest,
+                            .operation = (uint8_t)operation,
+                        });
+}
+
+bool
+csq_changes_add_any(struct csq_changes *changes, size_t from, int operation, const char *database,
+                    const char *table)
+{
+    const struct csq_row_change *last;
+
+    if (!find_table(changes, database, table)) {
+        return false;
+    }
+    if (changes->count > from) {
+        last = &changes->items[changes->count - 1];
+        if (last->any && last->table == changes->latest && last->operation == operation) {
+            return true;
+        }
+    }
+    return add(changes, (struct csq_row_change){
+                            .table = changes->latest,
+                            .operation = (uint8_t)operation,
+                            .any = true,
+                        });
+}
+
+void
+csq_changes_cut(struct csq_changes *changes, size_t count, bool beyond)
+{
+    changes->count = count < changes->count ? count : changes->count;
+    if (beyond) {
+        changes->overflowed = false;
+        for (uint32_t i = 0; i < changes->tables_count; i++) {
+            changes->tables[i].beyond = 0;
+        }
+    }
+}
+
+void
+csq_changes_blur(struct csq_changes *changes, size_t count)
+{
+    for (; count < changes->count; count++) {
+        changes->items[count].any = true;
+        changes->items[count].rowid = 0;
+    }
+}
+
+void
+csq_changes_look(struct csq_changes *changes)
+{
+    for (uint32_t i = 0; i < changes->tables_count; i++) {
+        changes->tables[i].seen = changes->tables[i].beyond;
+    }
+    for (size_t i = 0; i < changes->count; i++) {
+        const struct csq_row_change *change = &changes->items[i];
+
+        changes->tables[change->table].seen |= csq_changes_bit(change->operation);
+    }
 }
 
 bool

@@ -16,6 +16,7 @@ struct csq_row_change {
     int64_t rowid;
     uint32_t table;    /* index into csq_changes.tables */
     uint8_t operation; /* SQLITE_INSERT, SQLITE_UPDATE or SQLITE_DELETE */
+    bool any;          /* nothing tells which row it was, or how many: rowid is 0 */
 };
 
 /* A table of which something has changed, with what is known of it alone: bits that
@@ -25,6 +26,7 @@ struct csq_changed_table {
     char *name;
     unsigned beyond;  /* operations beyond the limit */
     unsigned settled; /* those of them that are settled */
+    unsigned seen;    /* set by csq_changes_look(): all operations that are remembered of it */
 };
 
 struct csq_changes {
@@ -52,6 +54,21 @@ void csq_changes_clear(struct csq_changes *changes);
 /* Remembers one change. False: no memory, it is not remembered. */
 bool csq_changes_add(struct csq_changes *changes, int operation, const char *database,
                      const char *table, int64_t rowid);
+
+/* Remembers that rows of a table have changed, without their rowids. Where the last change of
+ * at least `from` says so already, nothing is added. */
+bool csq_changes_add_any(struct csq_changes *changes, size_t from, int operation,
+                         const char *database, const char *table);
+
+/* Forgets what was remembered behind the first `count`; with `beyond`, also what the tables
+ * have beyond the limit. */
+void csq_changes_cut(struct csq_changes *changes, size_t count, bool beyond);
+
+/* The same of rowids alone: of what stands behind the first `count` the tables stay. */
+void csq_changes_blur(struct csq_changes *changes, size_t count);
+
+/* Notes with each table what is remembered of it. */
+void csq_changes_look(struct csq_changes *changes);
 
 /* Whether anything is remembered, be it settled or not. */
 bool csq_changes_any(const struct csq_changes *changes);

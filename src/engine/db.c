@@ -35,6 +35,7 @@ csq_db_init(struct csq_db *db)
     csq_list_init(&db->registered);
     csq_list_init(&db->sessions);
     csq_hooks_init(&db->hooks, &db->sealed);
+    csq_recorder_init(&db->recorder);
     db->quitting = NULL;
     atomic_init(&db->timeout, 0);
     atomic_init(&db->published.in_transaction, false);
@@ -319,10 +320,10 @@ csq_db_close(struct csq_db *db, struct csq_error *error)
         return SQLITE_OK;
     }
     end_all(db);
-    /* A statement that was still open may have committed only now. Who hears of it may
-     * use the database once more. */
+    /* A statement that was still open may have committed only now; who hears may use it again. */
     csq_hooks_finish(&db->hooks);
     end_all(db);
+    csq_record_close(&db->recorder, handle, &db->hooks);
     csq_cache_clear(&db->cache);
     sqlite3_finalize(db->snapshot.handle);
     db->snapshot.handle = NULL;
@@ -370,7 +371,8 @@ csq_db_backup_ended(struct csq_db *db)
 int
 csq_db_step(struct csq_db *db, sqlite3_stmt *statement, struct csq_error *error)
 {
-    int rc = sqlite3_step(statement);
+    int rc = db->recorder.attentive ? csq_record_step(&db->recorder, db->handle, statement)
+                                    : sqlite3_step(statement);
 
     if (rc != SQLITE_ROW && rc != SQLITE_DONE) {
         if (db->failed) {
@@ -470,8 +472,13 @@ bool
 csq_db_set_hook(struct csq_db *db, enum csq_hook hook, struct csq_listener *old,
                 const struct csq_listener *fresh)
 {
+    bool rows = csq_hooks_any(&db->hooks, CSQ_ON_PREUPDATE);
     bool set = csq_hooks_set(&db->hooks, hook, old, fresh);
 
+    if (set && hook == CSQ_ON_PREUPDATE && !rows && db->sealed == 0) {
+        /* A DELETE that was prepared before drops all rows at once, unseen. */
+        csq_cache_renew(&db->cache);
+    }
     if (set && hook == CSQ_ON_PROGRESS) {
         set_looks(db);
     }

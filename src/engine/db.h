@@ -18,6 +18,7 @@
 #include "engine/extension.h"
 #include "engine/hooks.h"
 #include "engine/list.h"
+#include "engine/record.h"
 #include "engine/session.h"
 #include "engine/stmt.h"
 #include "engine/writers.h"
@@ -133,6 +134,7 @@ struct csq_db {
     char *parting;            /* what is tried before it is closed; NULL: nothing */
     struct csq_batch batch;
     struct csq_hooks hooks;
+    struct csq_recorder recorder; /* of what is committed, for who watches */
     int (*progress)(void *); /* the user's handler, NULL: none */
     void *progress_argument;
     int progress_steps;        /* between two calls of it */

@@ -20,6 +20,7 @@
 
 #include "engine/clock.h"
 #include "engine/vfs.h"
+#include "engine/watched.h"
 #include "engine/writers.h"
 
 #ifndef SQLITE_MUTEX_STATIC_MAIN
@@ -77,11 +78,13 @@ before(void)
     }
     csq_vfs_before_fork(); /* SQLite takes these locks in this order, too */
     csq_writers_before_fork();
+    csq_watched_before_fork();
 }
 
 static void
 in_parent(void)
 {
+    csq_watched_in_parent();
     csq_writers_in_parent();
     csq_vfs_in_parent();
     if (held) {
@@ -127,6 +130,7 @@ in_child(void)
 {
     sqlite3_vfs *unix_vfs;
 
+    csq_watched_in_child();
     csq_writers_in_child();
     csq_vfs_in_child();
     if (!held) {

@@ -164,11 +164,16 @@ on_preupdate(void *argument, sqlite3 *handle, int operation, const char *databas
 {
     struct csq_hooks *hooks = argument;
     const struct csq_preupdate change = {handle, operation, database, table, rowid, new_rowid};
-    struct csq_listener *listener;
+    struct csq_listener *listener = first(hooks, CSQ_ON_PREUPDATE);
 
+    if (hooks->watch_rows) {
+        hooks->watch->row(hooks->watch->argument, &change);
+    }
+    if (listener == NULL) {
+        return;
+    }
     seal(hooks);
-    for (listener = first(hooks, CSQ_ON_PREUPDATE); listener != NULL;
-         listener = next(hooks, CSQ_ON_PREUPDATE, listener)) {
+    for (; listener != NULL; listener = next(hooks, CSQ_ON_PREUPDATE, listener)) {
         listener->call.preupdate(listener->argument, &change);
     }
     unseal(hooks);
@@ -197,6 +202,9 @@ on_rollback(void *argument)
     struct csq_hooks *hooks = argument;
     struct csq_listener *listener;
 
+    if (hooks->watch != NULL) {
+        hooks->watch->rollback(hooks->watch->argument);
+    }
     csq_changes_undo(&hooks->changes);
     hooks->lost = false;
     seal(hooks);
@@ -352,12 +360,14 @@ install(struct csq_hooks *hooks, enum csq_hook hook)
         sqlite3_update_hook(handle, update == NULL ? NULL : on_update, hooks);
         on = batched || csq_hooks_any(hooks, CSQ_ON_COMMIT);
         sqlite3_commit_hook(handle, on ? on_commit : NULL, hooks);
-        on = batched || csq_hooks_any(hooks, CSQ_ON_ROLLBACK);
+        on = batched || hooks->watch != NULL || csq_hooks_any(hooks, CSQ_ON_ROLLBACK);
         sqlite3_rollback_hook(handle, on ? on_rollback : NULL, hooks);
         break;
     case CSQ_ON_PREUPDATE:
 #ifdef SQLITE_ENABLE_PREUPDATE_HOOK
-        sqlite3_preupdate_hook(handle, on ? on_preupdate : NULL, hooks);
+        on = on || hooks->watch_rows;
+        /* A session takes what it finds there for another session. */
+        sqlite3_preupdate_hook(handle, on ? on_preupdate : NULL, on ? hooks : NULL);
 #endif
         break;
     case CSQ_ON_WAL:
@@ -406,6 +416,20 @@ csq_hooks_set(struct csq_hooks *hooks, enum csq_hook hook, struct csq_listener *
     return true;
 }
 
+/* Where a session has SQLite's one place, it is left alone. */
+void
+csq_hooks_set_watch(struct csq_hooks *hooks, const struct csq_hooks_watch *watch, bool rows)
+{
+    bool changed = rows != hooks->watch_rows;
+
+    hooks->watch = watch;
+    hooks->watch_rows = rows;
+    if (changed) {
+        install(hooks, CSQ_ON_PREUPDATE);
+    }
+    install(hooks, CSQ_ON_ROLLBACK);
+}
+
 void
 csq_hooks_set_trace(struct csq_hooks *hooks,
                     int (*trace)(unsigned event, void *argument, void *p, void *x),
@@ -438,7 +462,7 @@ csq_hooks_detach(struct csq_hooks *hooks, bool later)
         sqlite3_wal_hook(handle, NULL, NULL);
     }
 #ifdef SQLITE_ENABLE_PREUPDATE_HOOK
-    if (csq_hooks_any(hooks, CSQ_ON_PREUPDATE)) {
+    if (csq_hooks_any(hooks, CSQ_ON_PREUPDATE) || hooks->watch_rows) {
         sqlite3_preupdate_hook(handle, NULL, NULL);
     }
 #endif

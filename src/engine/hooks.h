@@ -62,8 +62,18 @@ struct csq_listener {
     void (*release)(void *argument);
 };
 
+/* Whoever sees rows and the ends of transactions before the listeners do, and uses neither the
+ * handle nor them: engine/record.h. */
+struct csq_hooks_watch {
+    void (*row)(void *argument, const struct csq_preupdate *change);
+    void (*rollback)(void *argument);
+    void *argument;
+};
+
 struct csq_hooks {
     sqlite3 *handle; /* lent; NULL: not open */
+    const struct csq_hooks_watch *watch; /* lent; NULL: nobody */
+    bool watch_rows;                     /* its `row` is called */
     struct csq_list listeners[CSQ_HOOKS];
     int walks;   /* under way: nothing is freed */
     int *sealed; /* lent: calls under way, from which the handle must not be used */
@@ -107,6 +117,10 @@ bool csq_hooks_set(struct csq_hooks *hooks, enum csq_hook hook, struct csq_liste
 void csq_hooks_set_trace(struct csq_hooks *hooks,
                          int (*trace)(unsigned event, void *argument, void *p, void *x),
                          void *argument);
+
+/* Sets who sees everything first, NULL: nobody. Not `rows`: no rows, so that a session can have
+ * SQLite's one place for that. */
+void csq_hooks_set_watch(struct csq_hooks *hooks, const struct csq_hooks_watch *watch, bool rows);
 
 /* Whether anybody listens. */
 bool csq_hooks_any(const struct csq_hooks *hooks, enum csq_hook hook);

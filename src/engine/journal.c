@@ -6,6 +6,7 @@
 
 int csq_sqlite_keep_journal(sqlite3_stmt *statement);
 int csq_sqlite_fail(sqlite3_stmt *statement);
+int csq_sqlite_was_undone(sqlite3_stmt *statement);
 
 bool
 csq_journal_begin(sqlite3_stmt *statement)
@@ -17,6 +18,12 @@ bool
 csq_journal_fail(sqlite3_stmt *statement)
 {
     return csq_sqlite_fail(statement) != 0;
+}
+
+enum csq_outcome
+csq_journal_outcome(sqlite3_stmt *statement)
+{
+    return csq_sqlite_was_undone(statement) ? CSQ_UNDONE : CSQ_KEPT;
 }
 
 #else
@@ -33,6 +40,13 @@ csq_journal_fail(sqlite3_stmt *statement)
 {
     (void)statement;
     return false;
+}
+
+enum csq_outcome
+csq_journal_outcome(sqlite3_stmt *statement)
+{
+    (void)statement;
+    return CSQ_OUTCOME_UNKNOWN;
 }
 
 #endif

@@ -17,4 +17,14 @@ bool csq_journal_begin(sqlite3_stmt *statement);
  * runs and has a journal. False: it does not, and must go on. */
 bool csq_journal_fail(sqlite3_stmt *statement);
 
+enum csq_outcome {
+    CSQ_UNDONE,
+    CSQ_KEPT,
+    CSQ_OUTCOME_UNKNOWN, /* this SQLite does not tell */
+};
+
+/* Of a statement that has failed and was not reset, in a transaction that goes on: what has
+ * become of what it had changed before. */
+enum csq_outcome csq_journal_outcome(sqlite3_stmt *statement);
+
 #endif

@@ -8,6 +8,7 @@
 #include "engine/claim.h"
 #include "engine/execute.h"
 #include "engine/hold.h"
+#include "engine/look.h"
 #include "engine/rows.h"
 #include "engine/snapshot.h"
 #include "engine/transaction.h"
@@ -130,8 +131,8 @@ op_backup(struct csq_db *db, struct csq_job *job)
 static int
 op_blob(struct csq_db *db, struct csq_job *job)
 {
-    job->with.blob.heard =
-        !csq_list_empty(&db->sessions) || csq_hooks_any(&db->hooks, CSQ_ON_PREUPDATE);
+    job->with.blob.heard = !csq_list_empty(&db->sessions) ||
+                           csq_hooks_any(&db->hooks, CSQ_ON_PREUPDATE) || db->recorder.on;
     return db->handle == NULL ? csq_execute_closed(job)
                               : csq_blob_run(&job->with.blob, db->handle, &db->blobs,
                                              &job->cancelled, &job->error);
@@ -389,6 +390,18 @@ run_bounded(struct csq_db *db, struct csq_job *job)
     csq_bounds_compare(db, before);
 }
 
+/* Tells what the job has committed. */
+static inline void
+tell_watches(struct csq_db *db, const struct csq_job *job)
+{
+    if (csq_record_is_late(&db->recorder)) {
+        csq_look_behind(db, job);
+    }
+    if (db->recorder.pending) {
+        csq_record_settle(&db->recorder, db->handle);
+    }
+}
+
 static void
 run_op(struct csq_db *db, struct csq_job *job)
 {
@@ -396,6 +409,9 @@ run_op(struct csq_db *db, struct csq_job *job)
 
     if (is_refused(db, job)) {
         return;
+    }
+    if (csq_record_is_late(&db->recorder) && db->running == 0 && db->handle != NULL) {
+        csq_look(db);
     }
     if (db->tidy != NULL && db->running == 0) {
         csq_snapshot_release(db); /* it is a running statement, too */
@@ -420,6 +436,7 @@ run_op(struct csq_db *db, struct csq_job *job)
     }
     if (db->handle != NULL && db->running == 1 && job->op != CSQ_CALL) {
         csq_hooks_tell(&db->hooks);
+        tell_watches(db, job);
     }
     leave(db, job, &outer);
     if (job->owes && job->error.code != SQLITE_OK) {

@@ -227,6 +227,22 @@ csq_scan_is_control(const char *sql)
     return begins_with(sql, words, sizeof words / sizeof *words);
 }
 
+enum csq_shaping
+csq_scan_shaping(const char *sql)
+{
+    static const char *const schema[] = {"create", "drop", "alter"};
+    static const char *const file[] = {"vacuum"};
+    static const char *const attached[] = {"attach", "detach"};
+
+    if (begins_with(sql, schema, 3)) {
+        return CSQ_SHAPES_SCHEMA;
+    }
+    if (begins_with(sql, file, 1)) {
+        return CSQ_SHAPES_FILE;
+    }
+    return begins_with(sql, attached, 2) ? CSQ_SHAPES_ATTACHED : CSQ_SHAPES_NOTHING;
+}
+
 /* Behind a word. */
 static const char *
 behind_word(const char *sql)

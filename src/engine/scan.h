@@ -48,6 +48,17 @@ bool csq_scan_is_pragma(const char *sql);
  * call it read-only: PRAGMA, EXPLAIN, VACUUM, ATTACH or DETACH. */
 bool csq_scan_is_upkeep(const char *sql);
 
+/* What else than rows a statement changes. */
+enum csq_shaping {
+    CSQ_SHAPES_NOTHING,
+    CSQ_SHAPES_SCHEMA,   /* CREATE, DROP, ALTER */
+    CSQ_SHAPES_FILE,     /* VACUUM, which may give rows other rowids */
+    CSQ_SHAPES_ATTACHED, /* ATTACH, DETACH */
+};
+
+/* Reads that from the first word of `sql`. */
+enum csq_shaping csq_scan_shaping(const char *sql);
+
 /* When SQLite itself has to know how long locks are waited for. */
 enum csq_lending {
     CSQ_LENT_NEVER,

@@ -12,6 +12,7 @@ from . import _csqlite
 from .cursor import Cursor as Cursor
 from .deadlines import DeadlineExceeded as _DeadlineExceeded
 from .fetching import Fetching
+from .live import Subscription
 from .pragmas import Pragmas
 from .statement import StatementInfo
 from .transactions import Attempt, Block, Transaction
@@ -100,6 +101,9 @@ class Connection(_csqlite.Connection[_RowT], Fetching[_RowT]):
     ) -> AsyncIterator[Attempt[_RowT]]: ...
     @property
     def _timeout(self) -> float: ...
+    def subscribe(
+        self, tables: str | Iterable[str] | None = None, *, max_queue: int = 1000
+    ) -> Subscription: ...
     # Private in name, used by ORMs and pools; more of it is in _csqlite.pyi.
     @property
     def _thread(self) -> Thread: ...

@@ -1,0 +1,536 @@
+/* The watch itself is the engine's, and told by the workers without the GIL. What is waited for
+ * is a request to an executor of its own, so that nothing stands in its way on the connection. */
+
+#include "binding/watch.h"
+
+#include <string.h>
+
+#include "binding/errors.h"
+#include "binding/method.h"
+#include "binding/status.h"
+#include "engine/alloc.h"
+#include "engine/look.h"
+#include "engine/native.h"
+#include "engine/shadow.h"
+#include "engine/watcher.h"
+
+typedef struct {
+    PyObject_HEAD
+    ConnectionObject *connection;
+    struct csq_executor *executor; /* the watcher */
+    struct gate *gate;             /* which nobody enters: its lease has no holds */
+    struct lease lease;
+} WatchObject;
+
+static struct csq_watch *
+watch_of(WatchObject *self)
+{
+    return csq_watcher_watch(self->executor);
+}
+
+/* -- what was told -------------------------------------------------------------------- */
+
+/* Gives (operation, database, table, rowid), and takes the rowid; NULL with an exception. */
+static PyObject *
+make_row(int operation, PyObject *database, PyObject *table, PyObject *rowid)
+{
+    PyObject *row =
+        rowid == NULL ? NULL : Py_BuildValue("(iOOO)", operation, database, table, rowid);
+
+    Py_XDECREF(rowid);
+    return row;
+}
+
+static int
+append_new(PyObject *list, PyObject *item)
+{
+    int rc = item == NULL ? -1 : PyList_Append(list, item);
+
+    Py_XDECREF(item);
+    return rc;
+}
+
+static PyObject *
+decode(const char *text)
+{
+    return PyUnicode_DecodeUTF8(text, (Py_ssize_t)strlen(text), "replace");
+}
+
+/* The names of the tables, None in place of those that are not wanted. `database`: of which
+ * schema; NULL: of any. `join`: whose wants count; NULL: all are wanted. */
+static PyObject *
+wanted_names(const struct csq_changes *changes, const struct csq_join *join, const char *database)
+{
+    PyObject *names = PyTuple_New((Py_ssize_t)changes->tables_count);
+
+    for (uint32_t i = 0; names != NULL && i < changes->tables_count; i++) {
+        const struct csq_changed_table *table = &changes->tables[i];
+        bool wanted = (database == NULL || strcmp(table->database, database) == 0) &&
+                      (join == NULL || csq_join_wants(join, table->name));
+        PyObject *name = wanted ? decode(table->name) : Py_NewRef(Py_None);
+
+        if (name == NULL) {
+            Py_CLEAR(names);
+        } else {
+            PyTuple_SET_ITEM(names, (Py_ssize_t)i, name);
+        }
+    }
+    return names;
+}
+
+/* Rows that were remembered one by one. 0, or -1 with an exception. */
+static int
+append_rows(PyObject *list, const struct csq_changes *changes, PyObject *names, PyObject *label)
+{
+    for (size_t i = 0; i < changes->count; i++) {
+        const struct csq_row_change *change = &changes->items[i];
+        PyObject *name = PyTuple_GET_ITEM(names, change->table);
+        PyObject *rowid;
+
+        if (name == Py_None) {
+            continue;
+        }
+        rowid = change->any ? Py_NewRef(Py_None) : PyLong_FromLongLong(change->rowid);
+        if (append_new(list, make_row(change->operation, label, name, rowid)) < 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+/* Those beyond the limit. `label`: the name of the schema; NULL: each table's own. */
+static int
+append_beyond(PyObject *list, const struct csq_changes *changes, PyObject *names, PyObject *label)
+{
+    static const int operations[] = {SQLITE_INSERT, SQLITE_UPDATE, SQLITE_DELETE};
+
+    for (uint32_t i = 0; i < 3 * changes->tables_count; i++) {
+        const struct csq_changed_table *table = &changes->tables[i / 3];
+        PyObject *name = PyTuple_GET_ITEM(names, i / 3);
+        const int operation = operations[i % 3];
+        PyObject *database;
+        int rc = -1;
+
+        if (name == Py_None || !(table->beyond & csq_changes_bit(operation))) {
+            continue;
+        }
+        database = label == NULL ? decode(table->database) : Py_NewRef(label);
+        if (database != NULL) {
+            rc = append_new(list, make_row(operation, database, name, Py_NewRef(Py_None)));
+        }
+        Py_XDECREF(database);
+        if (rc < 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+/* Gives (what, rows) of news. */
+static PyObject *
+give_news(const struct csq_news *news)
+{
+    const struct csq_changes *changes = &news->commit->changes;
+    PyObject *names = wanted_names(changes, news->join, news->database);
+    PyObject *label = decode(news->join->name);
+    PyObject *list = PyList_New(0);
+    PyObject *given = NULL;
+
+    if (names != NULL && label != NULL && list != NULL && news->database != NULL &&
+        (append_rows(list, changes, names, label) < 0 ||
+         append_beyond(list, changes, names, label) < 0)) {
+        Py_CLEAR(list);
+    }
+    if (names != NULL && label != NULL && list != NULL) {
+        given = Py_BuildValue("(IO)", news->commit->what, list);
+    }
+    Py_XDECREF(list);
+    Py_XDECREF(label);
+    Py_XDECREF(names);
+    return given;
+}
+
+/* The same of a sum. */
+static PyObject *
+give_sum(const struct csq_changes *sum, unsigned what)
+{
+    PyObject *names = wanted_names(sum, NULL, NULL);
+    PyObject *list = names == NULL ? NULL : PyList_New(0);
+    PyObject *given = NULL;
+
+    if (list != NULL && append_beyond(list, sum, names, NULL) == 0) {
+        given = Py_BuildValue("(IO)", what, list);
+    }
+    Py_XDECREF(list);
+    Py_XDECREF(names);
+    return given;
+}
+
+PyDoc_STRVAR(take_doc,
+             "_take($self, /)\n--\n\n"
+             "Give what was told, oldest first: (what, rows), bits and a list of tuples\n"
+             "(operation, database, table, rowid), the rowid None where any may be meant.\n"
+             "None: there is nothing.");
+
+static PyObject *
+watch_take(WatchObject *self, PyObject *unused)
+{
+    struct csq_news *news;
+    struct csq_changes sum;
+    unsigned what;
+    PyObject *given;
+
+    (void)unused;
+    if (!csq_watch_take(watch_of(self), &news, &sum, &what)) {
+        Py_RETURN_NONE;
+    }
+    if (news != NULL) {
+        given = give_news(news);
+        csq_news_free(news);
+    } else {
+        given = give_sum(&sum, what);
+        csq_changes_clear(&sum);
+    }
+    return given;
+}
+
+/* -- what it watches --------------------------------------------------------------------- */
+
+/* Reads (database, name), each a str or None; lent. 0, or -1 with an exception. */
+static int
+read_table(PyObject *pair, struct csq_table *table)
+{
+    const char **texts[] = {&table->database, &table->name};
+
+    if (!PyTuple_Check(pair) || PyTuple_GET_SIZE(pair) != 2) {
+        PyErr_SetString(PyExc_TypeError, "expected pairs of a database and a table");
+        return -1;
+    }
+    for (int i = 0; i < 2; i++) {
+        PyObject *text = PyTuple_GET_ITEM(pair, i);
+
+        *texts[i] = text == Py_None ? NULL : PyUnicode_AsUTF8(text);
+        if (*texts[i] == NULL && text != Py_None) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+PyDoc_STRVAR(want_doc,
+             "_want($self, tables, /)\n--\n\n"
+             "Watch these tables and no others: a tuple of (database, table); None for\n"
+             "any database, or for all tables.");
+
+static PyObject *
+watch_want(WatchObject *self, PyObject *tables)
+{
+    Py_ssize_t count;
+    struct csq_table *read;
+    int rc = 0;
+
+    if (!PyTuple_Check(tables)) {
+        PyErr_SetString(PyExc_TypeError, "expected a tuple");
+        return NULL;
+    }
+    count = PyTuple_GET_SIZE(tables);
+    read = csq_malloc((size_t)count * sizeof *read);
+    if (read == NULL) {
+        return PyErr_NoMemory();
+    }
+    for (Py_ssize_t i = 0; i < count && rc == 0; i++) {
+        rc = read_table(PyTuple_GET_ITEM(tables, i), &read[i]);
+    }
+    if (rc == 0) {
+        csq_watch_want(watch_of(self), read, (size_t)count);
+    }
+    csq_free(read);
+    return rc < 0 ? NULL : Py_NewRef(Py_None);
+}
+
+/* Worker thread. Lends the next text of the strip; NULL: it is null. */
+static const char *
+next_text(const struct csq_strip *strip, struct csq_reader *reader)
+{
+    const struct csq_cell *cell = csq_strip_read(strip, reader);
+
+    return cell->type == CSQ_TEXT ? cell->value.bytes : NULL;
+}
+
+/* Worker thread. Watches what stands in the job. */
+static bool
+want_what_is_asked(struct csq_job *job, struct csq_watch *watch)
+{
+    struct csq_reader reader = {NULL, NULL};
+    const size_t count = job->down.rows;
+    struct csq_table *tables = csq_malloc(count * sizeof *tables);
+
+    for (size_t i = 0; tables != NULL && i < count; i++) {
+        tables[i].database = next_text(&job->down, &reader);
+        tables[i].name = next_text(&job->down, &reader);
+    }
+    if (tables != NULL) {
+        csq_watch_want(watch, tables, count);
+    }
+    csq_free(tables);
+    return tables != NULL;
+}
+
+/* Worker thread. */
+static int
+run_begin(struct csq_job *job, sqlite3 *handle)
+{
+    RequestObject *request = csq_item(job, RequestObject, job);
+    WatchObject *self = (WatchObject *)request->target;
+    struct csq_db *db = csq_native_db(request->executor);
+
+    if (!csq_record_admit(&db->recorder, handle, watch_of(self)) ||
+        !want_what_is_asked(job, watch_of(self))) {
+        return csq_error_copy(&job->error, NULL, SQLITE_NOMEM);
+    }
+    csq_look(db);
+    return SQLITE_OK;
+}
+
+static bool
+put_text(struct csq_strip *strip, const char *text)
+{
+    return text == NULL ? csq_strip_put_null(strip)
+                        : csq_strip_put_text(strip, text, strlen(text) + 1);
+}
+
+/* Lets the job have what is asked for. */
+static int
+fill_begin(RequestObject *request, PyObject *const *values)
+{
+    struct csq_strip *strip = &request->job.down;
+
+    if (!PyTuple_Check(values[0])) {
+        PyErr_SetString(PyExc_TypeError, "expected a tuple");
+        return -1;
+    }
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(values[0]); i++) {
+        struct csq_table table;
+
+        if (read_table(PyTuple_GET_ITEM(values[0], i), &table) < 0) {
+            return -1;
+        }
+        if (!put_text(strip, table.database) || !put_text(strip, table.name)) {
+            PyErr_NoMemory();
+            return -1;
+        }
+        strip->rows++;
+    }
+    return 0;
+}
+
+PyDoc_STRVAR(begin_doc, "_begin($self, tables, /)\n--\n\n"
+                        "Begin to watch tables of the connection's databases, as _want().");
+
+METHOD(watch_begin) = {
+    .args = ARGS_PLAIN("Watch._begin", 1, "tables"),
+    .hooks = &method_simple,
+    .on = ON_PART,
+    .native = true,
+    .run = run_begin,
+    .takes = {{TAKE_NOTHING, 0}},
+    .fill = fill_begin,
+};
+
+/* Worker thread. Puts three names for each shadow table. */
+static int
+run_shadows(struct csq_job *job, sqlite3 *handle)
+{
+    RequestObject *request = csq_item(job, RequestObject, job);
+    const struct csq_recorder *recorder = &csq_native_db(request->executor)->recorder;
+    int rc = SQLITE_OK;
+
+    for (int i = 0; i < recorder->count && rc == SQLITE_OK; i++) {
+        rc = csq_shadow_list(handle, recorder->databases[i].name, &job->up, &job->error);
+    }
+    return rc;
+}
+
+static const struct request_hooks tuple_hooks = {.pack = method_simple_pack,
+                                                 .unpack = status_unpack_tuple};
+
+PyDoc_STRVAR(shadows_doc,
+             "_shadows($self, /)\n--\n\n"
+             "Give a tuple of three str for each table that a virtual table has: the name of\n"
+             "its database, its own, and that of the virtual table.");
+
+METHOD(watch_shadows) = {
+    .args = ARGS_NONE("Watch._shadows"),
+    .hooks = &tuple_hooks,
+    .on = ON_PART,
+    .native = true,
+    .run = run_shadows,
+};
+
+PyDoc_STRVAR(end_doc, "_end($self, /)\n--\n\n"
+                      "Watch nothing any more; whoever waits is told that it is over.");
+
+static PyObject *
+watch_end(WatchObject *self, PyObject *unused)
+{
+    (void)unused;
+    csq_watch_end(watch_of(self));
+    csq_watch_leave(watch_of(self));
+    Py_RETURN_NONE;
+}
+
+/* -- waiting ------------------------------------------------------------------------------- */
+
+static enum request_answer
+wait_pack(RequestObject *request)
+{
+    WatchObject *self = (WatchObject *)request->target;
+
+    if (self->connection->forked) {
+        PyErr_SetString(PyExc_RuntimeError, "what is watched belongs to the parent process");
+        return REQUEST_FAILED;
+    }
+    request->executor = self->executor;
+    request->gate = self->gate;
+    return REQUEST_WAIT;
+}
+
+static enum request_answer
+wait_unpack(RequestObject *request, int64_t slice_end)
+{
+    WatchObject *self = (WatchObject *)request->target;
+
+    (void)slice_end;
+    if (errors_check(self->connection->state, request) < 0) {
+        return REQUEST_FAILED;
+    }
+    request->result = Py_NewRef(Py_None);
+    return REQUEST_READY;
+}
+
+static const struct request_hooks wait_hooks = {.pack = wait_pack, .unpack = wait_unpack};
+
+PyDoc_STRVAR(wait_doc,
+             "_wait($self, /)\n--\n\n"
+             "Wait until there is something to take, or it is over. One task at a time.");
+
+METHOD(watch_wait) = {
+    .args = ARGS_NONE("Watch._wait"),
+    .hooks = &wait_hooks,
+    .on = ON_PART,
+    .op = CSQ_APPLY,
+    .common = true,
+};
+
+/* -- the object ---------------------------------------------------------------------------- */
+
+PyDoc_STRVAR(connection_watch_doc,
+             "_watch($self, rows, most, /)\n--\n\n"
+             "Give a Watch that watches nothing yet. rows: whether it tells rows, or only that\n"
+             "there were any. most: how many commits may wait to be taken one by one.");
+
+static PyObject *
+connection_watch(PyObject *object, PyObject *args)
+{
+    ConnectionObject *connection = (ConnectionObject *)object;
+    PyTypeObject *type = connection->state->watch_type;
+    Py_ssize_t most;
+    WatchObject *self;
+    int rows;
+
+    if (!PyArg_ParseTuple(args, "pn:_watch", &rows, &most)) {
+        return NULL;
+    }
+    self = (WatchObject *)type->tp_alloc(type, 0);
+    if (self == NULL) {
+        return NULL;
+    }
+    self->connection = (ConnectionObject *)Py_NewRef(object);
+    lease_init(&self->lease);
+    self->executor = csq_watcher_new(rows != 0, most < 1 ? 1 : (size_t)most);
+    self->gate = self->executor == NULL ? NULL : gate_new();
+    if (self->gate == NULL) {
+        Py_DECREF(self);
+        return PyErr_NoMemory();
+    }
+    self->gate->lease = &self->lease;
+    return (PyObject *)self;
+}
+
+PyMethodDef watch_methods[] = {
+    {"_watch", connection_watch, METH_VARARGS, connection_watch_doc},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyObject *
+watch_get_over(WatchObject *self, void *closure)
+{
+    (void)closure;
+    return PyBool_FromLong(csq_watch_is_over(watch_of(self)));
+}
+
+static PyGetSetDef watch_getset[] = {
+    {"_over", (getter)watch_get_over, NULL, "Whether there will be nothing new.", NULL},
+    {NULL, NULL, NULL, NULL, NULL},
+};
+
+static PyMethodDef methods[] = {
+    METHOD_ENTRY("_begin", watch_begin, begin_doc),
+    METHOD_ENTRY("_shadows", watch_shadows, shadows_doc),
+    METHOD_ENTRY("_wait", watch_wait, wait_doc),
+    {"_want", (PyCFunction)watch_want, METH_O, want_doc},
+    {"_take", (PyCFunction)watch_take, METH_NOARGS, take_doc},
+    {"_end", (PyCFunction)watch_end, METH_NOARGS, end_doc},
+    {NULL, NULL, 0, NULL},
+};
+
+static int
+watch_traverse(WatchObject *self, visitproc visit, void *arg)
+{
+    COMPAT_VISIT_TYPE(self);
+    Py_VISIT(self->connection);
+    return 0;
+}
+
+/* The connection is lent to the requests until the end. */
+static void
+watch_dealloc(WatchObject *self)
+{
+    PyTypeObject *type = Py_TYPE(self);
+
+    PyObject_GC_UnTrack(self);
+    if (self->executor != NULL) {
+        csq_executor_put(self->executor);
+    }
+    gate_put(self->gate);
+    Py_CLEAR(self->connection);
+    type->tp_free(self);
+    Py_DECREF(type);
+}
+
+static PyType_Slot slots[] = {
+    {Py_tp_doc, "What csqlite.live watches the databases of a connection with."},
+    {Py_tp_traverse, watch_traverse},
+    {Py_tp_dealloc, watch_dealloc},
+    {Py_tp_methods, methods},
+    {Py_tp_getset, watch_getset},
+    {0, NULL},
+};
+
+static PyType_Spec spec = {
+    .name = "csqlite._csqlite.Watch",
+    .basicsize = sizeof(WatchObject),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC,
+    .slots = slots,
+};
+
+int
+watch_init_type(struct module_state *state, PyObject *module)
+{
+    state->watch_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &spec, NULL);
+    if (state->watch_type == NULL) {
+        return -1;
+    }
+    compat_forbid_new(state->watch_type);
+    return PyModule_AddObject(module, "Watch", Py_NewRef((PyObject *)state->watch_type));
+}

@@ -1,0 +1,2 @@
+from .changes import Change as Change, ChangeBatch as ChangeBatch
+from .subscription import Subscription as Subscription
