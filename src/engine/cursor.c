@@ -21,6 +21,14 @@ csq_cursor_init(struct csq_cursor *cursor)
     cursor->abandoned = false;
 }
 
+/* Apart, so that others do not pay for it. */
+__attribute__((noinline)) static void
+give_back_parameters(struct csq_cursor *cursor)
+{
+    csq_strip_move(cursor->lender, &cursor->parameters);
+    cursor->lender = NULL;
+}
+
 void
 csq_cursor_reset(struct csq_cursor *cursor, struct csq_cache *cache)
 {
@@ -37,8 +45,7 @@ csq_cursor_reset(struct csq_cursor *cursor, struct csq_cache *cache)
     cursor->late = false;
     cursor->ended = false;
     if (cursor->lender != NULL) {
-        csq_strip_move(cursor->lender, &cursor->parameters);
-        cursor->lender = NULL;
+        give_back_parameters(cursor);
     }
     csq_strip_clear(&cursor->parameters);
     csq_strip_clear(&cursor->line);

@@ -563,16 +563,6 @@ csq_db_reset(struct csq_db *db, struct csq_error *error)
     return rc;
 }
 
-int64_t
-csq_db_total_changes(const struct csq_db *db)
-{
-#if SQLITE_VERSION_NUMBER >= 3037000
-    return sqlite3_total_changes64(db->handle);
-#else
-    return sqlite3_total_changes(db->handle);
-#endif
-}
-
 void
 csq_db_publish(struct csq_db *db)
 {

@@ -233,7 +233,15 @@ csq_db_is_over(struct csq_db *db)
 }
 
 /* sqlite3_total_changes64(), where there is one. */
-int64_t csq_db_total_changes(const struct csq_db *db);
+static inline int64_t
+csq_db_total_changes(const struct csq_db *db)
+{
+#if SQLITE_VERSION_NUMBER >= 3037000
+    return sqlite3_total_changes64(db->handle);
+#else
+    return sqlite3_total_changes(db->handle);
+#endif
+}
 
 /* Whether no transaction is open, but for one that nobody has asked for (engine/batch.h). */
 static inline bool

@@ -143,8 +143,6 @@ static int
 step_chunk(struct csq_db *db, struct csq_job *job)
 {
     const size_t rows = job->with.steps.rows - (job->op == CSQ_EXECUTE ? 1 : 0);
-    /* What writes has done all of it with the first row. It is not left uncommitted for the clock. */
-    const bool hurried = job->cursor->stmt->readonly;
     int64_t end = csq_now() + CHUNK_NANOSECONDS;
     int rc = stand(db, job);
 
@@ -153,7 +151,8 @@ step_chunk(struct csq_db *db, struct csq_job *job)
             return no_memory(job);
         }
         rc = step(db, job);
-        if (job->up.bytes >= CHUNK_BYTES || (hurried && csq_now() >= end)) {
+        /* What writes has done all of it with the first row: it is not left uncommitted for that. */
+        if (job->up.bytes >= CHUNK_BYTES || (csq_now() >= end && job->cursor->stmt->readonly)) {
             break;
         }
     }

@@ -178,8 +178,8 @@ keep_for_end(struct csq_worker *worker, struct csq_job *job)
     return working;
 }
 
-/* The same of what was run with it. */
-static void
+/* The same of what was run with it. Apart, so that others do not pay for it. */
+__attribute__((noinline)) static void
 give_along(struct csq_worker *worker)
 {
     struct csq_link *link;
@@ -211,7 +211,9 @@ run_list(struct csq_worker *worker, struct csq_list *jobs)
         } else if (done) {
             give_back(job);
         }
-        give_along(worker);
+        if (!csq_list_empty(&worker->along)) {
+            give_along(worker);
+        }
     }
     return !last;
 }
