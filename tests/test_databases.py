@@ -931,3 +931,37 @@ async def test_a_forked_child_keeps_no_lock(tmp_path: Path) -> None:
         os.close(write)
         os.waitpid(child, 0)
         await databases.close()
+
+
+@opened
+async def test_a_rename_over_itself_takes_no_other_file(databases: csqlite.Databases[Any]) -> None:
+    await fill(databases, "a", 1)
+    databases.path("A").write_bytes(b"somebody else's")
+    with pytest.raises(csqlite.DatabaseExists, match="there is a file"):
+        await databases.rename("a", "A")
+    assert databases.path("A").read_bytes() == b"somebody else's"
+    assert await stored(databases, "a") == [1]
+
+
+async def test_what_cannot_be_opened_takes_no_place(tmp_path: Path) -> None:
+    async with csqlite.Databases(tmp_path, max_open=1, timeout=SECONDS) as databases:
+        await fill(databases, "good", 1)
+        await databases.create("bad")
+        databases.path("bad").write_bytes(b"this is not a database" * 1000)
+        for _ in range(3):
+            with pytest.raises(sqlite3.DatabaseError, match="not a database"):
+                async with databases.use("bad"):
+                    pass
+            outcomes = await asyncio.gather(
+                *[stored(databases, name) for name in ("bad", "good") * 3], return_exceptions=True
+            )
+            assert outcomes[1::2] == [[1]] * 3
+            assert all(isinstance(outcome, sqlite3.DatabaseError) for outcome in outcomes[::2])
+        with pytest.raises(sqlite3.DatabaseError, match="not a database"):
+            await databases.clone("bad", "other")
+        with pytest.raises(sqlite3.DatabaseError, match="not a database"):
+            await databases.rename("bad", "other")
+        assert await databases.list() == ["bad", "good"]
+        assert databases.get_stats()["requests_waiting"] == 0
+        await databases.drop("bad")
+        assert await stored(databases, "good") == [1]

@@ -68,6 +68,8 @@ def move(source: str, target: str, *, over_itself: bool = False) -> None:
     over_itself: both may be one file to the file system, in which names have no case.
     """
     if over_itself:
+        if os.path.lexists(target) and not is_same(source, target):
+            raise FileExistsError(f"{target!r} is there already")
         os.rename(source, target)
     else:
         try:

@@ -183,3 +183,16 @@ async def transactions(db: Connection) -> None:
     await move(db, "1")  # rejected: the amount is an int
     await move(1, 1)  # rejected: on what?
     await db.run_transaction(sized, "1")  # rejected: the amount is an int
+
+
+async def many(databases: csqlite.Databases) -> None:
+    csqlite.Databases()  # rejected: which directory?
+    csqlite.Databases("data", max_opened=1)
+    csqlite.Databases("data", max_open="1")  # rejected: a number
+    databases.use()  # rejected: which one?
+    databases.use("a", True)  # rejected: by keyword
+    databases.transaction("a", mode="later")  # rejected: no such mode
+    await databases.create("a", b"CREATE TABLE t (a)")  # rejected: text
+    await databases.rename("a")  # rejected: to what?
+    with databases.use("a"):  # rejected: async with
+        pass

@@ -489,3 +489,19 @@ async def rows_by_name() -> None:
         async with db.execute("SELECT 1 AS name") as cursor:
             async for row in cursor:
                 print(row["name"])
+
+
+async def many(folder: Path) -> None:
+    async with csqlite.Databases(folder, max_open=3, row_factory=as_reading) as readings:
+        assert_type(await readings.create("a", "CREATE TABLE reading (sensor, value)"), bool)
+        async with readings.use("a", create=True) as pool:
+            assert_type(await pool.fetch_one(SELECT_ONE, {"sensor": "x"}), Reading)
+        async with readings.transaction("a", "b", atomic=True) as tx:
+            assert_type(await tx.execute_fetchall("SELECT * FROM a.reading"), list[Reading])
+        assert_type(await readings.list(), list[str])
+        assert_type(await readings.exists("a"), bool)
+        assert_type(readings.path("a"), Path)
+        assert_type(await readings.drop("a", missing_ok=True), bool)
+    databases: csqlite.Databases[Reading] = csqlite.Databases("data")
+    async with databases, databases.use("a") as plain:
+        assert_type(await plain.fetch_all("SELECT * FROM reading"), list[Reading])

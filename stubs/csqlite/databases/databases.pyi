@@ -4,7 +4,7 @@ import sqlite3
 from collections.abc import Callable, Generator, Sequence
 from contextlib import AbstractAsyncContextManager
 from types import GenericAlias, TracebackType
-from typing import Any, Generic, Literal
+from typing import Any, Generic, Literal, overload
 
 from _typeshed import StrPath
 from typing_extensions import TypeVar
@@ -15,12 +15,36 @@ from ..pragmas import Pragmas
 from ..transactions import Transaction
 
 _RowT = TypeVar("_RowT", default=sqlite3.Row)
+_MadeT = TypeVar("_MadeT", default=tuple[Any, ...])
 
 class Databases(Generic[_RowT]):
     directory: str
     max_open: int
     timeout: float
-    # Those behind idle_timeout are create_pool()'s. Rows are what an annotation says: Databases[T].
+    # Those behind `timeout` are create_pool()'s. Rows are what row_factory makes; without it what an
+    # annotation says, Databases[T].
+    @overload
+    def __init__(
+        self: Databases[_MadeT],
+        directory: StrPath,
+        *,
+        max_open: int = 64,
+        idle_timeout: float = 300.0,
+        timeout: float = 30.0,
+        max_readers: int = 4,
+        min_readers: int = 0,
+        init: Callable[[Connection[Any]], object] | None = None,
+        pragmas: Pragmas = "server",
+        max_lifetime: float = 3600.0,
+        max_idle: float = 600.0,
+        max_waiting: int = 0,
+        check: Callable[[Connection[Any]], object] | None = None,
+        prepare: Sequence[str] = (),
+        busy_timeout: float = 5.0,
+        row_factory: Callable[[Any, tuple[Any, ...]], _MadeT] | None,
+        **connect_options: Any,
+    ) -> None: ...
+    @overload
     def __init__(
         self,
         directory: StrPath,
@@ -38,6 +62,7 @@ class Databases(Generic[_RowT]):
         check: Callable[[Connection[Any]], object] | None = None,
         prepare: Sequence[str] = (),
         busy_timeout: float = 5.0,
+        row_factory: None = None,
         **connect_options: Any,
     ) -> None: ...
     def __class_getitem__(cls, row: Any) -> GenericAlias: ...
