@@ -278,18 +278,3 @@ async def test_what_transactional_is_called_with(db):
 async def test_run_transaction_gives_arguments_and_the_result(db):
     assert await db.run_transaction(insert, 1, 2, mode="exclusive") == (1, 2)
     assert await values(db) == [1, 2]
-
-
-async def test_a_half_read_cursor_does_not_make_it_fail(db, path):
-    await db.executemany("INSERT INTO t VALUES(?)", [(number,) for number in range(1000)])
-    await db.commit()
-    cursor = await db.execute("SELECT x FROM t")
-    assert await cursor.fetchone() == (0,)
-    with contextlib.closing(sqlite3.connect(path)) as other:
-        other.execute("INSERT INTO t VALUES(1000)")
-        other.commit()
-    async with db.transaction() as tx:
-        await insert(tx, 1001)
-    with pytest.raises(sqlite3.ProgrammingError, match="ended by reset"):
-        await cursor.fetchall()
-    assert len(await values(db)) == 1002

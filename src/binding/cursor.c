@@ -31,6 +31,7 @@ release_rest(struct csq_job *job)
     struct cursor_rest *rest = csq_item(job, struct cursor_rest, farewell);
 
     csq_job_clear(&rest->farewell);
+    csq_strip_clear(&rest->cursor.rest);
     csq_free(rest);
 }
 

@@ -34,6 +34,7 @@ csq_blob_init(struct csq_blob *blob)
     blob->handle = NULL;
     blob->working = false;
     blob->aborted = false;
+    blob->ended = false;
     blob->result = SQLITE_OK;
     blob->names = NULL;
     blob->row = 0;
@@ -60,6 +61,15 @@ csq_blob_close(struct csq_blob *blob)
     rc = sqlite3_blob_close(handle);
     blob->working = false;
     return rc == known || (rc & 0xff) == SQLITE_ABORT ? SQLITE_OK : rc;
+}
+
+void
+csq_blob_end(struct csq_blob *blob)
+{
+    if (blob->names == NULL && !blob->working) {
+        csq_blob_close(blob);
+        blob->ended = true;
+    }
 }
 
 /* Notes what a call on the blob has returned. */
@@ -429,7 +439,9 @@ csq_blob_run(struct csq_blob_task *task, sqlite3 *handle, struct csq_list *blobs
         return open_blob(task, handle, blobs, error);
     }
     if (blob->handle == NULL) {
-        return csq_error_set(error, CSQ_USAGE, "Cannot operate on a closed blob.");
+        return csq_error_set(error, CSQ_USAGE, "%s",
+                             blob->ended ? "The blob was ended by a transaction's begin."
+                                         : "Cannot operate on a closed blob.");
     }
     if (blob->aborted && needs_row(task->action)) {
         return csq_error_copy(error, NULL, SQLITE_ABORT);

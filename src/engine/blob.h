@@ -21,6 +21,7 @@ struct csq_blob {
     sqlite3_blob *handle; /* NULL: not open */
     bool working;         /* SQLite is in the middle of it */
     bool aborted;         /* its row is gone or changed; there is nothing to read */
+    bool ended;           /* by csq_blob_end() */
     int result;           /* of the last call on it, which closing it repeats */
     char *names;          /* where it is, while it is open for writing: schema, table and
                              column, each with its 0; NULL: not open for that */
@@ -102,5 +103,9 @@ void csq_blob_seek(struct csq_blob_task *task);
 /* Closes it. Harmless when it is not open. Gives what SQLite says of the transaction
  * that ends with it, if one does. */
 int csq_blob_close(struct csq_blob *blob);
+
+/* Closes one that is open for reading, unless SQLite is in the middle of it: what it shows is of
+ * a moment that has to be over. Whatever uses it from then on is told. */
+void csq_blob_end(struct csq_blob *blob);
 
 #endif

@@ -18,6 +18,8 @@ csq_cursor_init(struct csq_cursor *cursor)
     csq_strip_init(&cursor->line);
     cursor->late = false;
     cursor->ended = false;
+    cursor->texts = false;
+    csq_strip_init(&cursor->rest);
     cursor->abandoned = false;
 }
 
@@ -49,6 +51,7 @@ csq_cursor_reset(struct csq_cursor *cursor, struct csq_cache *cache)
     }
     csq_strip_clear(&cursor->parameters);
     csq_strip_clear(&cursor->line);
+    csq_strip_clear(&cursor->rest);
     csq_dump_free(cursor->dump);
     cursor->dump = NULL;
     csq_link_remove(&cursor->open);

@@ -4,6 +4,8 @@
 
 #include "engine/hold.h"
 
+#include <time.h>
+
 #include "engine/execute.h"
 #include "engine/scan.h"
 #include "engine/snapshot.h"
@@ -148,22 +150,103 @@ roll_back(struct csq_db *db)
     let_go(db);
 }
 
+/* -- what is half-read ------------------------------------------------------------ */
+
+/* How much of a cursor is read on, so that it holds no snapshot any more. */
+enum {
+    REST_BYTES = 1024 * 1024,
+    REST_NANOSECONDS = 50 * 1000 * 1000, /* of this thread's own */
+};
+
+/* How long this thread has worked, in nanoseconds: what else the machine does is not counted. */
+static int64_t
+worked(void)
+{
+    struct timespec time = {0, 0};
+
+    (void)clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+    return (int64_t)time.tv_sec * 1000 * 1000 * 1000 + time.tv_nsec;
+}
+
+/* Steps to the next row and puts it into `rest`: SQLITE_ROW, SQLITE_DONE, or an error's code. */
+static int
+read_row(struct csq_cursor *cursor, struct csq_strip *rest, struct csq_error *error)
+{
+    int rc;
+
+    if (cursor->dump != NULL) {
+        return csq_dump_step(cursor->dump, rest, error);
+    }
+    rc = cursor->standing ? SQLITE_ROW : sqlite3_step(cursor->stmt->handle);
+    cursor->standing = false;
+    if (rc == SQLITE_ROW && !csq_stmt_row(cursor->stmt, rest, cursor->texts)) {
+        rc = SQLITE_NOMEM;
+    }
+    return rc;
+}
+
+/* Reads what the cursor has still to give into `rest`. False: that is too much, or takes too
+ * long, or fails. */
+static bool
+read_rest(struct csq_cursor *cursor, struct csq_strip *rest)
+{
+    int64_t end = worked() + REST_NANOSECONDS;
+    struct csq_error ignored;
+    int rc = SQLITE_ROW;
+
+    csq_error_init(&ignored);
+    if (cursor->dump != NULL && cursor->standing) {
+        csq_strip_move(rest, &cursor->line);
+    }
+    while (rc == SQLITE_ROW && rest->bytes < REST_BYTES && worked() < end) {
+        rc = read_row(cursor, rest, &ignored);
+    }
+    csq_error_clear(&ignored);
+    return rc == SQLITE_DONE;
+}
+
+/* Lets a cursor that only reads hold no snapshot any more: what it has still to give is kept for
+ * it, where that is little; otherwise the next fetch is told. */
+static void
+end_reader(struct csq_db *db, struct csq_cursor *cursor)
+{
+    struct csq_strip rest;
+    bool whole;
+
+    if (cursor->busy || (cursor->dump == NULL && !cursor->stmt->readonly)) {
+        return;
+    }
+    csq_strip_init(&rest);
+    cursor->busy = true; /* a function that it calls finds a cursor it cannot use */
+    whole = read_rest(cursor, &rest);
+    cursor->busy = false;
+    csq_cursor_reset(cursor, &db->cache);
+    cursor->ended = !whole;
+    if (whole) {
+        csq_strip_move(&cursor->rest, &rest);
+    }
+    csq_strip_clear(&rest);
+}
+
 /* Ends what is half-read: it holds a snapshot, on which nothing can be written once others have
- * committed. Who reads it is told by the next fetch. */
+ * committed. What they call may end others of them, so the list is looked at anew each time. */
 static void
 end_readers(struct csq_db *db)
 {
-    struct csq_link *link = db->cursors.head.next;
+    struct csq_list done;
+    struct csq_link *link;
 
-    while (link != &db->cursors.head) {
-        struct csq_cursor *cursor = csq_item(link, struct csq_cursor, open);
-
-        link = link->next;
-        if (!cursor->busy && cursor->stmt != NULL && cursor->stmt->readonly) {
-            csq_cursor_reset(cursor, &db->cache);
-            cursor->ended = true;
-        }
+    csq_list_init(&done);
+    while ((link = csq_list_shift(&db->cursors)) != NULL) {
+        csq_list_append(&done, link);
+        end_reader(db, csq_item(link, struct csq_cursor, open));
     }
+    csq_list_move(&db->cursors, &done);
+    while ((link = csq_list_shift(&db->blobs)) != NULL) {
+        csq_list_append(&done, link);
+        csq_blob_end(csq_item(link, struct csq_blob, open));
+    }
+    csq_list_move(&db->blobs, &done);
 }
 
 /* Runs the statement that begins. */

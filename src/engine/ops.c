@@ -36,13 +36,17 @@ op_close(struct csq_db *db, struct csq_job *job)
     return csq_db_close(db, &job->error);
 }
 
-/* Nothing is open in the cursor: its rows are all gone, or it was ended before. */
+/* Nothing is open in the cursor: its rows are all gone or kept, or it was ended before. */
 static int
 fetch_nothing(struct csq_job *job)
 {
     struct csq_cursor *cursor = job->cursor;
 
     job->with.steps.exhausted = true;
+    if (cursor->rest.rows > 0) {
+        csq_strip_move(&job->up, &cursor->rest);
+        return SQLITE_OK;
+    }
     if (cursor->late) {
         cursor->late = false;
         return csq_error_set(&job->error, CSQ_DEADLINE, "the fetch before it");

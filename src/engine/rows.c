@@ -255,6 +255,7 @@ csq_rows_step(struct csq_db *db, struct csq_job *job)
     struct csq_cursor *cursor = job->cursor;
     int rc;
 
+    cursor->texts = job->with.steps.texts;
     if (cursor->dump != NULL) {
         rc = step_dump(db, job);
     } else if (cursor->stmt->lending != CSQ_LENT_NEVER) {
