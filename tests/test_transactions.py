@@ -174,6 +174,11 @@ async def test_read_only_writes_nothing_and_is_over_at_the_end(db):
     [
         lambda tx, db: tx.execute("COMMIT"),
         lambda tx, db: tx.execute(" /* so */ end transaction"),
+        lambda tx, db: tx.execute(";COMMIT"),
+        lambda tx, db: db.fetch_scalar("-- a\n ; /* b */ ;rollback"),
+        lambda tx, db: tx.execute_insert("\ufeffCOMMIT"),
+        lambda tx, db: db._execute(db._conn.execute, "COMMIT"),
+        lambda tx, db: db._execute(db._conn.commit),
         lambda tx, db: db.execute("ROLLBACK"),
         lambda tx, db: db.execute("ROLLBACK -- TO x"),
         lambda tx, db: db.commit(),

@@ -260,8 +260,21 @@ csq_scan_ends(const char *sql)
     static const char *const back[] = {"rollback"};
     static const char *const kind[] = {"transaction"};
     static const char *const to[] = {"to"};
+    static const char mark[] = "\xef\xbb\xbf"; /* of UTF-8, which SQLite takes for a blank */
     const char *behind;
 
+    for (sql = csq_scan_start(sql); sql != NULL; sql = csq_scan_start(sql)) {
+        if (*sql == ';') {
+            sql++; /* a statement with nothing in it */
+        } else if (strncmp(sql, mark, 3) == 0) {
+            sql += 3;
+        } else {
+            break;
+        }
+    }
+    if (sql == NULL) {
+        return false;
+    }
     if (!begins_with(sql, back, 1)) {
         return begins_with(sql, words, sizeof words / sizeof *words);
     }

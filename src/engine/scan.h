@@ -34,7 +34,8 @@ bool csq_scan_is_query(const char *sql);
 /* Whether `sql` begins with BEGIN, COMMIT, END, ROLLBACK, SAVEPOINT or RELEASE. */
 bool csq_scan_is_control(const char *sql);
 
-/* Whether it ends the transaction: COMMIT, END, ROLLBACK, but not ROLLBACK TO. */
+/* Whether it ends the transaction: COMMIT, END, ROLLBACK, but not ROLLBACK TO. Statements with
+ * nothing in them are passed over, as SQLite does. */
 bool csq_scan_ends(const char *sql);
 
 /* Whether the `size` bytes of `sql` have `word`, which has a "_" in it, anywhere, in
