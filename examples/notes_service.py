@@ -13,8 +13,8 @@ Run ``python examples/notes_service.py --directory notes`` and try
     curl -X POST localhost:8080/alice/notes/1/move -d '{"to": "bob"}'
     curl -N      localhost:8080/alice/live
 
-`Service` is an ASGI application, so ``uvicorn examples.notes_service:app`` serves it, too, from the
-directory that NOTES_DIRECTORY names. The small server below needs the standard library alone.
+It is an ASGI application (``serving.py``), so ``uvicorn --app-dir examples notes_service:app`` serves
+it, too, from the directory that NOTES_DIRECTORY names.
 """
 
 from __future__ import annotations
@@ -22,16 +22,13 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
-import http
-import json
 import os
 import re
-import signal
-import sqlite3
 import sys
-import urllib.parse
-from collections.abc import AsyncIterator, Awaitable
-from typing import Any, Callable
+from collections.abc import AsyncIterator
+from typing import Any
+
+from serving import Application, Receive, Refused, Scope, read_body, run
 
 import csqlite
 
@@ -42,39 +39,10 @@ INSERT INTO total VALUES (0);
 """
 # What is acknowledged is on the disk. Rollback journals: a move between two files is atomic.
 PRAGMAS = {"journal_mode": "delete", "synchronous": "full", "foreign_keys": True}
-LARGEST = 64 * 1024  # Bytes of a request's body.
-PATIENCE = 1.0  # Seconds for who is being answered when the service ends.
 HEARTBEAT = 15.0  # Seconds between two signs of life to who watches.
 
-Scope = dict[str, Any]
-Receive = Callable[[], Awaitable[dict[str, Any]]]
-Send = Callable[[dict[str, Any]], Awaitable[None]]
 
-
-class Refused(Exception):
-    """What a request is refused with: a status and a reason."""
-
-    def __init__(self, status: int, reason: str) -> None:
-        super().__init__(reason)
-        self.status = status
-
-
-def refusal(error: Exception) -> Refused:
-    """Return what the client is told of an error of the database."""
-    if isinstance(error, Refused):
-        return error
-    if isinstance(error, csqlite.DatabaseNotFound):
-        return Refused(404, str(error))
-    if isinstance(error, csqlite.DatabaseExists):
-        return Refused(409, str(error))
-    if isinstance(error, (csqlite.PoolTimeout, csqlite.PoolClosed)):
-        return Refused(503, "too busy, try again")
-    if isinstance(error, (sqlite3.IntegrityError, ValueError)):
-        return Refused(400, str(error))
-    raise error
-
-
-class Service:
+class Service(Application):
     """The application: routes, and what they do with the databases."""
 
     def __init__(self, directory: str) -> None:
@@ -198,40 +166,15 @@ class Service:
             while not (await asyncio.wait([waiting], timeout=HEARTBEAT))[0]:
                 yield None
 
-    # -- ASGI -------------------------------------------------------------------------------
+    # -- which function answers ----------------------------------------------------------
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request; or, for "lifespan", be open as long as the server is."""
-        if scope["type"] == "lifespan":
-            await self.live(receive, send)
-        elif scope["type"] == "http":
-            await self.respond(scope, receive, send)
+    def watched(self, scope: Scope) -> AsyncIterator[Any] | None:
+        """Return what changes, for "/TENANT/live"."""
+        found = re.fullmatch("/([^/]+)/live", scope["path"])
+        return self.watch(found[1]) if found is not None and scope["method"] == "GET" else None
 
-    async def live(self, receive: Receive, send: Send) -> None:
-        """Be open as long as the server is."""
-        await receive()  # lifespan.startup
-        async with self.open():
-            await send({"type": "lifespan.startup.complete"})
-            await receive()  # lifespan.shutdown
-        await send({"type": "lifespan.shutdown.complete"})
-
-    async def respond(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Route a request, and send what comes of it once that is committed."""
-        watched = re.fullmatch("/([^/]+)/live", scope["path"])
-        try:
-            if watched is not None and scope["method"] == "GET":
-                await stream(self.watch(watched[1]), receive, send)
-                return
-            status, answer = await self.route(scope, receive)
-        except Exception as error:
-            refused = refusal(error)
-            status, answer = refused.status, {"error": str(refused)}
-        content = b"" if answer is None else json.dumps(answer).encode() + b"\n"
-        await begin(send, status, "application/json", len(content))
-        await send({"type": "http.response.body", "body": content})
-
-    async def route(self, scope: Scope, receive: Receive) -> tuple[int, Any]:
-        """Find what answers a request, and return its status and JSON."""
+    async def answer(self, scope: Scope, receive: Receive) -> tuple[int, Any]:
+        """Find what answers a request, and let it."""
         allowed = False
         for method, path, function in self.routes:
             matched = path.fullmatch(scope["path"])
@@ -256,141 +199,6 @@ def field(body: Any, name: str) -> str:
     return value
 
 
-async def read_body(receive: Receive) -> Any:
-    """Return a request's JSON, None where it has no body."""
-    content = b""
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise Refused(400, "the request was not complete")
-        content += message.get("body", b"")
-        if len(content) > LARGEST:
-            raise Refused(413, "the request is too large")
-        if not message.get("more_body"):
-            break
-    return json.loads(content) if content else None
-
-
-async def begin(send: Send, status: int, kind: str, length: int | None = None) -> None:
-    """Send a response's head."""
-    headers = [(b"content-type", kind.encode())]
-    if length is not None:
-        headers.append((b"content-length", str(length).encode()))
-    if status == 503:
-        headers.append((b"retry-after", b"1"))
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-
-
-async def stream(values: AsyncIterator[Any], receive: Receive, send: Send) -> None:
-    """Send values as server-sent events until the client has gone."""
-    first = await values.__anext__()  # What is refused is refused as others are.
-    await begin(send, 200, "text/event-stream")
-
-    async def push() -> None:
-        value = first
-        while True:
-            text = ":\n\n" if value is None else f"data: {json.dumps(value)}\n\n"
-            await send({"type": "http.response.body", "body": text.encode(), "more_body": True})
-            value = await values.__anext__()
-
-    async def gone() -> None:
-        while (await receive())["type"] != "http.disconnect":
-            pass
-
-    tasks = [asyncio.ensure_future(push()), asyncio.ensure_future(gone())]
-    try:
-        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-
-# -- a server for it: HTTP/1.1, one request a connection -----------------------------------
-
-
-async def read_head(reader: asyncio.StreamReader) -> tuple[str, str, int]:
-    """Return a request's method, path and length."""
-    head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
-    method, target, _ = head[0].split(" ")
-    fields = dict(line.lower().split(":", 1) for line in head[1:] if ":" in line)
-    return method, target.partition("?")[0], int(fields.get("content-length", "0"))
-
-
-async def serve_one(
-    service: Service, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-) -> None:
-    """Read a request, let the application answer it, and close."""
-    try:
-        method, target, length = await read_head(reader)
-        content = await reader.readexactly(min(length, LARGEST + 1))
-    except (ValueError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
-        writer.write(b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\n\r\n")
-        return
-    messages = [{"type": "http.request", "body": content}]
-
-    async def receive() -> dict[str, Any]:
-        if messages:
-            return messages.pop()
-        await reader.read()
-        return {"type": "http.disconnect"}
-
-    async def send(message: dict[str, Any]) -> None:
-        if message["type"] == "http.response.start":
-            status = http.HTTPStatus(message["status"])
-            writer.write(
-                f"HTTP/1.1 {status.value} {status.phrase}\r\nconnection: close\r\n".encode()
-            )
-            for name, value in message["headers"]:
-                writer.write(name + b": " + value + b"\r\n")
-            writer.write(b"\r\n")
-        else:
-            writer.write(message["body"])
-        await writer.drain()
-
-    path = urllib.parse.unquote(target)
-    await service({"type": "http", "method": method, "path": path}, receive, send)
-
-
-async def serve(service: Service, host: str, port: int, stop: asyncio.Event) -> None:
-    """Serve until `stop` is set; then who is being answered is waited for."""
-    tasks: set[asyncio.Task[None]] = set()
-
-    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        tasks.add(task)
-        try:
-            await serve_one(service, reader, writer)
-        except (ConnectionError, asyncio.CancelledError):
-            pass  # The client has gone, or the service ends while it watches.
-        finally:
-            tasks.discard(task)
-            writer.close()
-
-    async with service.open():
-        server = await asyncio.start_server(connected, host, port)
-        address = server.sockets[0].getsockname()
-        print(f"serving on http://{address[0]}:{address[1]}", flush=True)
-        await stop.wait()
-        server.close()
-        if tasks:
-            await asyncio.wait(tasks, timeout=PATIENCE)
-        watching = [*tasks]
-        for task in watching:
-            task.cancel()
-        await asyncio.gather(*watching, return_exceptions=True)
-
-
-async def run(options: argparse.Namespace) -> None:
-    """Serve until a signal comes."""
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
-    await serve(Service(options.directory), options.host, options.port, stop)
-
-
 app = Service(os.environ.get("NOTES_DIRECTORY", "notes"))
 
 
@@ -400,7 +208,8 @@ def main() -> int:
     parser.add_argument("--directory", default="notes", help="where the databases are")
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=8080, help="0: any that is free")
-    asyncio.run(run(parser.parse_args()))
+    options = parser.parse_args()
+    asyncio.run(run(Service(options.directory), options.host, options.port))
     return 0
 
 

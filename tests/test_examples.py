@@ -21,9 +21,9 @@ import pytest
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 PROGRAM = EXAMPLES / "library_search.py"
-SERVICE = EXAMPLES / "notes_service.py"
 FILES = 90
 TIMEOUT = 120  # Seconds.
+WRITERS = 4
 
 
 def search(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -133,20 +133,11 @@ def test_it_names_a_driver_that_is_missing(tmp_path: Path) -> None:
 
 
 class Service:
-    """The service in a process of its own, and what is asked of it."""
+    """A service in a process of its own, and what is asked of it."""
 
-    def __init__(self, folder: Path, directory: str = "notes") -> None:
+    def __init__(self, folder: Path, program: str = "notes_service.py") -> None:
         self.process = subprocess.Popen(
-            [
-                sys.executable,
-                "-W",
-                "default",
-                str(SERVICE),
-                "--directory",
-                directory,
-                "--port",
-                "0",
-            ],
+            [sys.executable, "-W", "default", str(EXAMPLES / program), "--port", "0"],
             cwd=folder,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -252,30 +243,57 @@ def refusing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
         assert service.stop(signal.SIGINT) == (0, "")
 
 
-def test_what_the_service_has_answered_is_committed(tmp_path: Path) -> None:
+def posted_until_killed(service: Service, path: str, name: str) -> list[str]:
+    """Post from several threads until the service is killed; return what was acknowledged."""
     answered: list[str] = []
 
     def write(writer: int) -> None:
         for number in itertools.count():
             text = f"{writer} {number}"
             try:
-                status, _ = service.ask("POST", "/alice/notes", {"text": text})
+                status, _ = service.ask("POST", path, {name: text})
             except (OSError, http.client.HTTPException):
-                return  # Killed: what this one has become is not known.
+                return  # Killed: what has become of this one is not known.
             assert status == 201
             answered.append(text)
             if len(answered) >= 40:
                 service.process.kill()
 
+    with concurrent.futures.ThreadPoolExecutor(WRITERS) as pool:
+        for done in [pool.submit(write, writer) for writer in range(WRITERS)]:
+            done.result()
+    return answered
+
+
+def test_what_the_service_has_answered_is_committed(tmp_path: Path) -> None:
     with Service(tmp_path) as service:
         assert service.ask("PUT", "/alice")[0] == 201
-        with concurrent.futures.ThreadPoolExecutor(4) as pool:
-            for done in [pool.submit(write, writer) for writer in range(4)]:
-                done.result()
+        answered = posted_until_killed(service, "/alice/notes", "text")
     with Service(tmp_path) as service:
         found = texts(service, "alice")
         assert set(answered) <= set(found)
-        assert len(found) <= len(answered) + 4
+        assert len(found) <= len(answered) + WRITERS
+        assert service.stop() == (0, "")
+
+
+def test_what_the_log_has_answered_is_committed(tmp_path: Path) -> None:
+    with Service(tmp_path, "event_log.py") as service:
+        assert service.ask("GET", "/events") == (200, [])
+        answered = posted_until_killed(service, "/events", "event")
+    with Service(tmp_path, "event_log.py") as service:
+        status, events = service.ask("GET", "/events")
+        found = [event["event"]["event"] for event in events]
+        assert status == 200
+        assert [event["id"] for event in events] == [*range(1, len(found) + 1)]
+        assert len(set(found)) == len(found) <= len(answered) + WRITERS
+        assert set(answered) <= set(found)
+        assert service.ask("POST", "/events", "x") == (201, {"id": len(found) + 1})
+        last = [{"id": len(found) + 1, "event": "x"}]
+        assert service.ask("GET", f"/events?after={len(found)}") == (200, last)
+        for method, path, expected in (
+            *(("GET", "/events?after=x", 400), ("GET", "/", 404), ("PUT", "/events", 405)),
+        ):
+            assert service.ask(method, path)[0] == expected
         assert service.stop() == (0, "")
 
 
@@ -296,10 +314,11 @@ def test_the_service_tells_who_watches(tmp_path: Path) -> None:
             assert service.stop() == (0, "")  # Also while somebody watches.
 
 
-def test_the_service_is_an_asgi_application(tmp_path: Path) -> None:
-    spec = importlib.util.spec_from_file_location("notes_service", SERVICE)
-    example = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(example)
+def test_the_service_is_an_asgi_application(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(EXAMPLES))
+    example = importlib.import_module("notes_service")
 
     async def run() -> list[dict[str, object]]:
         application = example.Service(str(tmp_path / "notes"))

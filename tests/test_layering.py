@@ -197,7 +197,7 @@ PYTHON_ORDER = {
         ("concurrency", "functions", "memory", "results", "selects", "stalls", "writes"),
         ("__init__",),
     ),
-    "examples": (("library_search", "notes_service"),),
+    "examples": (("library_search", "serving"), ("event_log", "notes_service")),
     "tools": (
         ("sqlite_build",),
         ("fetch_sqlite",),
