@@ -66,13 +66,30 @@ async def executemany(db: csqlite.Connection) -> None:
     await db.executemany(INSERT.format("target"), MANY)
 
 
+async def fetch_one(db: csqlite.Connection) -> None:
+    """The same with the call that gives the row itself."""
+    for key in range(1, SELECTS + 1):
+        await db.fetch_one(POINT_SELECT, (key,))
+
+
+async def pool_fetch_one(pool: Any) -> None:
+    """The same through a pool, on a reader that is free."""
+    for key in range(1, SELECTS + 1):
+        await pool.fetch_one(POINT_SELECT, (key,))
+
+
 # What runs in a window, how many operations, or rows, that are, and how many windows there are.
 PATHS: dict[str, tuple[Callable[[Any], Awaitable[None]], int, int]] = {
     "point_select": (point_select, SELECTS, SELECT_WINDOWS),
     "execute_fetchall": (execute_fetchall, SELECTS, SELECT_WINDOWS),
     "fetchall": (fetchall, ROWS, ROW_WINDOWS),
     "executemany": (executemany, ROWS, ROW_WINDOWS),
+    "fetch_one": (fetch_one, SELECTS, SELECT_WINDOWS),
+    "pool_fetch_one": (pool_fetch_one, SELECTS, SELECT_WINDOWS),
 }
+
+# Those that are given a pool.
+POOLED = (pool_fetch_one,)
 
 
 async def main(path: str) -> None:
@@ -87,14 +104,25 @@ async def main(path: str) -> None:
         gc.collect()
         gc.disable()
         for run, _, windows in PATHS.values():
-            for _ in range(windows):
-                # Every window finds the same database.
-                if run is executemany:
-                    await db.execute("BEGIN")
-                mark()
-                await run(db)
-                mark()
-                await db.rollback()
+            if run not in POOLED:
+                await run_windows(db, run, windows)
+        async with csqlite.create_pool(path, pragmas=None) as pool:
+            for run in POOLED:
+                gc.collect()
+                await run(pool)  # Where the statement belongs is found once.
+                await run_windows(pool, run, SELECT_WINDOWS)
+
+
+async def run_windows(given: Any, run: Callable[[Any], Awaitable[None]], windows: int) -> None:
+    """Run the windows of a path, each of which finds the same database."""
+    for _ in range(windows):
+        if run is executemany:
+            await given.execute("BEGIN")
+        mark()
+        await run(given)
+        mark()
+        if run not in POOLED:
+            await given.rollback()
 
 
 if __name__ == "__main__":

@@ -51,6 +51,8 @@ UNITS = {
     "execute_fetchall": "`execute_fetchall` of one row",
     "fetchall": "a row of a large `fetchall`",
     "executemany": "a row of `executemany`",
+    "fetch_one": "`fetch_one`",
+    "pool_fetch_one": "`fetch_one` through a pool",
 }
 
 # The interpreter's function that looks for a method when it is not in the cache.

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Callable, Optional
 
 from .cursor import Cursor
 from .deadlines import lifted
+from .fetching import RowCountError
 from .notes import explain
 
 if TYPE_CHECKING:
@@ -122,6 +123,44 @@ def execute_insert(db: Any, sql: str, parameters: Any = None) -> Work:
 def execute_fetchall(db: Any, sql: str, parameters: Any = None) -> Work:
     """See Connection.execute_fetchall()."""
     return partial(_sql, db._execute_fetchall, sql, _given(parameters))
+
+
+fetch_all = execute_fetchall
+
+
+def _one(db: Any, sql: str, parameters: Any, wanted: str, least: int) -> Any:
+    """On the worker: return the only row, None for none where there may be none."""
+    rows = _sql(db._execute_fetchall, sql, parameters)
+    if not least <= len(rows) <= 1:
+        raise RowCountError(wanted, len(rows), sql)
+    return rows[0] if rows else None
+
+
+def fetch_one(db: Any, sql: str, parameters: Any = None) -> Work:
+    """See Connection.fetch_one()."""
+    return partial(_one, db, sql, _given(parameters), "one row", 1)
+
+
+def fetch_optional(db: Any, sql: str, parameters: Any = None) -> Work:
+    """See Connection.fetch_optional()."""
+    return partial(_one, db, sql, _given(parameters), "one row or none", 0)
+
+
+def _scalar(db: Any, sql: str, parameters: Any) -> Any:
+    """On the worker: return the first value of the first row."""
+    cursor = _below(db).cursor()
+    try:
+        cursor.row_factory = None
+        _sql(cursor.execute, sql, parameters)
+        row = cursor.fetchone()
+    finally:
+        cursor.close()
+    return None if row is None else row[0]
+
+
+def fetch_scalar(db: Any, sql: str, parameters: Any = None) -> Work:
+    """See Connection.fetch_scalar()."""
+    return partial(_scalar, db, sql, _given(parameters))
 
 
 def _given(parameters: Any) -> Any:

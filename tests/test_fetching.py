@@ -88,6 +88,51 @@ async def test_chunks_that_are_none(db: Any, chunk: Any, error: type[Exception])
             pass
 
 
+async def test_a_scalar_of_what_writes_is_written(db: Any) -> None:
+    """All rows are, and an error behind the first one is raised."""
+    await db.execute("create table t (a unique)")
+    db.isolation_level = None
+    sql = f"insert into t {NUMBERS} returning a"
+    assert await db.fetch_scalar(sql, (5,)) == 1
+    assert not db.in_transaction
+    assert await db.fetch_scalar("select count(*) from t") == 5
+    with pytest.raises(sqlite3.IntegrityError):
+        await db.fetch_scalar(sql, (5,))
+    assert await db.fetch_scalar("select count(*) from t") == 5
+    assert await db._execute_through("delete from t where a > 2 returning a") == (3, 5)
+    assert await db._execute_through("select a from t") == (-1, 5)
+    await db.execute("drop table t")
+
+
+async def test_a_scalar_reads_no_further(db: Any) -> None:
+    made: list[int] = []
+    await db.create_function("made", 1, lambda number: made.append(number) or number)
+    assert await db.fetch_scalar(f"select made(i) from ({NUMBERS})", (100,)) == 1
+    assert made == [1]
+    assert await db.fetch_scalar("select 1 union all select abs(-9223372036854775808)") == 1
+    assert await db.fetch_scalar("") is None
+    assert await db.fetch_scalar("select x'00', 'two'") == b"\0"
+
+
+async def test_connections_of_another_module(tmp_path: Any) -> None:
+    class Own(sqlite3.Connection):
+        """Somebody's own class."""
+
+    async with csqlite.connect(tmp_path / "x.db", factory=Own) as db:
+        db.row_factory = sqlite3.Row
+        assert [tuple(row) for row in await db.fetch_all("select 1")] == [(1,)]
+        assert (await db.fetch_one("select ? as a", (7,)))["a"] == 7
+        assert await db.fetch_optional(NONE) is None
+        assert await db.fetch_scalar("select 3, 4", deadline=60) == 3
+        assert await db.fetch_scalar(NONE) is None
+        for name, sql in (("fetch_one", NONE), ("fetch_optional", "select 1 union select 2")):
+            with pytest.raises(csqlite.RowCountError) as caught:
+                await getattr(db, name)(sql)
+            assert caught.value.sql == sql
+        with pytest.raises(sqlite3.OperationalError, match="syntax error"):
+            await db.fetch_scalar("selec 1")
+
+
 async def test_many_tasks_at_once(db: Any) -> None:
 
     async def one(number: int) -> None:

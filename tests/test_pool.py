@@ -200,9 +200,17 @@ async def test_the_pool_within_a_block_that_holds_the_writer(path: Path, block: 
             for call in (pool.read, pool.write, pool.transaction):
                 with pytest.raises(sqlite3.ProgrammingError, match="gives"):
                     call()
+            # Who calls counts, and not who awaits.
+            for coroutine in (pool.fetch_all(COUNT), pool.execute(COUNT)):
+                with pytest.raises(sqlite3.ProgrammingError, match="gives"):
+                    await asyncio.gather(coroutine)
             # Another task is another matter: it sees what is committed.
             await db.execute("insert into t values (1)")
-            seen = await asyncio.create_task(pool.fetch_scalar(COUNT))
+
+            async def elsewhere() -> Any:
+                return await pool.fetch_scalar(COUNT)
+
+            seen = await asyncio.create_task(elsewhere())
             assert seen == (0 if block == "transaction" else 1)
         assert await pool.fetch_scalar(COUNT) == 1
 

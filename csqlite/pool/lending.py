@@ -59,7 +59,8 @@ class _Lending:
         if terms.within is not None:
             self._task = asyncio.current_task()
             terms.within.add(self._task)
-        return member.db
+        db: Connection = member.db
+        return db
 
     async def _give_back(self, exc_type: Optional[type[BaseException]] = None) -> None:
         if self._terms.within is not None:

@@ -5,6 +5,7 @@ import random
 import time
 from typing import Any, NamedTuple, Optional
 
+from .. import _csqlite
 from ..core import Connection
 
 JITTER = 0.1  # Of max_lifetime: connections that were opened together do not end together.
@@ -35,18 +36,13 @@ def _shortened(sql: str) -> str:
     return sql if len(sql) <= 80 else sql[:77] + "..."
 
 
-class Member:
+class Member(_csqlite.Member):
     """A connection: how old it is, since when it does nothing, and who holds it."""
 
     def __init__(self, db: Connection, max_lifetime: float, writes: bool) -> None:
-        self.db = db
+        super().__init__(db)
         self.writes = writes
-        now = time.monotonic()
-        self.ends = now + max_lifetime * (1 - JITTER * random.random())
-        self.idle_since = now
-        self.held_since = now
-        self.holder: Optional[asyncio.Task[Any]] = None
-        self.broken = False
+        self.ends = self.idle_since + max_lifetime * (1 - JITTER * random.random())
 
     def take(self) -> None:
         """Note that the running task holds it from now on."""
@@ -58,8 +54,14 @@ class Member:
         """Whether nobody has closed it."""
         return self.db._connection is not None
 
+    def task(self) -> "Optional[asyncio.Task[Any]]":
+        """Return the task that has it, as far as that is known."""
+        task: Optional[asyncio.Task[Any]] = self.holder if self.call is None else self.call.task
+        return task
+
     def describe(self) -> Holder:
         """Say who holds it, since when, and what it was used for."""
-        name = "" if self.holder is None else self.holder.get_name()
+        task = self.task()
+        name = "" if task is None else task.get_name()
         seconds = time.monotonic() - self.held_since
         return Holder(name, seconds, self.db._last_sql, self.writes)

@@ -1,24 +1,18 @@
-"""The pool itself: opening, handing out, routing, closing."""
+"""The pool itself: opening and closing it, and what is going on in it."""
 
 import asyncio
-import contextlib
 import os
 import sqlite3
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Generator, Sequence
-from typing import TYPE_CHECKING, Any, Callable, NamedTuple, Optional
+from collections.abc import Coroutine, Generator, Sequence
+from typing import TYPE_CHECKING, Any, Callable, Optional
 
-from .. import _csqlite, transactions
-from ..core import _DEFAULTS, Connection, connect
-from ..fetching import Fetching
+from ..core import Connection
 from ..pragmas import Pragmas
-from .errors import PoolClosed
-from .lending import Lending, Terms, Transacting
-from .member import Holder, Member
-from .routing import READ, Router
-from .shelf import Limits, Shelf
-from .statistics import Statistics
-from .wal import Wal
+from .blocks import Blocks
+from .calls import Calls
+from .member import Holder
+from .shelf import Limits
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -33,74 +27,12 @@ _DECIDED = ("isolation_level", "autocommit", "factory", "init", "pragmas")
 _READERS = 4
 
 
-class Executed(NamedTuple):
-    """What came of a statement."""
-
-    rowcount: int
-    """How many rows it has changed; -1 for one that changes none."""
-
-    lastrowid: Optional[int]
-    """The rowid of the last row that was inserted."""
-
-
-def _is_memory(database: Any, options: "dict[str, Any]") -> bool:
-    """Tell whether every connection would have a database of its own."""
-    name = str(database)
-    if name in ("", ":memory:"):
-        return True
-    named = name.startswith("file:") and bool(options.get("uri"))
-    return named and (name.startswith("file::memory:") or "mode=memory" in name)
-
-
-def _is_read_only(error: sqlite3.Error) -> bool:
-    return getattr(error, "sqlite_errorcode", 0) & 0xFF == _csqlite.SQLITE_READONLY
-
-
-class Pool(Fetching):
+class Pool(Blocks, Calls):
     """Connections to one database: one that writes, and several that only read.
 
     Made by create_pool(). Await it, or enter it with `async with`, to open it. For one event
     loop; pools of several loops, and other connections, may use one file.
     """
-
-    def __init__(
-        self,
-        database: "StrOrBytesPath",
-        options: "dict[str, Any]",
-        limits: Limits,
-        prepare: Sequence[str],
-        timeout: float,
-    ) -> None:
-        self.timeout = timeout
-        self.row_factory = options.get("row_factory")
-        self._database = database
-        self._options = options
-        self._limits = limits
-        self._prepare = tuple(prepare)
-        self._alone = _is_memory(database, options)
-        self._only_reads = bool(options["read_only"])
-        self._begin()
-
-    def _begin(self) -> None:
-        """Be as if nothing was opened yet."""
-        self._statistics = Statistics()
-        one = self._limits._replace(most=1, least=1, max_idle=float("inf"))
-        if self._alone:
-            one = one._replace(max_lifetime=float("inf"))
-        self._writers = Shelf("write", one, lambda: self._connect(False), self._statistics)
-        self._readers = self._writers
-        if not self._alone:
-            self._readers = Shelf(
-                "read", self._limits, lambda: self._connect(True), self._statistics
-            )
-        self._router = Router()
-        self._wal = Wal()
-        self._preparing: Optional[Connection] = None
-        self._routing: Any = None  # A lock of the loop that opens it.
-        self._loop: Optional[asyncio.AbstractEventLoop] = None
-        self._process = 0  # In which it was opened.
-        # Tasks that hold the writer, and must use what they were given.
-        self._within: set[Any] = set()
 
     # -- opening and closing --------------------------------------------------------
 
@@ -144,29 +76,6 @@ class Pool(Fetching):
         if before is not None:
             await before.close()
 
-    async def _connect(self, reads: bool, *, prepare: bool = True) -> Member:
-        options = {**self._options, "isolation_level": None}
-        options["read_only"] = self._only_reads or (reads and not self._alone)
-        if not reads and "group_commit" in _DEFAULTS:
-            options.setdefault("group_commit", True)
-        try:
-            db = await connect(self._database, **options)
-        except sqlite3.OperationalError as error:
-            if reads or self._only_reads or not _is_read_only(error):
-                raise
-            self._only_reads = True
-            return await self._connect(reads, prepare=prepare)
-        try:
-            if reads and options["read_only"]:
-                await db.execute_fetchall("PRAGMA query_only = ON")
-            for sql in self._prepare if prepare else ():
-                await db._warm(sql)
-        except BaseException:
-            await db.close()
-            raise
-        lifetime = self._readers.limits.max_lifetime if reads else float("inf")
-        return Member(db, lifetime, not reads)
-
     def close(self, timeout: Optional[float] = None) -> "Coroutine[Any, Any, None]":
         """Wait for what is held to come back, then close everything.
 
@@ -181,7 +90,7 @@ class Pool(Fetching):
         shelves = (self._readers, self._writers)
         for shelf in shelves:
             shelf.close(keep=shelf is not self._readers)
-            await shelf.cut([member for member in shelf.held if member.holder is task])
+            await shelf.cut([member for member in shelf.held if member.task() is task])
         for shelf in shelves:
             await shelf.returned(ends)
         await self.terminate()
@@ -220,247 +129,17 @@ class Pool(Fetching):
             self._begin()
             await self._open()
             return
-        self._check("pool.reopen()")
+        self._check("pool.reopen()", self._is_within())
         if self._alone:
             raise sqlite3.NotSupportedError("a database in memory cannot be opened again")
         self.expire_connections()
         await asyncio.gather(self._readers.ended(), self._writers.ended())
         async with self._routing:
-            self._router.known.clear()
+            self._routes.clear()
+            self._writing.clear()
             await self._writers.grow()
             await self._attach()
         await self._readers.grow()
-
-    # -- handing out ----------------------------------------------------------------
-
-    def _check(self, use: str) -> None:
-        if self._preparing is None or self._readers.closing:
-            raise PoolClosed("the pool is not open" if self._loop is None else "the pool is closed")
-        if asyncio.get_running_loop() is not self._loop:
-            hint = ": reopen() it in this process" if self._process != os.getpid() else ""
-            raise RuntimeError(f"a pool belongs to the event loop that has opened it{hint}")
-        if self._within and asyncio.current_task() in self._within:
-            raise sqlite3.ProgrammingError(
-                f"{use} within a block that holds the writer would wait for it, or miss what "
-                f"it has written: use what `async with pool.transaction() as tx` gives"
-            )
-
-    def _terms(self, shelf: Shelf, timeout: Optional[float], priority: int, **more: Any) -> Terms:
-        return Terms(shelf, self.timeout if timeout is None else timeout, priority, **more)
-
-    def read(self, *, timeout: Optional[float] = None, priority: int = 0) -> Lending:
-        """Give, to `async with`, a connection that reads one state of the database: that of now.
-
-        timeout: for how many seconds a connection is waited for, by default the pool's.
-        priority: who has the lowest number gets one first. Entering raises PoolTimeout,
-        TooManyRequests, PoolClosed. What is left half-read or open is ended behind it.
-        """
-        self._check("pool.read()")
-        # BEGIN alone takes no snapshot: the first thing read does.
-        begin = ("BEGIN", "SELECT 1 FROM sqlite_master LIMIT 1")
-        if not self._alone:
-            return Lending(self._terms(self._readers, timeout, priority, begin=begin))
-        return Lending(
-            self._terms(
-                self._writers,
-                timeout,
-                priority,
-                begin=("PRAGMA query_only = ON", *begin),
-                end=("PRAGMA query_only = OFF",),
-                within=self._within,
-            )
-        )
-
-    def write(self, *, timeout: Optional[float] = None, priority: int = 0) -> Lending:
-        """Give, to `async with`, the connection that writes, for as long as the block lasts.
-
-        It is in autocommit mode; a transaction that is left open is rolled back. Arguments and
-        exceptions as of read().
-        """
-        self._check("pool.write()")
-        return Lending(self._terms(self._writers, timeout, priority, within=self._within))
-
-    def transaction(
-        self,
-        mode: str = "immediate",
-        *,
-        read_only: bool = False,
-        deadline: Optional[float] = None,
-        timeout: Optional[float] = None,
-        priority: int = 0,
-    ) -> Transacting:
-        """Give, to `async with`, a transaction of the connection that writes.
-
-        It is that of Connection.transaction(), with its arguments: committed at the end of the
-        block, rolled back where the block raises or is cancelled. read_only: of a connection that
-        reads. Within the block the task uses what it was given, not the pool. Other arguments and
-        exceptions as of read().
-        """
-        return self._transacting(mode, read_only, deadline, timeout, priority, 0)
-
-    def _transacting(
-        self,
-        mode: str,
-        read_only: bool,
-        deadline: Optional[float],
-        timeout: Optional[float],
-        priority: int,
-        retries: int,
-    ) -> Transacting:
-        self._check("pool.transaction()")
-        # For what it refuses, before anybody waits.
-        transactions.block(None, mode, read_only, deadline)
-        shelf = self._readers if read_only else self._writers
-        within = self._within if shelf is self._writers else None
-        terms = self._terms(shelf, timeout, priority, within=within)
-        return Transacting(
-            terms, lambda db: transactions.block(db, mode, read_only, deadline, retries)
-        )
-
-    async def run_transaction(
-        self,
-        function: Callable[..., Any],
-        *arguments: Any,
-        mode: str = "immediate",
-        retries: int = 5,
-    ) -> Any:
-        """Call `await function(tx, *arguments)` in a transaction, and give its result.
-
-        Again where that is busy: see Connection.run_transaction().
-        """
-
-        def make() -> Any:
-            return self._transacting(mode, False, None, None, 0, retries)
-
-        return await transactions.run(make, retries, function, arguments)
-
-    def attempts(
-        self, retries: int = 5, *, mode: str = "immediate"
-    ) -> "AsyncIterator[transactions.Attempt]":
-        """Give attempts at a transaction until one is committed: see Connection.attempts()."""
-
-        def make() -> Any:
-            return self._transacting(mode, False, None, None, 0, retries)
-
-        return transactions.attempts(make, retries)
-
-    @contextlib.asynccontextmanager
-    async def snapshot(
-        self, readers: int, *, timeout: Optional[float] = None
-    ) -> AsyncIterator[list[Connection]]:
-        """Give a list of so many connections that read, all of them one state of the database.
-
-        Who writes waits until each of them has begun. timeout: for each, as of read(). Raises
-        ValueError for more readers than the pool has, NotSupportedError for a database in
-        memory, which has one connection.
-        """
-        if not 1 <= readers <= self._readers.limits.most:
-            raise ValueError(f"readers must be 1 to {self._readers.limits.most}, not {readers}")
-        if self._alone:
-            raise sqlite3.NotSupportedError("a database in memory has one connection")
-        async with contextlib.AsyncExitStack() as stack:
-            async with contextlib.AsyncExitStack() as writing:
-                lendings = [self.read(timeout=timeout) for _ in range(readers)]
-                lock = self._terms(self._writers, timeout, 0, begin=("BEGIN IMMEDIATE",))
-                await writing.enter_async_context(Lending(lock))
-                given = [await stack.enter_async_context(one) for one in lendings]
-            yield given
-
-    # -- routing --------------------------------------------------------------------
-
-    async def _route(self, sql: str) -> Shelf:
-        """Return the shelf whose connections can execute a statement."""
-        kind = self._router.known.get(sql)
-        if kind is None:
-            async with self._routing:
-                kind = await self._find(sql)
-        return self._readers if kind is READ else self._writers
-
-    async def _find(self, sql: str) -> str:
-        if not self._alone:
-            assert self._preparing is not None
-            return await self._router.find(self._preparing, sql)
-        member = await self._writers.take(self.timeout)
-        try:
-            return await self._router.find(member.db, sql)
-        finally:
-            self._writers.give_back(member)
-
-    async def _take(self, sql: str) -> tuple[Shelf, Member]:
-        """Take a connection for one statement, whose end leaves it as it was."""
-        self._check("a call of the pool")
-        shelf = await self._route(sql)
-        return shelf, shelf.take_now() or await shelf.take(self.timeout)
-
-    @contextlib.asynccontextmanager
-    async def _given(self, sql: str) -> AsyncIterator[Connection]:
-        shelf, member = await self._take(sql)
-        try:
-            yield member.db
-        finally:
-            shelf.give_back(member)
-
-    async def execute(
-        self, sql: str, parameters: Any = None, *, deadline: Optional[float] = None
-    ) -> Executed:
-        """Execute a statement where it belongs, and commit what it writes.
-
-        Raises ProgrammingError for what belongs to one connection: BEGIN, SAVEPOINT, ATTACH,
-        temporary tables, pragmas that set something. Otherwise as Connection.execute().
-        """
-        async with self._given(sql) as db:
-            cursor = await db.execute(sql, parameters, deadline=deadline)
-            try:
-                return Executed(cursor.rowcount, cursor.lastrowid)
-            finally:
-                await cursor.close()
-
-    async def executemany(
-        self, sql: str, parameters: Any, *, deadline: Optional[float] = None
-    ) -> Executed:
-        """Execute a statement once for each of many parameters, in one transaction."""
-        self._check("pool.executemany()")
-        await self._route(sql)  # For what it refuses.
-        async with self.transaction() as db:
-            cursor = await db.executemany(sql, parameters, deadline=deadline)
-            done = Executed(cursor.rowcount, cursor.lastrowid)
-            await cursor.close()
-        return done
-
-    async def execute_fetchall(
-        self, sql: str, parameters: Any = None, *, deadline: Optional[float] = None
-    ) -> "list[Any]":
-        """Execute a statement where it belongs, and return all its rows, a list."""
-        shelf, member = await self._take(sql)
-        try:
-            rows: list[Any] = await member.db.execute_fetchall(sql, parameters, deadline=deadline)
-            return rows
-        finally:
-            shelf.give_back(member)
-
-    async def fetch_scalar(
-        self, sql: str, parameters: Any = None, *, deadline: Optional[float] = None
-    ) -> Any:
-        """Execute a query and return the first value of its first row, None where there is none."""
-        async with self._given(sql) as db:
-            return await db.fetch_scalar(sql, parameters, deadline=deadline)
-
-    async def stream(
-        self,
-        sql: str,
-        parameters: Any = None,
-        *,
-        chunk: int = 64,
-        deadline: Optional[float] = None,
-    ) -> "AsyncGenerator[Any, None]":
-        """Go through a query's rows, as Connection.stream(); a connection is held meanwhile."""
-        async with self._given(sql) as db:
-            rows = db.stream(sql, parameters, chunk=chunk, deadline=deadline)
-            try:
-                async for row in rows:
-                    yield row
-            finally:
-                await rows.aclose()
 
     # -- what is going on -----------------------------------------------------------
 
@@ -479,6 +158,8 @@ class Pool(Fetching):
         or from the last pop_stats(). Times are in milliseconds.
         """
         shelves = {self._readers, self._writers}
+        for shelf in shelves:
+            shelf.counted()
         readers = [holder for holder in self.holders() if self._alone or not holder.writes]
         gauges = {
             "pool_min": sum(shelf.limits.least for shelf in shelves),

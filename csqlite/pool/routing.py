@@ -13,8 +13,6 @@ from ..core import Connection
 READ = "read"
 WRITE = "write"
 
-_MOST = 1000  # How many statements are remembered.
-
 # Pragmas whose value says what to look at, and sets nothing.
 _ASKING = frozenset(
     {
@@ -52,7 +50,6 @@ class Router:
     """Says of each SQL text where it belongs. `db`: the connection that prepares it."""
 
     def __init__(self) -> None:
-        self.known: dict[str, str] = {}
         self._actions: Optional[list[tuple[Any, ...]]] = None
 
     async def attach(self, db: Connection) -> None:
@@ -66,7 +63,7 @@ class Router:
         return sqlite3.SQLITE_OK
 
     async def find(self, db: Connection, sql: str) -> str:
-        """Return READ or WRITE, and remember it. One at a time.
+        """Return READ or WRITE. One at a time.
 
         Raises ProgrammingError for what belongs to one connection, and what preparing raises.
         """
@@ -79,7 +76,4 @@ class Router:
         objection = _objection(actions, info.readonly)
         if objection is not None and not info.is_explain:
             raise sqlite3.ProgrammingError(f"this statement {objection}")
-        if len(self.known) >= _MOST:
-            self.known.clear()
-        kind = self.known[sql] = READ if info.readonly else WRITE
-        return kind
+        return READ if info.readonly else WRITE

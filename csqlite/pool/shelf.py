@@ -12,6 +12,7 @@ import time
 from collections.abc import Awaitable, Iterable
 from typing import Any, Callable, NamedTuple, Optional
 
+from .. import _csqlite
 from .errors import PoolClosed, PoolTimeout, TooManyRequests
 from .member import Member
 from .statistics import Statistics
@@ -31,16 +32,20 @@ class Limits(NamedTuple):
 _MOST_NAMED = 10  # Of those who wait, in what a timeout says.
 
 # An open place for who waits: (priority, number, what it is woken with: a Member, or None for
-# the right to open one; its task).
-Place = tuple[int, int, "asyncio.Future[Optional[Member]]", Any]
+# the right to open one; its task; whether it shares the member).
+Place = tuple[int, int, "asyncio.Future[Optional[Member]]", Any, bool]
 
 
 def _order(place: Place) -> tuple[int, int]:
     return place[:2]
 
 
-class Shelf:
-    """Connections that are handed out to whoever asks, the last that came back first."""
+class Shelf(_csqlite.Shelf):
+    """Connections that are handed out to whoever asks, the last that came back first.
+
+    Calls that fetch rows take and put back what is idle by themselves, as long as `quick` says
+    that nothing else is to be done (binding/pooled.c).
+    """
 
     def __init__(
         self,
@@ -49,15 +54,16 @@ class Shelf:
         open_one: Callable[[], Awaitable[Member]],
         statistics: Statistics,
     ) -> None:
+        super().__init__()
         self.kind = kind
         self.limits = limits
         self.size = 0
-        self.idle: list[Member] = []
-        self.held: set[Member] = set()
         self.closing = False
         self._keeping = False  # What comes back is closed by the next close().
         self._open_one = open_one
         self._statistics = statistics
+        self._shared: Optional[Member] = None  # What is shared now …
+        self._sharers = 0  # … by how many.
         self.waiting = 0  # How many wait for a connection.
         self.cleaning: set[asyncio.Task[None]] = set()  # What brings connections back.
         self._opening = 0  # How many are being opened.
@@ -67,13 +73,25 @@ class Shelf:
         self._ending: set[asyncio.Task[None]] = set()
         self._shrinking: Optional[asyncio.TimerHandle] = None
 
+    def _look_again(self) -> None:
+        """Find out whether there is nothing to ask when one is taken or comes back."""
+        settled = self._shrinking is not None or self.size <= self.limits.least
+        plain = self.limits.check is None and not self.closing
+        self.quick = settled and plain and not self.waiting
+
+    def counted(self) -> None:
+        """Let the statistics have what was taken without them."""
+        self._statistics.add("requests_num", self.taken)
+        self._statistics.add("usage_ms", self.used * 1e3)
+        self.taken, self.used = 0, 0.0
+
     # -- taking ---------------------------------------------------------------------
 
     def take_now(self) -> Optional[Member]:
         """Take an idle connection, None where there is none or others wait."""
-        if not self.idle or self._places or self.limits.check is not None:
+        if not self.idle or self.waiting or self.limits.check is not None:
             return None
-        member = self.idle.pop()
+        member: Member = self.idle.pop()
         if member.ends < time.monotonic() or not member.is_open():
             self._discard(member)
             return None
@@ -81,7 +99,33 @@ class Shelf:
         self._hold(member)
         return member
 
-    async def take(self, timeout: float, priority: int = 0) -> Member:
+    async def share(self, timeout: float) -> Member:
+        """Take a connection for one statement, together with others who do the same.
+
+        It executes one after the other. Who wants it alone waits until the last of them has given it back, by
+        unshare(), and new ones wait behind. Raises as take().
+        """
+        member = self._shared
+        if member is not None and not (self.waiting or self.closing or member.broken):
+            self._statistics.add("requests_num")
+            self._sharers += 1
+            return member
+        shares = self.limits.check is None
+        member = self.take_now() or await self.take(timeout, 0, shares)
+        if shares and self._shared is not member:
+            self._shared, self._sharers = member, 1
+        return member
+
+    def unshare(self, member: Member) -> None:
+        """Give back what share() gave."""
+        if member is self._shared:
+            self._sharers -= 1
+            if self._sharers:
+                return
+            self._shared = None
+        self.give_back(member)
+
+    async def take(self, timeout: float, priority: int = 0, shares: bool = False) -> Member:
         """Take a connection: an idle one, a new one, or the next that comes free.
 
         Raises PoolTimeout, TooManyRequests, PoolClosed, and what opening raises.
@@ -90,9 +134,9 @@ class Shelf:
         ends = time.monotonic() + timeout
         try:
             while True:
-                member = await self._obtain(ends, timeout, priority)
+                member = await self._obtain(ends, timeout, priority, shares)
                 if self.closing:  # It was opened, or came, too late.
-                    self._discard(member)
+                    self.unshare(member)
                     raise PoolClosed("the pool is closed")
                 self._hold(member)
                 if await self._passes(member):
@@ -123,21 +167,23 @@ class Shelf:
             raise
         return True
 
-    async def _obtain(self, ends: float, timeout: float, priority: int) -> Member:
+    async def _obtain(self, ends: float, timeout: float, priority: int, shares: bool) -> Member:
         if self.closing:
             raise PoolClosed("the pool is closed")
         while self.idle and not self.waiting:
-            member = self.idle.pop()
+            member: Member = self.idle.pop()
             if member.ends >= time.monotonic() and member.is_open():
                 return member
             self._discard(member)
         if self.size < self.limits.most and not self.waiting:
             self.size += 1
             return await self._open()
-        member_or_none = await self._wait(ends, timeout, priority)
+        member_or_none = await self._wait(ends, timeout, priority, shares)
         return await self._open() if member_or_none is None else member_or_none
 
-    async def _wait(self, ends: float, timeout: float, priority: int) -> Optional[Member]:
+    async def _wait(
+        self, ends: float, timeout: float, priority: int, shares: bool
+    ) -> Optional[Member]:
         """Wait for a connection, or (None) for the right to open one, which `size` counts."""
         if self.limits.max_waiting and self.waiting >= self.limits.max_waiting:
             raise TooManyRequests(
@@ -145,9 +191,10 @@ class Shelf:
             )
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Optional[Member]] = loop.create_future()
-        place = (priority, next(self._numbers), future, asyncio.current_task())
+        place = (priority, next(self._numbers), future, asyncio.current_task(), shares)
         heapq.heappush(self._places, place)
         self.waiting += 1
+        self.quick = False
         began = time.monotonic()
         timer = loop.call_later(max(0.0, ends - began), self._expire, future, timeout)
         try:
@@ -156,9 +203,14 @@ class Shelf:
             if future.cancelled():
                 self.waiting -= 1
                 self._tidy()
+                self._look_again()
             elif future.exception() is None:
                 # What has come at the same moment goes to the next one.
-                self._pass_on(future.result())
+                member = future.result()
+                if member is None:
+                    self._pass_on(None)
+                else:
+                    self.unshare(member)
             raise
         finally:
             timer.cancel()
@@ -170,12 +222,14 @@ class Shelf:
             self.waiting -= 1
             future.set_exception(PoolTimeout(self._complaint(timeout, future)))
             self._tidy()
+            self._look_again()
 
     def _complaint(self, timeout: float, whose: Any) -> str:
         members = sorted(self.held, key=lambda member: member.held_since)
         holders = "; by ".join(str(member.describe()) for member in members) or "nobody"
         places = sorted(self._places, key=_order)
-        tasks = [task for _, _, future, task in places if future is not whose and not future.done()]
+        others = [place for place in places if place[2] is not whose and not place[2].done()]
+        tasks = [place[3] for place in others]
         names = [task.get_name() for task in tasks[:_MOST_NAMED] if task is not None]
         waiting = f": {', '.join(names)}{' ...' if len(tasks) > len(names) else ''}"
         return (
@@ -186,6 +240,7 @@ class Shelf:
 
     async def _open(self) -> Member:
         """Open a connection; `size` counts it already."""
+        self._look_again()
         began = time.monotonic()
         self._opening += 1
         try:
@@ -206,8 +261,9 @@ class Shelf:
 
     def give_back(self, member: Member) -> None:
         """Hand a connection that is held to whoever waits longest, or keep it."""
-        self.held.discard(member)
-        self._statistics.add("usage_ms", (time.monotonic() - member.held_since) * 1e3)
+        if member in self.held:
+            self.held.discard(member)
+            self._statistics.add("usage_ms", (time.monotonic() - member.held_since) * 1e3)
         member.holder = None
         self._pass_on(member)
         self._look()
@@ -235,23 +291,38 @@ class Shelf:
                 self._statistics.add("connections_lost")
             self._discard(member)
             return
-        future = self._first()
-        if future is not None:
-            future.set_result(member)
+        place = self._first()
+        if place is not None:
+            self._hand_out(member, place)
             return
         member.idle_since = now
         self.idle.append(member)
         if self._shrinking is None and self.size > self.limits.least:
             loop = asyncio.get_running_loop()
             self._shrinking = loop.call_later(self.limits.max_idle, self._shrink)
+        self._look_again()
 
-    def _first(self) -> "Optional[asyncio.Future[Optional[Member]]]":
-        """Take out the first place in which somebody still waits."""
+    def _hand_out(self, member: Member, place: "Optional[Place]") -> None:
+        """Wake who waits first, and if it shares, those behind who do so, too."""
+        assert place is not None
+        place[2].set_result(member)
+        if place[4]:
+            self._shared, self._sharers = member, 1
+            while (place := self._first(shares=True)) is not None:
+                place[2].set_result(member)
+                self._sharers += 1
+
+    def _first(self, shares: bool = False) -> Optional[Place]:
+        """Take out the first place in which somebody still waits; of none who does not share, if asked so."""
         while self._places:
-            future = heapq.heappop(self._places)[2]
-            if not future.done():
+            place = self._places[0]
+            if shares and not place[4] and not place[2].done():
+                return None
+            heapq.heappop(self._places)
+            if not place[2].done():
                 self.waiting -= 1
-                return future
+                self._look_again()
+                return place
         return None
 
     def _tidy(self) -> None:
@@ -264,10 +335,10 @@ class Shelf:
         """Let the first who waits open a connection, as there is room for one."""
         if self.size >= self.limits.most or self.closing:
             return
-        future = self._first()
-        if future is not None:
+        place = self._first()
+        if place is not None:
             self.size += 1
-            future.set_result(None)
+            place[2].set_result(None)
 
     # -- ending ---------------------------------------------------------------------
 
@@ -296,6 +367,7 @@ class Shelf:
             waits = self.limits.max_idle - (now - self.idle[0].idle_since)
             loop = asyncio.get_running_loop()
             self._shrinking = loop.call_later(max(0.001, waits), self._shrink)
+        self._look_again()
 
     async def grow(self) -> None:
         """Open connections until there are as many as there have to be."""
@@ -313,12 +385,13 @@ class Shelf:
     def close(self, *, keep: bool = False) -> None:
         """Take nobody any more, and close what is idle; with `keep`, by the next call."""
         self.closing = True
+        self.quick = False
         self._keeping = keep
         if self._shrinking is not None:
             self._shrinking.cancel()
             self._shrinking = None
-        while (future := self._first()) is not None:
-            future.set_exception(PoolClosed("the pool is closed"))
+        while (place := self._first()) is not None:
+            place[2].set_exception(PoolClosed("the pool is closed"))
         while self.idle and not keep:
             self._discard(self.idle.pop())
 

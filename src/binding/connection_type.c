@@ -14,6 +14,7 @@
 #include "binding/cursor.h"
 #include "binding/errors.h"
 #include "binding/extensions.h"
+#include "binding/fetching.h"
 #include "binding/file_control.h"
 #include "binding/foreign.h"
 #include "binding/functions.h"
@@ -529,6 +530,7 @@ connection_init_type(struct module_state *state, PyObject *module)
         callbacks_methods,
         closing_methods,
         extensions_methods,
+        fetching_methods,
         file_control_methods,
         functions_methods,
         hold_connection_methods,

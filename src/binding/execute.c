@@ -48,8 +48,8 @@ pack_parameters(RequestObject *request)
                               execute_call(request)->parameters, &request->held);
 }
 
-static int
-pack_one(RequestObject *request)
+int
+execute_pack_one(RequestObject *request)
 {
     return execute_prepare(request, "execute") < 0 ? -1 : pack_parameters(request);
 }
@@ -305,7 +305,7 @@ METHOD(connection_execute) = {
 static enum request_answer
 pack_insert(RequestObject *request)
 {
-    if (cursor_use(request, CONNECTION_DEFERRED) < 0 || pack_one(request) < 0) {
+    if (cursor_use(request, CONNECTION_DEFERRED) < 0 || execute_pack_one(request) < 0) {
         return REQUEST_FAILED;
     }
     request->job.with.steps.rows = 1;
@@ -360,7 +360,7 @@ METHOD(connection_execute_insert) = {
 static enum request_answer
 pack_fetchall(RequestObject *request)
 {
-    if (cursor_use(request, CONNECTION_DEFERRED) < 0 || pack_one(request) < 0) {
+    if (cursor_use(request, CONNECTION_DEFERRED) < 0 || execute_pack_one(request) < 0) {
         return REQUEST_FAILED;
     }
     request->rows = PyList_New(0);
@@ -375,14 +375,14 @@ pack_fetchall(RequestObject *request)
     return iterate_send(request);
 }
 
-static enum request_answer
-fetchall_pack(RequestObject *request)
+enum request_answer
+execute_pack_all(RequestObject *request)
 {
     return pack_own(request, pack_fetchall);
 }
 
-static enum request_answer
-fetchall_unpack(RequestObject *request, int64_t slice_end)
+enum request_answer
+execute_unpack_all(RequestObject *request, int64_t slice_end)
 {
     CursorObject *self = (CursorObject *)request->target;
     struct csq_job *job = &request->job;
@@ -421,7 +421,7 @@ PyDoc_STRVAR(connection_execute_fetchall_doc,
              "Execute a query and give the list of all its rows.");
 
 static const struct request_hooks fetchall_hooks = {
-    .pack = fetchall_pack, .unpack = fetchall_unpack, .sql = execute_sql};
+    .pack = execute_pack_all, .unpack = execute_unpack_all, .sql = execute_sql};
 
 METHOD(connection_execute_fetchall) = {
     .args = ARGS("Connection.execute_fetchall", 1, 2, 0, "sql", "parameters", "deadline"),

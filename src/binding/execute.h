@@ -17,6 +17,13 @@ enum request_answer execute_on_own(RequestObject *request,
  * about how to run it. `method` is for the message. 0, or -1 with an exception. */
 int execute_prepare(RequestObject *request, const char *method);
 
+/* In a pack hook: the same, and packs the parameters. 0, or -1 with an exception. */
+int execute_pack_one(RequestObject *request);
+
+/* The hooks of what gives a list of all rows, on a cursor of its own. */
+enum request_answer execute_pack_all(RequestObject *request);
+enum request_answer execute_unpack_all(RequestObject *request, int64_t slice_end);
+
 /* Ends a pack hook that cannot use the cursor, or the iterable of parameters, with the
  * exception that is set. */
 enum request_answer execute_refuse(RequestObject *request);

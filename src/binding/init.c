@@ -21,6 +21,9 @@
 #include "binding/library.h"
 #include "binding/module.h"
 #include "binding/numbers.h"
+#include "binding/pool_call.h"
+#include "binding/pool_object.h"
+#include "binding/pooled.h"
 #include "binding/session.h"
 #include "binding/signature.h"
 #include "binding/watch.h"
@@ -304,7 +307,8 @@ module_exec(PyObject *module)
     if (carray_init_type(state, module) < 0 || change_init_types(state, module) < 0 ||
         changeset_init_types(state, module) < 0 || session_init_type(state, module) < 0 ||
         hold_init_type(state, module) < 0 || watch_init_type(state, module) < 0 ||
-        signature_init(state, module) < 0 ||
+        pooled_init_types(state, module) < 0 || pool_call_init_type(state, module) < 0 ||
+        pool_object_init_type(state, module) < 0 || signature_init(state, module) < 0 ||
         PyModule_AddFunctions(module, jsonb_encode_methods) < 0 ||
         PyModule_AddFunctions(module, jsonb_decode_methods) < 0) {
         return -1;
@@ -330,6 +334,10 @@ module_traverse(PyObject *module, visitproc visit, void *arg)
     Py_VISIT(state->changes_type);
     Py_VISIT(state->hold_type);
     Py_VISIT(state->watch_type);
+    Py_VISIT(state->member_type);
+    Py_VISIT(state->shelf_type);
+    Py_VISIT(state->pool_type);
+    Py_VISIT(state->pool_call_type);
     Py_VISIT(state->session_type);
     Py_VISIT(state->handle_type);
     Py_VISIT(state->hook_changes_type);
@@ -355,6 +363,10 @@ module_clear(PyObject *module)
     Py_CLEAR(state->changes_type);
     Py_CLEAR(state->hold_type);
     Py_CLEAR(state->watch_type);
+    Py_CLEAR(state->member_type);
+    Py_CLEAR(state->shelf_type);
+    Py_CLEAR(state->pool_type);
+    Py_CLEAR(state->pool_call_type);
     Py_CLEAR(state->session_type);
     Py_CLEAR(state->handle_type);
     Py_CLEAR(state->hook_changes_type);

@@ -26,6 +26,10 @@ struct module_state {
     PyTypeObject *handle_type;
     PyTypeObject *hold_type;
     PyTypeObject *watch_type;
+    PyTypeObject *member_type; /* of a pool: a connection … */
+    PyTypeObject *shelf_type;  /* … several of them … */
+    PyTypeObject *pool_type;   /* … the pool itself … */
+    PyTypeObject *pool_call_type; /* … and what its methods give */
     PyTypeObject *hook_changes_type; /* what a batched update hook is called with */
 
     /* Of the sqlite3 module: its exceptions are ours, its registries are asked. */

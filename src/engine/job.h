@@ -61,6 +61,7 @@ struct csq_steps {
     size_t rows; /* step at most so many rows; SIZE_MAX: all */
     size_t keep; /* before it ends its cursor's result set, step at most so many rows of it */
     bool whole; /* … however long it takes; else no more than a chunk */
+    bool first; /* nothing behind the first row is wanted: what writes is done all the same */
     bool refuse_names; /* values in order for named placeholders are an error */
     bool texts; /* typed columns also as the bytes that converters take */
 

@@ -213,10 +213,30 @@ csq_rows_begin(struct csq_db *db, struct csq_job *job)
     atomic_store(&job->result, ++job->cursor->result);
 }
 
+/* The first row is all that is wanted. What writes is done, and its errors are met, when it has
+ * been stepped to its end. Apart, so that others do not pay for it. */
+__attribute__((noinline)) static int
+step_first(struct csq_db *db, struct csq_job *job)
+{
+    const bool readonly = job->cursor->stmt->readonly;
+    int rc = step(db, job);
+
+    if (rc == SQLITE_ROW && !take(job)) {
+        return no_memory(job);
+    }
+    while (rc == SQLITE_ROW && !readonly) {
+        rc = step(db, job);
+    }
+    return rc == SQLITE_ROW ? SQLITE_DONE : rc;
+}
+
 static int
 step_rows(struct csq_db *db, struct csq_job *job)
 {
-    return job->with.steps.whole ? step_whole(db, job) : step_chunk(db, job);
+    if (job->with.steps.whole) {
+        return step_whole(db, job);
+    }
+    return job->with.steps.first ? step_first(db, job) : step_chunk(db, job);
 }
 
 /* The same of what asks how long locks are waited for, or sets it. Apart, so that others do

@@ -16,6 +16,7 @@ from collections.abc import (
     AsyncIterator,
     Awaitable,
     Callable,
+    Coroutine,
     Generator,
     Iterable,
     Iterator,
@@ -386,6 +387,21 @@ class Connection(Generic[_RowT]):
     async def _create_module(
         self, name: str, connect: Callable[..., object] | None, kind: int, /
     ) -> None: ...
+    async def fetch_all(
+        self, sql: str, parameters: _Parameters | None = None, *, deadline: float | None = None
+    ) -> list[_RowT]: ...
+    async def fetch_one(
+        self, sql: str, parameters: _Parameters | None = None, *, deadline: float | None = None
+    ) -> _RowT: ...
+    async def fetch_optional(
+        self, sql: str, parameters: _Parameters | None = None, *, deadline: float | None = None
+    ) -> _RowT | None: ...
+    async def fetch_scalar(
+        self, sql: str, parameters: _Parameters | None = None, *, deadline: float | None = None
+    ) -> Any: ...
+    async def _execute_through(
+        self, sql: str, parameters: _Parameters | None = None, *, deadline: float | None = None
+    ) -> tuple[int, int]: ...
     _last_sql: str | None
     async def _warm(self, sql: str) -> None: ...
     # For each statement where it begins and ends, whether it is read-only, what it explains, its
@@ -701,6 +717,73 @@ class _Build(structseq[Any], tuple[str, str, tuple[str, ...]]):
     def options(self) -> tuple[str, ...]: ...
 
 build: Final[_Build]
+
+# Of csqlite/pool/.
+@disjoint_base
+class Member:
+    def __init__(self, db: Connection[Any]) -> None: ...
+    @property
+    def db(self) -> Any: ...
+    @property
+    def call(self) -> PoolCall[Any] | None: ...
+    holder: Any
+    held_since: float
+    idle_since: float
+    ends: float
+    broken: bool
+
+@disjoint_base
+class Shelf:
+    @property
+    def idle(self) -> list[Any]: ...
+    @property
+    def held(self) -> set[Any]: ...
+    taken: int
+    used: float
+    quick: bool
+
+@disjoint_base
+class Pool(Generic[_RowT]):
+    _loop: Any
+    @property
+    def _routes(self) -> dict[str, Any]: ...
+    @property
+    def _within(self) -> set[Any]: ...
+    def fetch_all(
+        self, sql: str, parameters: _Parameters | None = None, *, deadline: float | None = None
+    ) -> PoolCall[list[_RowT]]: ...
+    def fetch_one(
+        self, sql: str, parameters: _Parameters | None = None, *, deadline: float | None = None
+    ) -> PoolCall[_RowT]: ...
+    def fetch_optional(
+        self, sql: str, parameters: _Parameters | None = None, *, deadline: float | None = None
+    ) -> PoolCall[_RowT | None]: ...
+    def fetch_scalar(
+        self, sql: str, parameters: _Parameters | None = None, *, deadline: float | None = None
+    ) -> PoolCall[Any]: ...
+    def execute_fetchall(
+        self, sql: str, parameters: _Parameters | None = None, *, deadline: float | None = None
+    ) -> PoolCall[list[_RowT]]: ...
+
+@final
+class PoolCall(Coroutine[Any, Any, _T_co]):
+    def __class_getitem__(cls, item: Any, /) -> GenericAlias: ...
+    __name__: str
+    __qualname__: str
+    @property
+    def task(self) -> Any: ...
+    def send(self, value: None, /) -> Any: ...
+    def throw(
+        self,
+        type: type[BaseException] | BaseException,
+        value: BaseException | object = None,
+        traceback: TracebackType | None = None,
+        /,
+    ) -> Any: ...
+    def close(self) -> None: ...
+    def __await__(self) -> Generator[Any, Any, _T_co]: ...
+    def __iter__(self) -> Self: ...
+    def __next__(self) -> Any: ...
 
 def status(op: int, reset: bool = False) -> tuple[int, int]: ...
 def vfs_list() -> list[str]: ...

@@ -1,8 +1,9 @@
+from .calls import Executed as Executed
 from .errors import (
     PoolClosed as PoolClosed,
     PoolTimeout as PoolTimeout,
     TooManyRequests as TooManyRequests,
 )
-from .pool import Executed as Executed, Pool as Pool, create_pool as create_pool
+from .pool import Pool as Pool, create_pool as create_pool
 
 __all__ = ["Executed", "Pool", "PoolClosed", "PoolTimeout", "TooManyRequests", "create_pool"]

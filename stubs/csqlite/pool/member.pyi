@@ -1,6 +1,7 @@
 import asyncio
 from typing import Any, NamedTuple
 
+from .. import _csqlite
 from ..core import Connection
 
 class Holder(NamedTuple):
@@ -12,15 +13,10 @@ class Holder(NamedTuple):
 # What csqlite itself uses.
 JITTER: float
 
-class Member:
-    db: Connection[Any]
+class Member(_csqlite.Member):
     writes: bool
-    ends: float
-    idle_since: float
-    held_since: float
-    holder: asyncio.Task[Any] | None
-    broken: bool
     def __init__(self, db: Connection[Any], max_lifetime: float, writes: bool) -> None: ...
     def take(self) -> None: ...
     def is_open(self) -> bool: ...
+    def task(self) -> asyncio.Task[Any] | None: ...
     def describe(self) -> Holder: ...

@@ -5,20 +5,19 @@ from collections.abc import (
     Callable,
     Coroutine,
     Generator,
-    Iterable,
     Sequence,
 )
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
-from typing import Any, Generic, NamedTuple, overload
+from typing import Any, overload
 
 from _typeshed import StrOrBytesPath
 from typing_extensions import TypeVar
 
 from ..core import Connection
-from ..fetching import Fetching, _Parameters
 from ..pragmas import Pragmas
 from ..transactions import Attempt
+from .calls import Calls
 from .lending import Lending, Transacting
 from .member import Holder
 
@@ -26,11 +25,7 @@ _T = TypeVar("_T")
 _RowT = TypeVar("_RowT", default=sqlite3.Row)
 _MadeT = TypeVar("_MadeT", default=tuple[Any, ...])
 
-class Executed(NamedTuple):
-    rowcount: int
-    lastrowid: int | None
-
-class Pool(Fetching[_RowT], Generic[_RowT]):
+class Pool(Calls[_RowT]):
     timeout: float
     row_factory: Any
     # Made by create_pool().
@@ -78,15 +73,6 @@ class Pool(Fetching[_RowT], Generic[_RowT]):
     def snapshot(
         self, readers: int, *, timeout: float | None = None
     ) -> AbstractAsyncContextManager[list[Connection[_RowT]]]: ...
-    async def execute(
-        self, sql: str, parameters: _Parameters | None = None, *, deadline: float | None = None
-    ) -> Executed: ...
-    async def executemany(
-        self, sql: str, parameters: Iterable[_Parameters], *, deadline: float | None = None
-    ) -> Executed: ...
-    async def execute_fetchall(
-        self, sql: str, parameters: _Parameters | None = None, *, deadline: float | None = None
-    ) -> list[_RowT]: ...
     def holders(self) -> list[Holder]: ...
     def get_stats(self) -> dict[str, int]: ...
     def pop_stats(self) -> dict[str, int]: ...
