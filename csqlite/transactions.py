@@ -504,11 +504,11 @@ def _check_function(function: Any) -> None:
 def _place(function: Any, arguments: "tuple[Any, ...]") -> int:
     """Return which argument is the connection, or the transaction."""
     for place, argument in enumerate(arguments[:2]):
-        if isinstance(argument, (Transaction, _csqlite.Connection)):
+        if isinstance(argument, (Transaction, _csqlite.Connection, _csqlite.Pool)):
             return place
     raise TypeError(
-        f"the first argument of {_title(function)}, behind self in a method, must be a Connection or"
-        " a Transaction"
+        f"the first argument of {_title(function)}, behind self in a method, must be a Connection, a"
+        " Pool or a Transaction"
     )
 
 

@@ -413,3 +413,20 @@ async def test_closing_while_writers_share(path: Path) -> None:
     async with csqlite.connect(path) as db:
         count = await db.fetch_scalar("select count(*) from t")
         assert count == sum(isinstance(one, tuple) for one in done)
+
+
+@pytest.mark.parametrize("grouped", [True, False])
+async def test_writes_that_wait_together_are_committed_together(path: Path, grouped: bool) -> None:
+    async with opened(path, group_commit=grouped) as pool:
+        pool.pop_stats()
+        writes = [pool.execute("insert into t values (?)", (number,)) for number in range(100, 300)]
+        done = await asyncio.gather(*writes)
+        assert len({one.lastrowid for one in done}) == 200
+        batches = pool.pop_stats()["batches_num"]
+        assert 0 < batches < 200 if grouped else batches == 0
+        assert pool.get_stats()["batches_num"] == 0
+        await pool.fetch_scalar(ONE, (299,))
+        await asyncio.gather(*[pool.execute("delete from t where a = ?", (n,)) for n in range(50)])
+        pool.expire_connections()
+        await pool._writers.ended()
+        assert (pool.get_stats()["batches_num"] > 0) == grouped

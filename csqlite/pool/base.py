@@ -1,7 +1,6 @@
 """What all parts of a pool use: its shelves, opening a connection, and who may ask."""
 
 import asyncio
-import inspect
 import os
 import sqlite3
 from collections.abc import Sequence
@@ -19,10 +18,6 @@ from .wal import Wal
 
 if TYPE_CHECKING:
     from _typeshed import StrOrBytesPath
-
-
-# Whether connections can be told to commit what waits together at once.
-_GROUPS = "group_commit" in inspect.signature(connect).parameters
 
 
 def _is_memory(database: Any, options: "dict[str, Any]") -> bool:
@@ -85,8 +80,8 @@ class Base(_csqlite.Pool):
     async def _connect(self, reads: bool, *, prepare: bool = True) -> Member:
         options = {**self._options, "isolation_level": None}
         options["read_only"] = self._only_reads or (reads and not self._alone)
-        if not reads and _GROUPS:
-            options.setdefault("group_commit", True)
+        if reads:
+            options["group_commit"] = False
         try:
             db = await connect(self._database, **options)
         except sqlite3.OperationalError as error:

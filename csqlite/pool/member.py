@@ -42,6 +42,7 @@ class Member(_csqlite.Member):
     def __init__(self, db: Connection, max_lifetime: float, writes: bool) -> None:
         super().__init__(db)
         self.writes = writes
+        self._batches = 0
         self.ends = self.idle_since + max_lifetime * (1 - JITTER * random.random())
 
     def take(self) -> None:
@@ -49,6 +50,11 @@ class Member(_csqlite.Member):
         self.holder = asyncio.current_task()
         self.held_since = time.monotonic()
         self.db._last_sql = None
+
+    def batches(self) -> int:
+        """Return how many commits it has made for several writes since this was asked last."""
+        before, self._batches = self._batches, self.db.group_commits
+        return self._batches - before
 
     def is_open(self) -> bool:
         """Whether nobody has closed it."""

@@ -230,6 +230,7 @@ def create_pool(
     limits = Limits(max_readers, min_readers, max_waiting, max_idle, max_lifetime, check)
     options = {
         "read_only": False,
+        "group_commit": True,
         **connect_options,
         "init": init,
         "pragmas": pragmas,

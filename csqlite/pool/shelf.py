@@ -84,6 +84,8 @@ class Shelf(_csqlite.Shelf):
         self._statistics.add("requests_num", self.taken)
         self._statistics.add("usage_ms", self.used * 1e3)
         self.taken, self.used = 0, 0.0
+        for member in (*self.idle, *self.held):
+            self._statistics.add("batches_num", member.batches())
 
     # -- taking ---------------------------------------------------------------------
 
@@ -348,6 +350,7 @@ class Shelf(_csqlite.Shelf):
         task.add_done_callback(self._ending.discard)
 
     async def _end(self, member: Member) -> None:
+        self._statistics.add("batches_num", member.batches())
         # Its place is free when it is closed: never is more open than may be.
         try:
             await member.db.close()

@@ -9,6 +9,7 @@ COUNTED = (
     "requests_wait_ms",  # how long these did, in all
     "requests_errors",  # those that got none
     "usage_ms",  # how long connections were held, in all
+    "batches_num",  # commits that were for several writes
     "connections_num",  # connections opened
     "connections_ms",  # how long that took, in all
     "connections_errors",  # openings that failed
