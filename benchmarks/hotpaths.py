@@ -1,4 +1,4 @@
-"""Run the four hot paths for benchmarks/instructions.py, which runs this under valgrind.
+"""Run the six hot paths for benchmarks/instructions.py, which runs this under valgrind.
 
 It is a program of its own, and imports little, because each import takes valgrind long.
 

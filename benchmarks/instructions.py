@@ -1,4 +1,4 @@
-"""Count the instructions of four hot paths under valgrind, and compare them with a baseline.
+"""Count the instructions of six hot paths under valgrind, and compare them with a baseline.
 
 ``python -m benchmarks.instructions`` needs valgrind and a C compiler. It says nothing about time,
 but what it counts hardly depends on what else the machine does, so that a path which has become
@@ -462,7 +462,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Count and compare; return 1 if a figure is too high, 3 where nothing can be counted."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.instructions",
-        description="Count the instructions of four hot paths and compare them with the baseline.",
+        description="Count the instructions of six hot paths and compare them with the baseline.",
     )
     parser.add_argument("--update", action="store_true", help="keep the counts as the baseline")
     parser.add_argument("--top", type=int, default=0, help="list so many functions of each path")

@@ -390,6 +390,9 @@ def test_the_hot_paths_are_as_short_as_they_were(instructions: ModuleType) -> No
         print(instructions.report(result))
         assert result.counts.keys() == instructions.UNITS.keys()
         assert all(figures["csqlite"] > 0 for figures in result.counts.values())
+        # A reader of a pool that is free costs little more than a connection.
+        total = {path: figures["total"] for path, figures in result.counts.items()}
+        assert total["pool_fetch_one"] <= 1.25 * total["fetch_one"]
         if result.baseline is None:
             pytest.skip(f"no baseline for this build: {result.build}")
         # A path that has become longer is so each time; what disturbs it is not there again.
