@@ -560,7 +560,11 @@ async def test_a_loop_of_its_own_for_each(path: Path) -> None:
 async def test_statistics(path: Path) -> None:
     async with csqlite.create_pool(path, max_readers=2) as pool:
         await filled(pool)
-        await asyncio.gather(*[pool.fetch_scalar(COUNT) for _ in range(10)])
+        async with pool.read(), pool.read():
+            tasks = [asyncio.ensure_future(pool.fetch_scalar(COUNT)) for _ in range(10)]
+            while pool.get_stats()["requests_waiting"] < 10:
+                await asyncio.sleep(0)
+        await asyncio.gather(*tasks)
         stats = pool.pop_stats()
         assert stats["requests_num"] >= 10 and stats["requests_queued"] >= 1
         assert stats["connections_num"] == 3 == stats["pool_size"]
