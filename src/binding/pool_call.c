@@ -106,6 +106,8 @@ end(struct call_object *self)
 
 /* -- the coroutine --------------------------------------------------------------------- */
 
+#if PY_VERSION_HEX < 0x030A0000
+
 /* Takes the value out of the StopIteration that is set. */
 static PySendResult
 take_value(PyObject **result)
@@ -116,6 +118,8 @@ take_value(PyObject **result)
     Py_DECREF(stop);
     return *result == NULL ? PYGEN_ERROR : PYGEN_RETURN;
 }
+
+#endif
 
 static PySendResult
 send_on(PyObject *inner, PyObject **result)
