@@ -211,7 +211,8 @@ PYTHON_ORDER = {
     "tools/soak": (
         ("__init__", "bank", "ledger", "tally"),
         ("conductor", "process"),
-        ("other", "pools", "verdict"),
+        ("other", "pools", "tenants", "watch"),
+        ("verdict",),
         ("faults",),
         ("load",),
         ("__main__",),

@@ -11,6 +11,8 @@ acknowledged is written down, and looked for at the end. `make soak MINUTES=10`,
     process   what every process is made of: its options, its end, and what its tasks share
     other     one process of the standard sqlite3 module's
     pools     pools, and transactions of many tasks
+    watch     subscriptions
+    tenants   a directory of many databases
     faults    what goes wrong on purpose
     load      one process of csqlite's
     conductor starts, watches, kills and stops the processes

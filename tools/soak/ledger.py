@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 KEPT, UNDONE = "+", "!"
@@ -19,6 +19,7 @@ class Ledger:
     def __init__(self, path: Path, process: int) -> None:
         self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         self._numbers = itertools.count(process * STRIDE)
+        self.listeners: list[Callable[[str, str, list[int]], None]] = []
 
     def numbers(self, count: int) -> list[int]:
         """Return numbers that no transfer has had."""
@@ -26,6 +27,9 @@ class Ledger:
 
     def write(self, sign: str, bank: str, ids: Iterable[int]) -> None:
         """Write down that transfers are committed, KEPT, or certainly not, UNDONE."""
+        ids = list(ids)
+        for hear in self.listeners:
+            hear(sign, bank, ids)
         lines = "".join(f"{sign} {bank} {id}\n" for id in ids)
         os.write(self._file, lines.encode())
 

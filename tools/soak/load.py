@@ -16,7 +16,7 @@ from typing import Any
 
 import csqlite
 
-from . import bank, faults, pools
+from . import bank, faults, pools, tenants, watch
 from .ledger import KEPT, UNDONE
 from .process import BANKS, Process, arguments
 
@@ -162,8 +162,9 @@ async def run(process: Process) -> None:
         jobs += [read(process, name)]
         if not process.cramped:
             jobs += [pools.pooled(process, name), pools.share(process, name)]
+            jobs += [watch.watch(process, name)]
     if not process.cramped:
-        jobs += [faults.trouble(process)]
+        jobs += [faults.trouble(process), tenants.live(process)]
     tasks = [asyncio.ensure_future(guarded(process, job)) for job in jobs]
     await asyncio.wait(
         [asyncio.ensure_future(stopped.wait()), *tasks], return_when="FIRST_COMPLETED"

@@ -7,7 +7,7 @@ from statistics import median
 
 import csqlite
 
-from . import bank, ledger
+from . import bank, ledger, tenants
 from .conductor import Soak, summary
 from .process import BANKS
 
@@ -76,13 +76,14 @@ def growth(soak: Soak) -> tuple[list[str], list[str]]:
 async def verdict(soak: Soak) -> bool:
     """Print the report; return whether all is well."""
     remarks, wrong = await audit(soak.directory)
+    tenants_left, tenants_wrong = await tenants.audit(soak.directory)
     more, growing = growth(soak)
-    for line in wrong + growing:
+    for line in wrong + tenants_wrong + growing:
         soak.complain(line)
     for name, count in sorted(soak.counts.items()):
         print(f"{count:12,}  {name}")
     print(summary(soak.counts))
-    for line in remarks + more:
+    for line in remarks + tenants_left + more:
         print(line)
     for line in soak.violations:
         print(f"violation: {line}")
