@@ -102,6 +102,7 @@ from ._csqlite import (
 from .core import Connection, Cursor, connect
 from .deadlines import DeadlineExceeded as DeadlineExceeded, timeout as timeout
 from .fetching import RowCountError as RowCountError
+from .locking import Lock as Lock, locks as locks
 from .notes import enable_error_notes as enable_error_notes
 from .transactions import Transaction as Transaction, transactional as transactional
 from .values import placeholders as placeholders

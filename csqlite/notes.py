@@ -59,13 +59,21 @@ def explain(
         name_file(error, database.location())
 
 
-def explain_lock(error: BaseException, read: int, seconds: float, sql: bytes, process: int) -> None:
+def explain_lock(
+    error: BaseException,
+    seconds: float,
+    sql: bytes,
+    process: int,
+    read: int = False,
+    circle: int = False,
+    reader: int = False,
+) -> None:
     """Say who has the lock that `error` was waiting for, as notes and attributes.
 
-    read: whether nobody was waited for, because the transaction has read. seconds: for how long
-    a connection of this process has had it, negative: none has. sql: what that has begun with, in
-    UTF-8, perhaps cut short.
-    process: the other process that has it, 0: not known.
+    seconds: for how long a connection of this process has had it, negative: none has. sql: what that has begun
+    with, in UTF-8, perhaps cut short. process: the other process that has it, 0: not known.
+    read: nobody was waited for, because the transaction has read. circle: … because who has the lock
+    waits for this connection. reader: it reads, and a commit waits for it.
     """
     ours = seconds >= 0
     text = sql.decode("utf-8", "ignore")
@@ -78,7 +86,13 @@ def explain_lock(error: BaseException, read: int, seconds: float, sql: bytes, pr
         short = _shortened(" ".join(text.split()), EXCERPT)
         add(error, f"another connection of this process has the lock for {seconds:.3f} s: {short}")
     elif process:
-        add(error, f"process {process} has the lock")
+        who = "this process itself" if process == os.getpid() else f"process {process}"
+        add(
+            error,
+            f"{who} {'reads, and keeps others from committing' if reader else 'has the lock'}",
+        )
+    if circle:
+        add(error, "it waits for this connection, which was therefore not kept waiting: a deadlock")
     if read:
         add(error, "the transaction has read before, so it was not waited: try BEGIN IMMEDIATE")
 

@@ -8,41 +8,17 @@ import textwrap
 from contextlib import AsyncExitStack
 
 import pytest
+from writing import made, opened, values, waiting
 
 import csqlite
 
 SECONDS = 30
-LONG = 10 * 60  # Nobody waits so long: who does not end the wait, hangs.
 MODES = ["wal", "delete"]
-
-
-async def opened(stack, path, count=1, *, timeout=LONG, isolation_level=None, **options):
-    """Open so many connections, which close with the stack."""
-    return [
-        await stack.enter_async_context(
-            csqlite.connect(path, timeout=timeout, isolation_level=isolation_level, **options)
-        )
-        for _ in range(count)
-    ]
 
 
 @pytest.fixture(params=MODES)
 def path(request, tmp_path):
-    name = tmp_path / "a.db"
-    db = sqlite3.connect(name)
-    db.execute(f"pragma journal_mode={request.param}")
-    db.execute("create table t(a)")
-    db.commit()
-    db.close()
-    return str(name)
-
-
-def values(path):
-    db = sqlite3.connect(path)
-    try:
-        return sorted(value for (value,) in db.execute("select a from t"))
-    finally:
-        db.close()
+    return made(tmp_path / "a.db", request.param)
 
 
 async def begin(db):
@@ -91,6 +67,46 @@ async def test_implicit_transactions_take_turns(path, isolation_level):
 
         await asyncio.gather(*[write(db) for db in dbs])
     assert len(values(path)) == 80
+
+
+@pytest.mark.parametrize("mode", ["deferred", "immediate", "exclusive"])
+async def test_blocks_take_turns(path, mode):
+    order = []
+    async with AsyncExitStack() as stack:
+        first, *others = await opened(stack, path, 6)
+
+        async def write(db, number):
+            async with db.transaction(mode) as tx:
+                await tx.execute("insert into t values(?)", (number,))
+                order.append(number)
+
+        async with first.transaction() as tx:
+            tasks = []
+            for number, db in enumerate(others):
+                tasks.append(asyncio.create_task(write(db, number)))
+                await waiting(path, number + 1)
+            await tx.execute("insert into t values(9)")
+        await asyncio.gather(*tasks)
+    assert order == [0, 1, 2, 3, 4]
+
+
+async def test_a_block_ends_what_is_half_read_and_waits(path):
+    async with AsyncExitStack() as stack:
+        first, second = await opened(stack, path, 2, iter_chunk_size=1)
+        await first.executemany("insert into t values(?)", [(1,), (2,), (3,)])
+        cursor = await second.execute("select a from t")
+        await cursor.fetchone()
+        await begin(first)
+
+        async def write():
+            async with second.transaction() as tx:
+                await tx.execute("insert into t values(4)")
+
+        task = asyncio.create_task(write())
+        await waiting(path, 1)
+        await first.commit()
+        await task
+    assert values(path) == [1, 2, 3, 4]
 
 
 async def test_many_rows_and_scripts_take_turns(path):

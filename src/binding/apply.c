@@ -12,6 +12,7 @@
 #include "binding/method.h"
 #include "binding/status.h"
 #include "binding/visit.h"
+#include "engine/claim.h"
 #include "engine/native.h"
 #include "engine/transaction.h"
 
@@ -251,6 +252,9 @@ apply(struct csq_job *job, sqlite3 *handle)
                            ? CSQ_STOPS
                            : CSQ_RUNS_ON;
         db->bound = CSQ_TRANSACTS; /* for what its statements call */
+        rc = csq_claim_call(db, "main", "apply_changeset()", &job->error);
+    }
+    if (rc == SQLITE_OK) {
         rc = sqlite3changeset_apply_v2(handle, (int)PyBytes_GET_SIZE(data),
                                        PyBytes_AS_STRING(data), filter, conflict, &application,
                                        rebase ? &output : NULL, rebase ? &size : NULL,

@@ -19,6 +19,7 @@
 #include "binding/iterate.h"
 #include "binding/jsonb.h"
 #include "binding/library.h"
+#include "binding/locks.h"
 #include "binding/module.h"
 #include "binding/numbers.h"
 #include "binding/pool_call.h"
@@ -301,7 +302,7 @@ module_exec(PyObject *module)
         iterate_init_type(state, module) < 0 || backup_init_type(state, module) < 0 ||
         blob_init_type(state, module) < 0 || handle_init_type(state, module) < 0 ||
         changes_init_type(state, module) < 0 || library_init(module) < 0 ||
-        add_constants(module) < 0) {
+        locks_init(module) < 0 || add_constants(module) < 0) {
         return -1;
     }
     if (carray_init_type(state, module) < 0 || change_init_types(state, module) < 0 ||

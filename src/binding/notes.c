@@ -45,8 +45,9 @@ tell_of_lock(const struct csq_blocker *blocker)
     if (explain != NULL) {
         const double seconds = blocker->ours ? (double)blocker->held / 1e9 : -1.0;
 
-        done = PyObject_CallFunction(explain, "OidyL", exception, (int)blocker->read, seconds,
-                                     blocker->sql, (long long)blocker->process);
+        done = PyObject_CallFunction(explain, "OdyLiii", exception, seconds, blocker->sql,
+                                     (long long)blocker->process, (int)blocker->read,
+                                     (int)blocker->circle, (int)blocker->reader);
         Py_DECREF(explain);
     }
     if (done != NULL || PyErr_ExceptionMatches(PyExc_Exception)) {

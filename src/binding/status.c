@@ -5,6 +5,7 @@
 
 #include "binding/errors.h"
 #include "binding/method.h"
+#include "engine/claim.h"
 #include "engine/native.h"
 
 /* -- what other files need ----------------------------------------------------- */
@@ -281,6 +282,7 @@ run_wal_checkpoint(struct csq_job *job, sqlite3 *handle)
     csq_native_db(request->executor)->patient = mode > SQLITE_CHECKPOINT_PASSIVE;
     look_for_logs(handle, job->sql);
     csq_native_db(request->executor)->patient = true;
+    csq_claim_perhaps(csq_native_db(request->executor), "wal_checkpoint()");
     rc = sqlite3_wal_checkpoint_v2(handle, job->sql, mode, &log, &done);
     if (rc != SQLITE_OK) {
         return csq_error_copy(&job->error, handle, rc);

@@ -4,6 +4,7 @@
 
 #include "binding/method.h"
 #include "engine/native.h"
+#include "engine/reset.h"
 
 #include <string.h>
 
@@ -57,7 +58,7 @@ run_reset(struct csq_job *job, sqlite3 *handle)
         return csq_error_set(&job->error, CSQ_USAGE,
                              "reset() cannot be called from a callback of a statement.");
     }
-    return csq_db_reset(db, &job->error);
+    return csq_reset(db, &job->error);
 }
 
 PyDoc_STRVAR(

@@ -12,6 +12,7 @@
 
 #include <time.h>
 
+#include "engine/claim.h"
 #include "engine/snapshot.h"
 
 enum {
@@ -43,6 +44,7 @@ finish(struct csq_backup *backup, struct csq_db *source)
         rc = sqlite3_backup_finish(backup->handle);
         backup->handle = NULL;
         source->copies--;
+        csq_claim_end(backup->target);
         csq_db_backup_ended(backup->target);
     }
     return rc;
@@ -65,18 +67,25 @@ copy_all(struct csq_backup *backup, struct csq_db *source)
     return rc;
 }
 
-/* Holding both locks. Locks of the target's file are waited for as long as anybody waits
- * for the source's job. */
+/* Holding both locks. The turn to write to the target's file, and its locks, are waited for as long as
+ * anybody waits for the source's job. The first step takes them, and they are kept until the last. */
 static int
 copy(struct csq_backup *backup, int pages, struct csq_db *source)
 {
+    struct csq_error ignored; /* that it is busy is all that is told */
     atomic_int *stop = backup->target->stop;
     int64_t deadline = backup->target->deadline;
     int rc;
 
     backup->target->stop = source->stop;
     backup->target->deadline = source->deadline;
-    rc = pages > 0 ? sqlite3_backup_step(backup->handle, pages) : copy_all(backup, source);
+    csq_error_init(&ignored);
+    rc = csq_claim_call(backup->target, "main", "backup()", &ignored);
+    csq_error_clear(&ignored);
+    if (rc == SQLITE_OK) {
+        rc = pages > 0 ? sqlite3_backup_step(backup->handle, pages) : copy_all(backup, source);
+    }
+    csq_claim_end(backup->target);
     backup->target->stop = stop;
     backup->target->deadline = deadline;
     return rc;

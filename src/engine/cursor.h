@@ -25,7 +25,7 @@ struct csq_cursor {
     bool standing; /* on a row that is still to be taken, or with one in `line` */
     struct csq_strip line; /* the next line of the dump */
     bool late; /* a deadline has stopped it behind the rows that were given */
-    bool ended; /* by csq_db_reset() or a transaction's begin, with rows still to come */
+    bool ended; /* by csq_reset() or a transaction's begin, with rows still to come */
     bool texts; /* its rows are read with the texts that converters take */
     struct csq_strip rest; /* the rows that were still to come, where a begin has ended it */
     bool abandoned; /* a CSQ_UNDO may be queued that names it: for whoever frees it,

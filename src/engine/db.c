@@ -45,7 +45,7 @@ csq_db_init(struct csq_db *db)
     csq_error_init(&db->lost);
     atomic_init(&db->published.autocommit, CSQ_LEGACY);
     db->patient = true;
-    csq_writer_init(&db->writer);
+    csq_places_init(&db->places);
 }
 
 void
@@ -53,7 +53,7 @@ csq_db_destroy(struct csq_db *db)
 {
     csq_error_clear(&db->owed);
     csq_error_clear(&db->lost);
-    csq_writer_destroy(&db->writer);
+    csq_places_destroy(&db->places);
     pthread_mutex_destroy(&db->lock);
     pthread_mutex_destroy(&db->closing);
 }
@@ -143,17 +143,67 @@ is_stopped(void *db)
     return csq_db_is_stopped(db);
 }
 
-/* What is left of the time is for SQLite's own lock. */
-bool
-csq_db_line_up(struct csq_db *db, const char *sql)
+static int64_t
+end_of_wait(const struct csq_db *db)
 {
-    const int64_t nanoseconds = (int64_t)atomic_load(&db->timeout) * 1000 * 1000;
+    return db->waiting + (int64_t)atomic_load(&db->timeout) * 1000 * 1000;
+}
 
-    db->lines_up = NULL;
-    db->waiting = csq_now();
-    db->waited = true;
-    return csq_writers_wait(&db->writer, sql, db->waiting + nanoseconds, db->deadline, is_stopped,
-                            db);
+bool
+csq_db_has_waited(const struct csq_db *db)
+{
+    return db->waited && csq_now() >= end_of_wait(db);
+}
+
+/* What is left of the time is for the next line, or for SQLite's own lock. */
+bool
+csq_db_line_up(struct csq_db *db, struct csq_writer *writer, const char *sql)
+{
+    enum csq_waited waited;
+
+    if (!db->waited) {
+        db->waiting = csq_now();
+        db->waited = true;
+    }
+    waited = csq_writers_wait(writer, sql,
+                              &(struct csq_wait){end_of_wait(db), db->deadline, is_stopped, db});
+    db->circle = waited == CSQ_WAITED_NOT;
+    return waited == CSQ_WAITED_FOR_TURN;
+}
+
+/* Whether it is of use to wait in this line, where SQLite has refused a lock. */
+static bool
+is_in_the_way(struct csq_db *db, const struct csq_writer *writer)
+{
+    struct csq_writer_seen before;
+
+    return !writer->writes &&
+           csq_places_state(&db->places, db->handle, writer) == SQLITE_TXN_NONE &&
+           (db->places.count == 0 || csq_writers_before(writer, &before));
+}
+
+/* Lends the writer whose turn SQLite's refusal asks for; NULL: it cannot be told, or it would be waited for
+ * with a lock in hand that the one before may be waiting for. */
+static struct csq_writer *
+refused(struct csq_db *db)
+{
+    struct csq_writer *writer = NULL;
+    struct csq_writer *found = NULL;
+    int others = 0;
+
+    while ((writer = csq_places_next(&db->places, writer)) != NULL) {
+        if (csq_places_state(&db->places, db->handle, writer) == SQLITE_TXN_READ) {
+            return NULL;
+        }
+        if (is_in_the_way(db, writer)) {
+            found = writer;
+            others++;
+        }
+    }
+    if (db->lines_in != NULL && is_in_the_way(db, db->lines_in)) {
+        return db->lines_in;
+    }
+    return others == 1 ? found : NULL;
 }
 
 /* Three to five quarters of `delay`, so that processes which have begun to wait together do not
@@ -174,19 +224,21 @@ wait_for_lock(void *argument, int count)
     int64_t now = csq_now();
     int64_t delay = (int64_t)delays[count < last ? count : last] * 1000 * 1000;
     int64_t again = now + scatter(delay, now);
+    struct csq_writer *writer;
     int64_t end;
 
-    if (!db->patient) {
+    db->claimed = true; /* somebody is to say who has the lock */
+    if (!db->patient || db->circle) {
         return 0;
     }
-    /* Not with a lock in hand that the one before may be waiting for. */
-    if (db->lines_up != NULL && sqlite3_txn_state(db->handle, "main") == SQLITE_TXN_NONE) {
-        return csq_db_line_up(db, db->lines_up);
+    writer = db->lines_up == NULL ? NULL : refused(db);
+    if (writer != NULL) {
+        return csq_db_line_up(db, writer, db->lines_up);
     }
     if (count == 0 && !db->waited) {
         db->waiting = now;
     }
-    end = db->waiting + (int64_t)atomic_load(&db->timeout) * 1000 * 1000;
+    end = end_of_wait(db);
     if (now >= end) {
         return 0;
     }
@@ -217,17 +269,22 @@ lend(void *lender, bool lent)
     csq_db_lend(lender, lent);
 }
 
-/* The file whose writers stand in a line; NULL: nobody waits for it, or not in this way. A
- * cache that connections share has locks of its own. */
-static const char *
-file_to_write(const struct csq_open *open, sqlite3 *handle)
+/* Runs what the connection begins with, and again in its turn where SQLite refuses it at once. */
+static int
+set_up(struct csq_db *db, const char *sql)
 {
-    const char *path = sqlite3_db_filename(handle, "main");
-    const char *cache = path == NULL ? NULL : sqlite3_uri_parameter(path, "cache");
-    bool shared = (open->flags & SQLITE_OPEN_SHAREDCACHE) != 0 ||
-                  (cache != NULL && strcmp(cache, "shared") == 0);
+    int rc;
 
-    return shared ? NULL : path;
+    db->lines_up = sql;
+    rc = sqlite3_exec(db->handle, sql, NULL, NULL, NULL);
+    if (rc == SQLITE_BUSY && refused(db) != NULL) {
+        db->claimed = true;
+        if (csq_db_line_up(db, &db->places.main, sql)) {
+            rc = sqlite3_exec(db->handle, sql, NULL, NULL, NULL);
+        }
+    }
+    db->lines_up = NULL;
+    return rc;
 }
 
 int
@@ -260,9 +317,9 @@ csq_db_open(struct csq_db *db, const struct csq_open *open, struct csq_error *er
                  strstr(open->path, "cache=shared") != NULL;
     csq_db_lend(db, false);
     csq_db_set_progress(db, NULL, NULL, 0);
-    csq_writers_join(&db->writer, file_to_write(open, handle));
+    csq_places_open(&db->places, handle, (open->flags & SQLITE_OPEN_SHAREDCACHE) != 0);
     if (open->setup != NULL) {
-        rc = sqlite3_exec(handle, open->setup, NULL, NULL, NULL);
+        rc = set_up(db, open->setup);
         if (rc != SQLITE_OK) {
             csq_error_copy(error, handle, rc);
             csq_db_close(db, NULL);
@@ -284,10 +341,8 @@ csq_db_open(struct csq_db *db, const struct csq_open *open, struct csq_error *er
     return SQLITE_OK;
 }
 
-/* Resets all cursors and closes all blobs. `ended`: the cursors have rows that nobody
- * will get, and say so. */
-static void
-end_work(struct csq_db *db, bool ended)
+void
+csq_db_end_work(struct csq_db *db, bool ended)
 {
     while (!csq_list_empty(&db->cursors)) {
         struct csq_cursor *cursor = csq_item(db->cursors.head.next, struct csq_cursor, open);
@@ -307,7 +362,7 @@ end_all(struct csq_db *db)
     while (!csq_list_empty(&db->sessions)) {
         csq_session_close(csq_item(db->sessions.head.next, struct csq_session, open));
     }
-    end_work(db, false);
+    csq_db_end_work(db, false);
 }
 
 int
@@ -343,8 +398,8 @@ csq_db_close(struct csq_db *db, struct csq_error *error)
     } else {
         rc = sqlite3_close_v2(handle);
     }
-    csq_writers_leave(&db->writer);
-    db->claimed = db->waited = false;
+    csq_places_close(&db->places);
+    db->claimed = db->waited = db->again = db->circle = false;
     db->lines_up = NULL;
     for (int handler = 0; handler < CSQ_HANDLERS; handler++) {
         csq_db_keep(db, (enum csq_handler)handler, NULL, NULL);
@@ -368,12 +423,36 @@ csq_db_backup_ended(struct csq_db *db)
     }
 }
 
+static inline int
+step(struct csq_db *db, sqlite3_stmt *statement)
+{
+    return db->recorder.attentive ? csq_record_step(&db->recorder, db->handle, statement)
+                                  : sqlite3_step(statement);
+}
+
+/* What SQLite does not wait for, although it does nothing before it has the lock: changing the
+ * journal mode. It is run once more in its turn. */
+static int
+step_again(struct csq_db *db, sqlite3_stmt *statement)
+{
+    struct csq_writer *writer = refused(db);
+
+    db->again = false;
+    if (writer == NULL || !csq_db_line_up(db, writer, db->lines_up)) {
+        return SQLITE_BUSY;
+    }
+    sqlite3_reset(statement);
+    return step(db, statement);
+}
+
 int
 csq_db_step(struct csq_db *db, sqlite3_stmt *statement, struct csq_error *error)
 {
-    int rc = db->recorder.attentive ? csq_record_step(&db->recorder, db->handle, statement)
-                                    : sqlite3_step(statement);
+    int rc = step(db, statement);
 
+    if (rc == SQLITE_BUSY && db->again) {
+        rc = step_again(db, statement);
+    }
     if (rc != SQLITE_ROW && rc != SQLITE_DONE) {
         if (db->failed) {
             db->failed = false;
@@ -497,70 +576,6 @@ csq_db_keep(struct csq_db *db, enum csq_handler handler, void *argument, void (*
     if (before != NULL) {
         release_before(before);
     }
-}
-
-/* Runs SQL and gives the integer that it answers with, `nothing` when it gives no row;
- * -1 with `error` set. */
-static int
-ask(struct csq_db *db, const char *sql, int nothing, struct csq_error *error)
-{
-    sqlite3_stmt *statement = NULL;
-    int rc = sqlite3_prepare_v2(db->handle, sql, -1, &statement, NULL);
-    int answer = nothing;
-
-    if (rc == SQLITE_OK) {
-        rc = sqlite3_step(statement);
-    }
-    if (rc == SQLITE_ROW) {
-        answer = sqlite3_column_int(statement, 0);
-    } else if (rc != SQLITE_OK && rc != SQLITE_DONE) {
-        csq_error_copy(error, db->handle, rc);
-        answer = -1;
-    }
-    sqlite3_finalize(statement);
-    return answer;
-}
-
-/* Empties the schema "temp". Changing where it is stored drops all of it at once: in
- * which order tables, views and triggers depend on each other then does not matter. */
-static int
-drop_temp(struct csq_db *db, struct csq_error *error)
-{
-    static const char *const stores[] = {"PRAGMA temp_store = 0", "PRAGMA temp_store = 1",
-                                         "PRAGMA temp_store = 2"};
-    int store;
-
-    if (ask(db, "SELECT 1 FROM sqlite_temp_master LIMIT 1", 0, error) < 1) {
-        return error->code;
-    }
-    store = ask(db, "PRAGMA temp_store", 0, error);
-    if (store < 0 || ask(db, stores[(store + 1) % 3], 0, error) < 0) {
-        return error->code;
-    }
-    ask(db, stores[store % 3], 0, error);
-    return error->code;
-}
-
-int
-csq_db_reset(struct csq_db *db, struct csq_error *error)
-{
-    int rc = SQLITE_OK;
-
-    end_work(db, true);
-    db->lone = 0;
-    if (!sqlite3_get_autocommit(db->handle)) {
-        rc = csq_db_run(db, "ROLLBACK", error);
-    }
-    if (rc == SQLITE_OK) {
-        rc = drop_temp(db, error);
-    }
-    sqlite3_set_last_insert_rowid(db->handle, 0);
-    if (db->published.autocommit == CSQ_MANUAL && sqlite3_get_autocommit(db->handle)) {
-        int begun = csq_db_run(db, "BEGIN", error);
-
-        rc = rc == SQLITE_OK ? begun : rc;
-    }
-    return rc;
 }
 
 void

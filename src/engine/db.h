@@ -18,10 +18,10 @@
 #include "engine/extension.h"
 #include "engine/hooks.h"
 #include "engine/list.h"
+#include "engine/places.h"
 #include "engine/record.h"
 #include "engine/session.h"
 #include "engine/stmt.h"
-#include "engine/writers.h"
 
 /* PEP 249 control as sqlite3.connect(autocommit=) names it. */
 enum csq_autocommit { CSQ_LEGACY = -1, CSQ_MANUAL = 0, CSQ_AUTO = 1 };
@@ -130,7 +130,13 @@ struct csq_db {
     const char *lines_up; /* lent: the statement that stands in the line when SQLite refuses the
                              lock; NULL: none */
     bool nameless; /* the turn has begun with BEGIN, and nothing else was run */
-    struct csq_writer writer; /* of the main database's file */
+    struct csq_writer
+        *lines_in; /* … in this line, unless it has its turn; NULL: it is not known in which */
+    bool again;    /* that is also run once more when SQLite refuses it at once */
+    bool circle;   /* who has the turn waits for this connection: to wait would be in vain */
+    int64_t searched; /* when all processes were last looked at for who has a lock … */
+    int64_t known;    /* … and which one it was */
+    struct csq_places places; /* in the lines of its files */
     char *parting;            /* what is tried before it is closed; NULL: nothing */
     struct csq_batch batch;
     struct csq_hooks hooks;
@@ -173,9 +179,12 @@ int csq_db_close(struct csq_db *db, struct csq_error *error);
  * tells and sets how long that is. Nothing ends such a wait; so not `lent`, ours is back. */
 void csq_db_lend(struct csq_db *db, bool lent);
 
-/* Waits in the line of writers, as long as locks are waited for. False: that was in vain, or nobody
- * waits for the job any more. */
-bool csq_db_line_up(struct csq_db *db, const char *sql);
+/* Waits in a line of writers, as long as locks are waited for by one job. False: that was in vain, or nobody
+ * waits for the job any more; or it would be (csq_db.circle). */
+bool csq_db_line_up(struct csq_db *db, struct csq_writer *writer, const char *sql);
+
+/* Whether the job has waited as long as locks are waited for. */
+bool csq_db_has_waited(const struct csq_db *db);
 
 /* Steps a statement. Gives SQLITE_ROW, SQLITE_DONE, or the code in `error`: CSQ_RAISED
  * when a callback has set `raised` meanwhile. */
@@ -203,11 +212,9 @@ void csq_db_set_progress(struct csq_db *db, int (*progress)(void *), void *argum
 bool csq_db_set_hook(struct csq_db *db, enum csq_hook hook, struct csq_listener *old,
                      const struct csq_listener *fresh);
 
-/* Ends what is under way and forgets what belongs to no database file: statements that
- * stand open, the transaction, everything in the schema "temp", last_insert_rowid().
- * What was set up (functions, hooks, attached databases, pragmas) stays. Not within a
- * statement. Returns SQLITE_OK or the code in `error`. */
-int csq_db_reset(struct csq_db *db, struct csq_error *error);
+/* Resets all cursors and closes all blobs. `ended`: the cursors have rows that nobody
+ * will get, and say so. */
+void csq_db_end_work(struct csq_db *db, bool ended);
 
 /* Keeps the argument of a handler, NULL: none, and releases the one before. */
 void csq_db_keep(struct csq_db *db, enum csq_handler handler, void *argument,

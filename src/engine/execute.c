@@ -85,8 +85,13 @@ run_statement(struct csq_db *db, struct csq_job *job, bool began)
         if (stmt->writes && csq_claim(db, stmt->sql, &job->error) != SQLITE_OK) {
             return job->error.code;
         }
+        if (stmt->perhaps) {
+            csq_claim_perhaps(db, stmt->sql);
+        }
         csq_bounds_narrow(db, stmt->handle, stmt->dml);
         db->batch.stepped = true;
+    } else if (stmt->attaches) {
+        csq_claim_attaches(db);
     }
     if (stmt->query || began || db->lone == 0) {
         return csq_rows_step(db, job);
@@ -324,6 +329,22 @@ csq_execute_many(struct csq_db *db, struct csq_job *job)
     return rc;
 }
 
+/* What a statement of a script claims. */
+static int
+claim(struct csq_db *db, sqlite3_stmt *handle, const char *sql, struct csq_error *error)
+{
+    if (csq_scan_shaping(sql) == CSQ_SHAPES_ATTACHED) {
+        csq_claim_attaches(db);
+    } else if (sqlite3_stmt_readonly(handle)) {
+        return SQLITE_OK;
+    } else if (!csq_scan_is_upkeep(sql)) {
+        return csq_claim(db, sql, error);
+    } else if (csq_scan_may_write(sql)) {
+        csq_claim_perhaps(db, sql);
+    }
+    return SQLITE_OK;
+}
+
 /* Steps one statement of a script to its end. `lends`: the script says something of how
  * long locks are waited for. */
 static int
@@ -335,11 +356,8 @@ step_out(struct csq_db *db, struct csq_job *job, sqlite3_stmt *handle, bool lend
         lends && sql != NULL ? csq_scan_lending(sql, strlen(sql)) : CSQ_LENT_NEVER;
     int rc;
 
-    if (!sqlite3_stmt_readonly(handle) && sql != NULL && !csq_scan_is_upkeep(sql)) {
-        rc = csq_claim(db, sql, &job->error);
-        if (rc != SQLITE_OK) {
-            return rc;
-        }
+    if (sql != NULL && claim(db, handle, sql, &job->error) != SQLITE_OK) {
+        return job->error.code;
     }
     csq_transaction_guard_handle(db, job, handle);
     csq_bounds_narrow(db, handle, false);

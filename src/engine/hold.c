@@ -6,6 +6,7 @@
 
 #include <time.h>
 
+#include "engine/claim.h"
 #include "engine/execute.h"
 #include "engine/scan.h"
 #include "engine/snapshot.h"
@@ -249,16 +250,36 @@ end_readers(struct csq_db *db)
     csq_list_move(&db->blobs, &done);
 }
 
-/* Runs the statement that begins. */
+/* Runs the statement that begins, in its turn where it takes the lock to write. */
 static int
 run_begin(struct csq_db *db, struct csq_job *job)
 {
-    int rc = csq_db_run(db, job->sql, &job->error);
+    if (csq_scan_begins_to_write(job->sql) && csq_claim(db, job->sql, &job->error) != SQLITE_OK) {
+        return job->error.code;
+    }
+    return csq_db_run(db, job->sql, &job->error);
+}
 
-    if (rc == SQLITE_BUSY && job->error.extended == SQLITE_BUSY_SNAPSHOT) {
+/* Whether SQLite has refused it because something is half-read: on an old snapshot nobody can
+ * write, and nobody waits with one. */
+static bool
+is_read_before(struct csq_db *db, const struct csq_job *job)
+{
+    return job->error.extended == SQLITE_BUSY_SNAPSHOT ||
+           (atomic_load(&db->timeout) > 0 &&
+            sqlite3_txn_state(db->handle, "main") == SQLITE_TXN_READ);
+}
+
+/* The same; what is half-read is ended where it is in the way. */
+static int
+run_begin_alone(struct csq_db *db, struct csq_job *job)
+{
+    int rc = run_begin(db, job);
+
+    if (rc == SQLITE_BUSY && is_read_before(db, job)) {
         csq_error_clear(&job->error);
         end_readers(db);
-        rc = csq_db_run(db, job->sql, &job->error);
+        rc = run_begin(db, job);
     }
     return rc;
 }
@@ -276,7 +297,7 @@ begin(struct csq_db *db, struct csq_job *job)
         rc = csq_db_run(db, "COMMIT", &job->error);
     }
     db->stopping = CSQ_STOPS;
-    rc = rc == SQLITE_OK ? run_begin(db, job) : rc;
+    rc = rc == SQLITE_OK ? run_begin_alone(db, job) : rc;
     if (rc == SQLITE_OK && job->with.hold.read_only && !is_query_only(db)) {
         rc = csq_db_run(db, "PRAGMA query_only=1", &job->error);
         db->query_only = rc == SQLITE_OK;

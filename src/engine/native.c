@@ -94,7 +94,7 @@ run_here(struct csq_executor *executor, struct csq_job *job, const struct csq_he
 static void
 look(struct csq_worker *worker)
 {
-    csq_writers_look(&native_of(&worker->executor)->db.writer);
+    csq_writers_look(&native_of(&worker->executor)->db.places.main);
 }
 
 static void

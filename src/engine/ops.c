@@ -132,14 +132,21 @@ op_backup(struct csq_db *db, struct csq_job *job)
     return csq_backup_step(job->with.copy.backup, job->with.copy.pages, db, &job->error);
 }
 
+/* Opening one for writing takes the lock, until it is closed. */
 static int
 op_blob(struct csq_db *db, struct csq_job *job)
 {
-    job->with.blob.heard = !csq_list_empty(&db->sessions) ||
-                           csq_hooks_any(&db->hooks, CSQ_ON_PREUPDATE) || db->recorder.on;
-    return db->handle == NULL ? csq_execute_closed(job)
-                              : csq_blob_run(&job->with.blob, db->handle, &db->blobs,
-                                             &job->cancelled, &job->error);
+    struct csq_blob_task *task = &job->with.blob;
+
+    if (db->handle == NULL) {
+        return csq_execute_closed(job);
+    }
+    if (task->action == CSQ_BLOB_OPEN && task->with.open.writable &&
+        csq_claim_call(db, task->with.open.schema, "blobopen()", &job->error) != SQLITE_OK) {
+        return job->error.code;
+    }
+    task->heard = !csq_list_empty(&db->sessions) || csq_hooks_any(&db->hooks, CSQ_ON_PREUPDATE) || db->recorder.on;
+    return csq_blob_run(task, db->handle, &db->blobs, &job->cancelled, &job->error);
 }
 
 static int

@@ -286,6 +286,16 @@ csq_scan_ends(const char *sql)
 }
 
 bool
+csq_scan_begins_to_write(const char *sql)
+{
+    static const char *const begin[] = {"begin"};
+    static const char *const kinds[] = {"immediate", "exclusive"};
+    const char *behind = begins_with(sql, begin, 1) ? behind_word(csq_scan_start(sql)) : NULL;
+
+    return behind != NULL && begins_with(behind, kinds, sizeof kinds / sizeof *kinds);
+}
+
+bool
 csq_scan_mentions(const char *sql, size_t size, const char *word)
 {
     const ptrdiff_t length = (ptrdiff_t)strlen(word);
@@ -316,6 +326,14 @@ bool
 csq_scan_is_upkeep(const char *sql)
 {
     static const char *const words[] = {"pragma", "explain", "vacuum", "attach", "detach"};
+
+    return begins_with(sql, words, sizeof words / sizeof *words);
+}
+
+bool
+csq_scan_may_write(const char *sql)
+{
+    static const char *const words[] = {"pragma", "vacuum"};
 
     return begins_with(sql, words, sizeof words / sizeof *words);
 }

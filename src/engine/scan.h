@@ -38,6 +38,9 @@ bool csq_scan_is_control(const char *sql);
  * nothing in them are passed over, as SQLite does. */
 bool csq_scan_ends(const char *sql);
 
+/* Whether it is BEGIN IMMEDIATE or BEGIN EXCLUSIVE, which take the lock to write at once. */
+bool csq_scan_begins_to_write(const char *sql);
+
 /* Whether the `size` bytes of `sql` have `word`, which has a "_" in it, anywhere, in
  * whatever case. */
 bool csq_scan_mentions(const char *sql, size_t size, const char *word);
@@ -59,6 +62,9 @@ enum csq_shaping {
 
 /* Reads that from the first word of `sql`. */
 enum csq_shaping csq_scan_shaping(const char *sql);
+
+/* Whether `sql` begins with that of it which may write all the same: PRAGMA or VACUUM. */
+bool csq_scan_may_write(const char *sql);
 
 /* When SQLite itself has to know how long locks are waited for. */
 enum csq_lending {

@@ -140,6 +140,8 @@ describe(struct csq_stmt *stmt)
     stmt->dml = csq_scan_is_dml(stmt->sql);
     stmt->readonly = stmt->handle == NULL || sqlite3_stmt_readonly(stmt->handle);
     stmt->writes = !stmt->readonly && !csq_scan_is_upkeep(stmt->sql);
+    stmt->perhaps = !stmt->readonly && !stmt->writes && csq_scan_may_write(stmt->sql);
+    stmt->attaches = stmt->readonly && csq_scan_shaping(stmt->sql) == CSQ_SHAPES_ATTACHED;
     stmt->query = stmt->readonly && csq_scan_is_query(stmt->sql);
     stmt->parameters = sqlite3_bind_parameter_count(stmt->handle);
     if (sqlite3_column_count(stmt->handle) > 0) {

@@ -30,7 +30,9 @@ struct csq_stmt {
     int parameters;              /* sqlite3_bind_parameter_count() */
     bool dml;                    /* INSERT, UPDATE, DELETE or REPLACE */
     bool readonly;               /* sqlite3_stmt_readonly() */
-    bool writes;                 /* it wants to write to a database: no PRAGMA, no VACUUM */
+    bool writes;                 /* it wants to write to a database: no PRAGMA, no VACUUM … */
+    bool perhaps;                /* … which may want that, too */
+    bool attaches;               /* ATTACH or DETACH */
     bool query;                  /* it only reads tables: no PRAGMA, no EXPLAIN */
     enum csq_lending lending;    /* of the wait for locks, to SQLite */
     unsigned generation;         /* of the cache, when it was prepared */

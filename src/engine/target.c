@@ -12,6 +12,7 @@ struct words {
     const char *sql; /* where to go on; NULL: at the end */
     char word[CSQ_NAME];
     bool fits; /* all of it stands in `word` */
+    char sign; /* it is no word and no name, but this; 0: it is */
 };
 
 static bool
@@ -52,6 +53,7 @@ next(struct words *words)
     size_t size = 0;
 
     words->fits = true;
+    words->sign = '\0';
     words->sql = words->sql == NULL ? NULL : csq_scan_start(words->sql);
     if (words->sql == NULL) {
         return false;
@@ -63,6 +65,7 @@ next(struct words *words)
             put(words, &size, *words->sql++);
         }
     } else {
+        words->sign = *words->sql;
         put(words, &size, *words->sql++);
     }
     words->word[size] = '\0';
@@ -102,27 +105,124 @@ take_names(struct words *words, struct csq_target *target)
     return true;
 }
 
+/* Skips words that may stand there, as "IF NOT EXISTS"; the next one is taken. */
+static bool
+skip_all(struct words *words, const char *const *some, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (is(words, some[i]) && !next(words)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Behind CREATE, DROP or ALTER. */
+static bool
+take_shaped(struct words *words, struct csq_target *target)
+{
+    static const char *const kinds[] = {"unique",  "virtual", "table", "index", "view",
+                                        "trigger", "if",      "not",   "exists"};
+
+    if (!next(words)) {
+        return false;
+    }
+    target->temporary = is(words, "temp") || is(words, "temporary");
+    return target->temporary ||
+           (skip_all(words, kinds, sizeof kinds / sizeof *kinds) && take_names(words, target));
+}
+
+/* What is created without a schema is in the main one. */
+static bool
+take_created(struct words *words, struct csq_target *target)
+{
+    if (!take_shaped(words, target)) {
+        return false;
+    }
+    if (!target->temporary && target->schema[0] == '\0') {
+        memcpy(target->schema, "main", sizeof "main");
+    }
+    return true;
+}
+
+/* Behind PRAGMA: a schema, or the main one. */
+static bool
+take_pragma(struct words *words, struct csq_target *target)
+{
+    if (!next(words) || !take_names(words, target)) {
+        return false;
+    }
+    if (target->schema[0] == '\0') {
+        memcpy(target->schema, "main", sizeof "main");
+    }
+    return true;
+}
+
+/* Behind VACUUM: a schema's name alone, or the main one. */
+static bool
+take_vacuumed(struct words *words, struct csq_target *target)
+{
+    if (next(words) && !is(words, ";") && !is(words, "into")) {
+        memcpy(target->schema, words->word, sizeof target->schema);
+    } else {
+        memcpy(target->schema, "main", sizeof "main");
+    }
+    return words->fits;
+}
+
+/* Behind WITH: what is written stands behind the queries, which stand in brackets. */
+static bool
+skip_queries(struct words *words)
+{
+    int depth = 0;
+
+    while (next(words)) {
+        depth += words->sign == '(' ? 1 : words->sign == ')' ? -1 : 0;
+        if (depth == 0 && (is(words, "insert") || is(words, "replace") || is(words, "update") ||
+                           is(words, "delete"))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* From INSERT, REPLACE, UPDATE or DELETE on. */
+static bool
+take_changed(struct words *words, struct csq_target *target)
+{
+    const bool update = is(words, "update");
+
+    if (is(words, "delete")) {
+        return next(words) && skip_to_name(words, "from") && take_names(words, target);
+    }
+    return next(words) && skip_to_name(words, update ? NULL : "into") &&
+           take_names(words, target);
+}
+
 bool
 csq_target_of(const char *sql, struct csq_target *target)
 {
+    static const struct {
+        const char *word;
+        bool (*take)(struct words *words, struct csq_target *target);
+    } kinds[] = {
+        {"insert", take_changed}, {"replace", take_changed}, {"update", take_changed},
+        {"delete", take_changed}, {"create", take_created},  {"drop", take_shaped},
+        {"alter", take_shaped},   {"pragma", take_pragma},   {"vacuum", take_vacuumed},
+    };
     struct words words = {.sql = sql};
-    bool update;
 
     memset(target, 0, sizeof *target);
-    if (!next(&words)) {
+    if (!next(&words) || (is(&words, "with") && !skip_queries(&words))) {
         return false;
     }
-    if (is(&words, "create")) {
-        target->temporary = next(&words) && (is(&words, "temp") || is(&words, "temporary"));
-        return target->temporary;
+    if ((is(&words, "reindex") || is(&words, "analyze")) && next(&words)) {
+        return take_names(&words, target) && target->schema[0] != '\0';
     }
-    update = is(&words, "update");
-    if (!update && !is(&words, "insert") && !is(&words, "replace") && !is(&words, "delete")) {
-        return false;
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+        if (is(&words, kinds[i].word)) {
+            return kinds[i].take(&words, target);
+        }
     }
-    if (is(&words, "delete")) {
-        return next(&words) && skip_to_name(&words, "from") && take_names(&words, target);
-    }
-    return next(&words) && skip_to_name(&words, update ? NULL : "into") &&
-           take_names(&words, target);
+    return false;
 }

@@ -98,7 +98,7 @@ csq_transaction_begin(struct csq_db *db, struct csq_job *job, const struct csq_s
     }
     shared = csq_transaction_is_shared(db, job->cursor);
     db->stopping = CSQ_STOPS;
-    if (csq_claim(db, stmt->sql, &job->error) != SQLITE_OK ||
+    if (csq_claim_begin(db, job->with.steps.begin, stmt->sql, &job->error) != SQLITE_OK ||
         csq_db_run(db, job->with.steps.begin, &job->error) != SQLITE_OK) {
         return job->error.code;
     }

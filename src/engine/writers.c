@@ -86,10 +86,11 @@ forget(struct csq_writers *line)
 }
 
 void
-csq_writer_init(struct csq_writer *writer)
+csq_writer_init(struct csq_writer *writer, struct csq_writer *head)
 {
     memset(writer, 0, sizeof *writer);
     csq_link_init(&writer->link);
+    writer->head = head == NULL ? writer : head;
     pthread_cond_init(&writer->called, NULL);
 }
 
@@ -99,13 +100,19 @@ csq_writer_destroy(struct csq_writer *writer)
     pthread_cond_destroy(&writer->called);
 }
 
+static bool
+is_file(const char *path, struct stat *about)
+{
+    return path != NULL && path[0] != '\0' && stat(path, about) == 0 && S_ISREG(about->st_mode);
+}
+
 void
 csq_writers_join(struct csq_writer *writer, const char *path)
 {
     struct csq_writers *line;
     struct stat about;
 
-    if (path == NULL || path[0] == '\0' || stat(path, &about) != 0 || !S_ISREG(about.st_mode)) {
+    if (!is_file(path, &about)) {
         return;
     }
     pthread_mutex_lock(&lines.lock);
@@ -138,6 +145,7 @@ begin_turn(struct csq_writers *line, struct csq_writer *writer)
     writer->writes = true;
     writer->locks = false;
     writer->since = csq_now();
+    writer->head->waits = NULL;
 }
 
 static void
@@ -155,21 +163,48 @@ end_turn(struct csq_writers *line, struct csq_writer *writer)
         line->count--;
         begin_turn(line, csq_item(link, struct csq_writer, link));
         /* Under the lock: once it is released, that connection may be closed. */
-        pthread_cond_signal(&line->writer->called);
+        pthread_cond_signal(&line->writer->head->called);
     }
+}
+
+/* Whether who has the turn of `line` waits, by way of however many others, for a turn of
+ * this connection's. No such circle is ever closed, so the way along it has an end. */
+static bool
+is_circle(const struct csq_writers *line, const struct csq_writer *head)
+{
+    while (line != NULL && line->writer != NULL && line->writer->head != head) {
+        line = line->writer->head->waits;
+    }
+    return line != NULL && line->writer != NULL;
+}
+
+/* Stands in the line, or takes its turn where nobody has it. */
+static void
+stand(struct csq_writers *line, struct csq_writer *writer)
+{
+    if (line->writer == NULL) {
+        begin_turn(line, writer);
+        return;
+    }
+    csq_list_append(&line->waiting, &writer->link);
+    line->count++;
+    writer->since = csq_now();
+    writer->head->waits = line;
+    writer->head->looks = false;
 }
 
 /* Sleeps until its turn has come, it is to look, or the time is over. */
 static void
 sleep_in_line(struct csq_writer *writer, int64_t nanoseconds)
 {
+    struct csq_writer *head = writer->head;
     struct timespec end = csq_deadline(nanoseconds);
     int rc = 0;
 
-    while (!writer->writes && !writer->looks && rc == 0) {
-        rc = pthread_cond_timedwait(&writer->called, &lines.lock, &end);
+    while (!writer->writes && !head->looks && rc == 0) {
+        rc = pthread_cond_timedwait(&head->called, &lines.lock, &end);
     }
-    writer->looks = false;
+    head->looks = false;
 }
 
 static int64_t
@@ -199,6 +234,16 @@ csq_writers_leave(struct csq_writer *writer)
 }
 
 bool
+csq_writers_precede(const struct csq_writer *a, const struct csq_writer *b)
+{
+    const struct csq_writers *first = a->line;
+    const struct csq_writers *second = b->line;
+
+    return first->device != second->device ? first->device < second->device
+                                           : first->number < second->number;
+}
+
+bool
 csq_writers_try(struct csq_writer *writer, const char *sql)
 {
     struct csq_writers *line = writer->line;
@@ -214,44 +259,43 @@ csq_writers_try(struct csq_writer *writer, const char *sql)
     return taken;
 }
 
-bool
-csq_writers_wait(struct csq_writer *writer, const char *sql, int64_t end, int64_t look_at,
-                 bool (*is_over)(void *), void *argument)
+enum csq_waited
+csq_writers_wait(struct csq_writer *writer, const char *sql, const struct csq_wait *wait)
 {
     struct csq_writers *line = writer->line;
     int64_t now = csq_now();
-    bool writes;
+    bool writes = false;
 
     pthread_mutex_lock(&lines.lock);
-    note(writer, sql);
-    if (line->writer == NULL) {
-        begin_turn(line, writer);
-    } else {
-        csq_list_append(&line->waiting, &writer->link);
-        line->count++;
+    if (is_circle(line, writer->head)) {
+        pthread_mutex_unlock(&lines.lock);
+        return CSQ_WAITED_NOT;
     }
-    writer->looks = false;
-    while (!writer->writes && now < end && !is_over(argument)) {
-        int64_t until = min(end, now + LOOK_NANOSECONDS);
+    note(writer, sql);
+    stand(line, writer);
+    while (!writer->writes && now < wait->end && !wait->is_over(wait->argument)) {
+        int64_t until = min(wait->end, now + LOOK_NANOSECONDS);
 
-        sleep_in_line(writer, look_at > now ? min(until, look_at) - now : until - now);
+        sleep_in_line(writer,
+                      wait->look_at > now ? min(until, wait->look_at) - now : until - now);
         now = csq_now();
     }
     writes = writer->writes;
     if (!writes) {
         csq_link_remove(&writer->link);
         line->count--;
+        writer->head->waits = NULL;
     }
     pthread_mutex_unlock(&lines.lock);
-    return writes;
+    return writes ? CSQ_WAITED_FOR_TURN : CSQ_WAITED_IN_VAIN;
 }
 
 void
-csq_writers_look(struct csq_writer *writer)
+csq_writers_look(struct csq_writer *head)
 {
     pthread_mutex_lock(&lines.lock);
-    writer->looks = true;
-    pthread_cond_signal(&writer->called);
+    head->looks = true;
+    pthread_cond_signal(&head->called);
     pthread_mutex_unlock(&lines.lock);
 }
 
@@ -291,26 +335,75 @@ csq_writers_done(struct csq_writer *writer)
     pthread_mutex_unlock(&lines.lock);
 }
 
+/* -- what others see ------------------------------------------------------------- */
+
+/* With the lock held. */
+static void
+copy(struct csq_writer_seen *seen, const struct csq_writer *writer)
+{
+    seen->writes = writer->writes;
+    seen->since = writer->since;
+    memcpy(seen->sql, writer->sql, sizeof seen->sql);
+}
+
 bool
-csq_writers_before(const struct csq_writer *writer, struct csq_writer_before *before)
+csq_writers_before(const struct csq_writer *writer, struct csq_writer_seen *before)
 {
     const struct csq_writer *other;
+    bool found;
 
     if (writer->line == NULL) {
         return false;
     }
     pthread_mutex_lock(&lines.lock);
     other = writer->line->writer;
-    if (other == writer) {
-        other = NULL;
-    }
-    if (other != NULL) {
-        before->since = other->since;
-        before->waiting = writer->line->count;
-        memcpy(before->sql, other->sql, sizeof before->sql);
+    found = other != NULL && other->head != writer->head;
+    if (found) {
+        copy(before, other);
     }
     pthread_mutex_unlock(&lines.lock);
-    return other != NULL;
+    return found;
+}
+
+/* With the lock held. */
+static size_t
+list(const struct csq_writers *line, struct csq_writer_seen *seen, size_t room)
+{
+    const struct csq_link *link = line->waiting.head.next;
+    size_t count = 0;
+
+    if (line->writer != NULL) {
+        count = 1;
+        if (room > 0) {
+            copy(seen, line->writer);
+        }
+    }
+    for (; link != &line->waiting.head; link = link->next) {
+        if (count < room) {
+            copy(&seen[count], csq_item(link, struct csq_writer, link));
+        }
+        count++;
+    }
+    return count;
+}
+
+size_t
+csq_writers_list(const char *path, struct csq_writer_seen *seen, size_t room)
+{
+    const struct csq_writers *line;
+    struct stat about;
+    size_t count = 0;
+
+    if (!is_file(path, &about)) {
+        return 0;
+    }
+    pthread_mutex_lock(&lines.lock);
+    line = find(about.st_dev, about.st_ino);
+    if (line != NULL) {
+        count = list(line, seen, room);
+    }
+    pthread_mutex_unlock(&lines.lock);
+    return count;
 }
 
 /* -- fork() ---------------------------------------------------------------------- */

@@ -23,21 +23,26 @@ enum { CSQ_WRITER_SQL = 200 };
 
 struct csq_writers;
 
-/* A connection, as it stands in its file's line. One thread at a time uses it; what other
- * threads look at is guarded by the lock of all lines. */
+/* A connection, as it stands in the line of one of its files. One thread at a time uses it; what other
+ * threads look at is guarded by the lock of all lines. A connection may stand in several
+ * lines, but waits in one at a time. */
 struct csq_writer {
     struct csq_link link;     /* among those that wait */
     struct csq_writers *line; /* NULL: its database has none */
+    struct csq_writer *head; /* of its connection, perhaps itself; what follows is the head's */
     pthread_cond_t called;
+    bool looks; /* it was woken to look whether it is still to wait */
+    struct csq_writers *waits; /* where the connection waits; NULL: nowhere */
+    /* Each one's. */
     bool writes; /* it is its turn; another thread sets that only while it waits */
-    bool locks;  /* … and SQLite has given it the lock, which is known of transactions only */
-    bool looks;  /* it was woken to look whether it is still to wait */
-    int64_t since; /* when its turn came, by csq_now() */
+    bool locks; /* … and SQLite has given it the lock, which is known of transactions only */
+    int64_t since; /* when its turn came, or when it began to wait, by csq_now() */
     char sql[CSQ_WRITER_SQL]; /* the beginning of what it wants to write, for others to see */
 };
 
-/* Any thread. Makes one that stands in no line, and destroys it. */
-void csq_writer_init(struct csq_writer *writer);
+/* Any thread. Makes one that stands in no line, of the connection of `head` (NULL: its own), and
+ * destroys it. */
+void csq_writer_init(struct csq_writer *writer, struct csq_writer *head);
 void csq_writer_destroy(struct csq_writer *writer);
 
 /* Lets it belong to the line of the file at `path`, which must be open. Where there is no such
@@ -47,17 +52,34 @@ void csq_writers_join(struct csq_writer *writer, const char *path);
 /* The opposite; its turn is over. */
 void csq_writers_leave(struct csq_writer *writer);
 
+/* Whether the file of `a` comes before that of `b`, where somebody wants several turns at once:
+ * all take them in the same order. Both must have a line. */
+bool csq_writers_precede(const struct csq_writer *a, const struct csq_writer *b);
+
 /* Takes its turn at once, if nobody else has it or waits for it. `sql` is copied. */
 bool csq_writers_try(struct csq_writer *writer, const char *sql);
 
-/* Waits for its turn until `end`, by csq_now(), or until is_over() says so, which is asked
- * every now and then and when csq_writers_look() was called. False: it is not its turn, and
- * it has left no gap. `look_at`: when it has to be asked; 0: at no time in particular. */
-bool csq_writers_wait(struct csq_writer *writer, const char *sql, int64_t end, int64_t look_at,
-                      bool (*is_over)(void *), void *argument);
+enum csq_waited {
+    CSQ_WAITED_IN_VAIN,
+    CSQ_WAITED_FOR_TURN,
+    CSQ_WAITED_NOT, /* who has the turn waits for this connection, perhaps by way of others */
+};
 
-/* Any thread. Lets a writer that waits ask whether it is over. */
-void csq_writers_look(struct csq_writer *writer);
+struct csq_wait {
+    int64_t end; /* by csq_now() */
+    int64_t look_at; /* when is_over() has to be asked; 0: at no time in particular */
+    bool (*is_over)(void *argument);
+    void *argument;
+};
+
+/* Waits for its turn until the end, or until is_over() says so, which is asked every now and then
+ * and when csq_writers_look() was called. But for CSQ_WAITED_FOR_TURN it is not its turn, and it
+ * has left no gap. */
+enum csq_waited csq_writers_wait(struct csq_writer *writer, const char *sql,
+                                 const struct csq_wait *wait);
+
+/* Any thread. Lets a connection that waits ask whether it is over. */
+void csq_writers_look(struct csq_writer *head);
 
 /* Its turn goes on with another statement. */
 void csq_writers_tell(struct csq_writer *writer, const char *sql);
@@ -71,15 +93,19 @@ bool csq_writers_are_locked(const struct csq_writer *writer);
 /* Its turn is over: the next one has it. */
 void csq_writers_done(struct csq_writer *writer);
 
-/* Who is in a writer's way. */
-struct csq_writer_before {
-    int64_t since;            /* when its turn came */
-    int waiting;              /* how many wait */
-    char sql[CSQ_WRITER_SQL]; /* the beginning of what it has written last */
+/* One that has its turn or waits for it, as others see it. */
+struct csq_writer_seen {
+    bool writes; /* it is its turn */
+    int64_t since; /* when that came, or when it began to wait */
+    char sql[CSQ_WRITER_SQL]; /* the beginning of what it has written last, or waits to write */
 };
 
-/* False: nobody of this process. */
-bool csq_writers_before(const struct csq_writer *writer, struct csq_writer_before *before);
+/* Copies the one whose turn it is. False: it is nobody else's. */
+bool csq_writers_before(const struct csq_writer *writer, struct csq_writer_seen *before);
+
+/* Any thread. Copies those of the file at `path`, at most `room`, the one whose turn it is first, then those that wait, in
+ * their order. Gives how many there are. The file is not opened. */
+size_t csq_writers_list(const char *path, struct csq_writer_seen *seen, size_t room);
 
 /* For fork.c: around fork(). In the child nobody stands anywhere. */
 void csq_writers_before_fork(void);

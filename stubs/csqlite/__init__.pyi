@@ -353,6 +353,7 @@ from .databases import (
 )
 from .deadlines import DeadlineExceeded as DeadlineExceeded, timeout as timeout
 from .fetching import RowCountError as RowCountError
+from .locking import Lock as Lock, locks as locks
 from .pool import (
     Pool as Pool,
     PoolClosed as PoolClosed,

@@ -7,6 +7,7 @@
 #include "engine/cursor.h"
 #include "engine/db.h"
 #include "engine/harness.h"
+#include "engine/reset.h"
 #include "engine/watch.h"
 
 static const char endless[] = "WITH RECURSIVE n(i) AS (SELECT pass() UNION ALL SELECT i+1 FROM n)"
@@ -486,14 +487,14 @@ test_reset(void)
         csq_list_append(&db.cursors, &cursor.open);
         CHECK(sqlite3_step(cursor.stmt->handle) == SQLITE_ROW);
 
-        CHECK(csq_db_reset(&db, &error) == SQLITE_OK && error.code == SQLITE_OK);
+        CHECK(csq_reset(&db, &error) == SQLITE_OK && error.code == SQLITE_OK);
         CHECK(cursor.stmt == NULL && cursor.ended && csq_list_empty(&db.cursors));
         CHECK(in_transaction(&db) == (controls[i] == CSQ_MANUAL));
         CHECK(number(&db, "SELECT count(*) FROM sqlite_temp_master") == 0);
         CHECK(number(&db, "SELECT a FROM t") == 7);
         CHECK(number(&db, "PRAGMA temp_store") == 2 && number(&db, "PRAGMA foreign_keys") == 1);
         CHECK(sqlite3_last_insert_rowid(db.handle) == 0);
-        CHECK(csq_db_reset(&db, &error) == SQLITE_OK);
+        CHECK(csq_reset(&db, &error) == SQLITE_OK);
         csq_cursor_reset(&cursor, &db.cache);
         CHECK(!cursor.ended);
         close_db(&db, &error);
@@ -520,7 +521,7 @@ test_reset_denied(void)
     CHECK(csq_db_commit(&db, &error) == SQLITE_OK);
     CHECK(csq_db_run(&db, "INSERT INTO t VALUES(1)", &error) == SQLITE_OK);
     sqlite3_set_authorizer(db.handle, deny_pragmas, NULL);
-    CHECK(csq_db_reset(&db, &error) == SQLITE_AUTH && error.code == SQLITE_AUTH);
+    CHECK(csq_reset(&db, &error) == SQLITE_AUTH && error.code == SQLITE_AUTH);
     CHECK(in_transaction(&db) && number(&db, "SELECT count(*) FROM t") == 0);
     close_db(&db, &error);
 }

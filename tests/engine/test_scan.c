@@ -274,6 +274,12 @@ test_start(void)
     CHECK(!csq_scan_is_dml("SELECT 1") && !csq_scan_is_dml("") && !csq_scan_is_dml("ins"));
     CHECK(!csq_scan_is_dml("WITH a AS (SELECT 1) INSERT INTO t SELECT * FROM a"));
     CHECK(!csq_scan_is_dml("'insert'") && !csq_scan_is_dml("-- insert"));
+    CHECK(csq_scan_may_write("PRAGMA user_version = 1") && csq_scan_may_write(" vacuum main"));
+    CHECK(!csq_scan_may_write("ATTACH 'a' AS b") && !csq_scan_may_write("EXPLAIN VACUUM"));
+    CHECK(csq_scan_begins_to_write("BEGIN IMMEDIATE") &&
+          csq_scan_begins_to_write(" begin/**/exclusive transaction"));
+    CHECK(!csq_scan_begins_to_write("BEGIN") && !csq_scan_begins_to_write("BEGIN DEFERRED") &&
+          !csq_scan_begins_to_write("SELECT immediate") && !csq_scan_begins_to_write(""));
     CHECK(csq_scan_is_query("SELECT 1") &&
           csq_scan_is_query(" /* a */ with a as (select 1) ..."));
     CHECK(csq_scan_is_query("Values(1)") && !csq_scan_is_query("PRAGMA user_version"));

@@ -50,7 +50,7 @@ is_over(void *argument)
 static void
 waiter_init(struct waiter *waiter, const char *path)
 {
-    csq_writer_init(&waiter->writer);
+    csq_writer_init(&waiter->writer, NULL);
     csq_writers_join(&waiter->writer, path);
     CHECK(waiter->writer.line != NULL);
     atomic_init(&waiter->over, false);
@@ -67,12 +67,19 @@ waiter_clear(struct waiter *waiter)
     csq_writer_destroy(&waiter->writer);
 }
 
+static enum csq_waited
+wait_for(struct waiter *waiter)
+{
+    return csq_writers_wait(&waiter->writer, "waits",
+                            &(struct csq_wait){waiter->end, 0, is_over, waiter});
+}
+
 static void *
 stand(void *argument)
 {
     struct waiter *waiter = argument;
 
-    waiter->got = csq_writers_wait(&waiter->writer, "waits", waiter->end, 0, is_over, waiter);
+    waiter->got = wait_for(waiter) == CSQ_WAITED_FOR_TURN;
     if (waiter->got && waiter->order != NULL) {
         waiter->place = (*waiter->order)++;
         csq_writers_done(&waiter->writer);
@@ -82,11 +89,11 @@ stand(void *argument)
 
 /* Waits until so many wait behind the one that writes. */
 static void
-await_waiting(const struct csq_writer *other, int count)
+await_waiting(const char *path, int count)
 {
-    struct csq_writer_before before = {0};
+    struct csq_writer_seen seen[1 + CROWD];
 
-    while (!csq_writers_before(other, &before) || before.waiting != count) {
+    while (csq_writers_list(path, seen, 1 + CROWD) != 1 + (size_t)count) {
         sched_yield();
     }
 }
@@ -114,7 +121,7 @@ test_first_in_first_out(void)
         waiter_init(&crowd[i], path);
         crowd[i].order = &order;
         start(&crowd[i]);
-        await_waiting(&watcher.writer, i + 1);
+        await_waiting(path, i + 1);
     }
     csq_writers_done(&holder.writer);
     for (int i = 0; i < CROWD; i++) {
@@ -145,13 +152,13 @@ test_giving_up(void)
         waiter_init(&crowd[i], path);
         crowd[i].order = &order;
         start(&crowd[i]);
-        await_waiting(&watcher.writer, i + 1);
+        await_waiting(path, i + 1);
     }
     atomic_store(&crowd[0].over, true);
     csq_writers_look(&crowd[0].writer);
     pthread_join(crowd[0].thread, NULL);
     CHECK(!crowd[0].got);
-    await_waiting(&watcher.writer, 2);
+    await_waiting(path, 2);
     csq_writers_done(&holder.writer);
     for (int i = 1; i < 3; i++) {
         pthread_join(crowd[i].thread, NULL);
@@ -168,7 +175,7 @@ static void
 test_time_is_over(void)
 {
     const char *path = make_file("late");
-    struct csq_writer_before before;
+    struct csq_writer_seen before;
     struct waiter holder;
     struct waiter late;
 
@@ -183,13 +190,86 @@ test_time_is_over(void)
     stand(&late);
     CHECK(!late.got);
     CHECK(csq_writers_before(&late.writer, &before));
-    CHECK(before.waiting == 0 && strcmp(before.sql, "holds") == 0);
+    CHECK(before.writes && strcmp(before.sql, "holds") == 0);
     csq_writers_tell(&holder.writer, "goes on");
     CHECK(csq_writers_before(&late.writer, &before) && strcmp(before.sql, "goes on") == 0);
     CHECK(!csq_writers_before(&holder.writer, &before));
     waiter_clear(&holder); /* whoever closes lets the others go on */
     CHECK(csq_writers_try(&late.writer, "tries"));
     waiter_clear(&late);
+}
+
+/* What others see: the one whose turn it is, then those that wait, in their order. */
+static void
+test_list(void)
+{
+    const char *path = make_file("list");
+    struct csq_writer_seen seen[3];
+    struct waiter holder;
+    struct waiter crowd[2];
+
+    CHECK(csq_writers_list(path, seen, 3) == 0);
+    CHECK(csq_writers_list("missing", seen, 3) == 0);
+    waiter_init(&holder, path);
+    CHECK(csq_writers_list(path, seen, 3) == 0);
+    CHECK(csq_writers_try(&holder.writer, "holds"));
+    for (int i = 0; i < 2; i++) {
+        waiter_init(&crowd[i], path);
+        start(&crowd[i]);
+        await_waiting(path, i + 1);
+    }
+    CHECK(csq_writers_list(path, seen, 0) == 3 && csq_writers_list(path, seen, 1) == 3);
+    CHECK(csq_writers_list(path, seen, 3) == 3);
+    CHECK(seen[0].writes && strcmp(seen[0].sql, "holds") == 0);
+    CHECK(!seen[1].writes && !seen[2].writes && strcmp(seen[2].sql, "waits") == 0);
+    CHECK(seen[0].since <= seen[1].since && seen[1].since <= seen[2].since);
+    csq_writers_done(&holder.writer);
+    pthread_join(crowd[0].thread, NULL);
+    csq_writers_done(&crowd[0].writer);
+    pthread_join(crowd[1].thread, NULL);
+    for (int i = 0; i < 2; i++) {
+        waiter_clear(&crowd[i]);
+    }
+    waiter_clear(&holder);
+}
+
+/* Two connections with two files: who would close a circle is not kept waiting. */
+static void
+test_circle(void)
+{
+    char path[512];
+    const char *other = make_file("circle");
+    struct waiter first;
+    struct waiter second;
+    struct csq_writer also[2];
+
+    snprintf(path, sizeof path, "%s", other);
+    other = make_file("circle too");
+    waiter_init(&first, path);
+    waiter_init(&second, other);
+    csq_writer_init(&also[0], &first.writer);
+    csq_writer_init(&also[1], &second.writer);
+    csq_writers_join(&also[0], other);
+    csq_writers_join(&also[1], path);
+    CHECK(csq_writers_precede(&first.writer, &also[0]) !=
+          csq_writers_precede(&second.writer, &also[1]));
+    CHECK(csq_writers_try(&also[0], "has the other's"));
+    CHECK(csq_writers_try(&also[1], "has the first's"));
+    start(&second); /* it waits for the first one … */
+    await_waiting(other, 1);
+    CHECK(wait_for(&first) == CSQ_WAITED_NOT); /* … which is told so */
+    csq_writers_done(&also[0]);
+    pthread_join(second.thread, NULL);
+    CHECK(second.got);
+    csq_writers_done(&also[1]);
+    CHECK(wait_for(&first) == CSQ_WAITED_FOR_TURN);
+    for (int i = 0; i < 2; i++) {
+        csq_writers_leave(&also[i]);
+        csq_writer_destroy(&also[i]);
+    }
+    waiter_clear(&first);
+    waiter_clear(&second);
+    CHECK(csq_alloc_live() == 0);
 }
 
 /* A file is known by its inode: other names are the same file, another file of the same name
@@ -219,7 +299,7 @@ test_files(void)
     waiter_clear(&first);
     waiter_clear(&linked);
     waiter_clear(&fresh);
-    csq_writer_init(&none);
+    csq_writer_init(&none, NULL);
     csq_writers_join(&none, "");
     CHECK(none.line == NULL);
     csq_writers_join(&none, harness_path("missing"));
@@ -249,7 +329,7 @@ take_turns(void *argument)
         struct waiter *waiter = &one->waiter;
 
         waiter->end = i % 5 == 0 ? csq_now() + 1000 : csq_now() + LONG;
-        if (csq_writers_wait(&waiter->writer, "w", waiter->end, 0, is_over, waiter)) {
+        if (wait_for(waiter) == CSQ_WAITED_FOR_TURN) {
             ++*one->counter;
             one->turns++;
             csq_writers_done(&waiter->writer);
@@ -305,10 +385,26 @@ test_targets(void)
         {"insert into", "", NULL},
         {"insert t", "", NULL},
         {"insert into a.", "", NULL},
-        {"create table t(a)", "", NULL},
         {"create", "", NULL},
+        {"create table t(a)", "main", "t"},
+        {"create unique index if not exists aux.i on t(a)", "aux", "i"},
+        {"create virtual table a.b using fts5(c)", "a", "b"},
+        {"drop table if exists aux.t", "aux", "t"},
+        {"drop view v", "", "v"},
+        {"alter table t add column b", "", "t"},
+        {"pragma aux.user_version = 1", "aux", "user_version"},
+        {"pragma user_version = 1", "main", "user_version"},
+        {"vacuum", "main", ""},
+        {"vacuum aux", "aux", ""},
+        {"vacuum into 'a'", "main", ""},
+        {"vacuum;", "main", ""},
+        {"reindex aux.t", "aux", "t"},
+        {"reindex t", "", NULL},
+        {"analyze", "", NULL},
+        {"with x as (select 1) select 1", "", NULL},
+        {"with x(a) as (select (1)), y as (values('insert')) update aux.t set a = 1", "aux", "t"},
         {"begin immediate", "", NULL},
-        {"with x as (select 1) insert into t select * from x", "", NULL},
+        {"with x as (select 1) insert into t select * from x", "", "t"},
         {"", "", NULL},
         {"'", "", NULL},
     };
@@ -339,6 +435,8 @@ main(int argc, char **argv)
         {"first in, first out", test_first_in_first_out},
         {"giving up", test_giving_up},
         {"time is over", test_time_is_over},
+        {"list", test_list},
+        {"circle", test_circle},
         {"files", test_files},
         {"crowd", test_crowd},
         {"targets", test_targets},
