@@ -31,7 +31,7 @@ ORDER = {
         ("dump", "describe", "record"),
         ("cursor", "blob", "session"),
         ("db",),
-        ("claim", "reset", "snapshot"),
+        ("claim", "control", "reset", "snapshot"),
         ("backup", "serialize"),
         ("job",),
         ("queue", "mailbox", "crew"),

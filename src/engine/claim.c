@@ -258,7 +258,11 @@ csq_claim_call(struct csq_db *db, const char *schema, const char *what, struct c
     }
     db->nameless = db->nameless && has_turn(db);
     writer = csq_places_of(&db->places, schema);
-    return writer == NULL ? SQLITE_OK : claim_one(db, writer, what, error);
+    if (writer == NULL || writer->writes || csq_writers_try(writer, what) ||
+        !may_wait(db, writer)) {
+        return SQLITE_OK;
+    }
+    return wait(db, writer, what, error);
 }
 
 void

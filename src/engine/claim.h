@@ -20,7 +20,8 @@ int csq_claim(struct csq_db *db, const char *sql, struct csq_error *error);
 int csq_claim_begin(struct csq_db *db, const char *begin, const char *sql,
                     struct csq_error *error);
 
-/* The same of what is no statement, and writes to `schema`; `what` is shown to others as SQL is. */
+/* The same of what is no statement, and writes to `schema`; `what` is shown to others as SQL is. SQLite is not
+ * asked first: it waits for nobody where it has read before it writes. */
 int csq_claim_call(struct csq_db *db, const char *schema, const char *what,
                    struct csq_error *error);
 

@@ -17,6 +17,7 @@
 #include "engine/harden.h"
 #include "engine/journal.h"
 #include "engine/parting.h"
+#include "engine/scan.h"
 #include "engine/vfs.h"
 
 /* How often a running statement looks for cancellation: about every 20 us. A user's
@@ -214,6 +215,18 @@ scatter(int64_t delay, int64_t now)
     return delay * (3 * 512 + (now >> 6) % 1024) / 2048;
 }
 
+/* Lends the SQL that stands in a line when SQLite refuses a lock; NULL: none does. What is going to write waits
+ * for its turn also where it is still to be prepared: while others write one after the other in a rollback
+ * journal, the schema may never be free to be read. */
+static const char *
+stands_with(const struct csq_db *db)
+{
+    if (db->lines_up == NULL && db->prepares != NULL && csq_scan_is_dml(db->prepares)) {
+        return db->prepares;
+    }
+    return db->lines_up;
+}
+
 static int
 wait_for_lock(void *argument, int count)
 {
@@ -225,15 +238,17 @@ wait_for_lock(void *argument, int count)
     int64_t delay = (int64_t)delays[count < last ? count : last] * 1000 * 1000;
     int64_t again = now + scatter(delay, now);
     struct csq_writer *writer;
+    const char *sql;
     int64_t end;
 
     db->claimed = true; /* somebody is to say who has the lock */
     if (!db->patient || db->circle) {
         return 0;
     }
-    writer = db->lines_up == NULL ? NULL : refused(db);
+    sql = stands_with(db);
+    writer = sql == NULL ? NULL : refused(db);
     if (writer != NULL) {
-        return csq_db_line_up(db, writer, db->lines_up);
+        return csq_db_line_up(db, writer, sql);
     }
     if (count == 0 && !db->waited) {
         db->waiting = now;
@@ -485,53 +500,6 @@ csq_db_run(struct csq_db *db, const char *sql, struct csq_error *error)
     }
     csq_hooks_settle(&db->hooks);
     return SQLITE_OK;
-}
-
-static int
-end_transaction(struct csq_db *db, const char *sql, struct csq_error *error)
-{
-    int rc = SQLITE_OK;
-
-    /* With CSQ_MANUAL there is one, or somebody has ended it by hand and is told so. */
-    if (db->published.autocommit == CSQ_MANUAL || !sqlite3_get_autocommit(db->handle)) {
-        rc = csq_db_run(db, sql, error);
-    }
-    if (rc == SQLITE_OK && db->published.autocommit == CSQ_MANUAL) {
-        rc = csq_db_run(db, "BEGIN", error);
-    }
-    return rc;
-}
-
-int
-csq_db_commit(struct csq_db *db, struct csq_error *error)
-{
-    return db->published.autocommit == CSQ_AUTO ? SQLITE_OK
-                                                : end_transaction(db, "COMMIT", error);
-}
-
-int
-csq_db_rollback(struct csq_db *db, struct csq_error *error)
-{
-    return db->published.autocommit == CSQ_AUTO ? SQLITE_OK
-                                                : end_transaction(db, "ROLLBACK", error);
-}
-
-int
-csq_db_set_autocommit(struct csq_db *db, enum csq_autocommit autocommit, struct csq_error *error)
-{
-    bool in_transaction = !sqlite3_get_autocommit(db->handle);
-    int rc = SQLITE_OK;
-
-    if (autocommit == CSQ_AUTO && in_transaction) {
-        rc = csq_db_run(db, "COMMIT", error);
-    }
-    if (autocommit == CSQ_MANUAL && !in_transaction) {
-        rc = csq_db_run(db, "BEGIN", error);
-    }
-    if (rc == SQLITE_OK) {
-        atomic_store(&db->published.autocommit, (int)autocommit);
-    }
-    return rc;
 }
 
 void

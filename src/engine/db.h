@@ -132,20 +132,22 @@ struct csq_db {
     bool nameless; /* the turn has begun with BEGIN, and nothing else was run */
     struct csq_writer
         *lines_in; /* … in this line, unless it has its turn; NULL: it is not known in which */
-    bool again;    /* that is also run once more when SQLite refuses it at once */
-    bool circle;   /* who has the turn waits for this connection: to wait would be in vain */
+    const char *
+        prepares; /* lent: SQL that is being prepared, which may need to read the schema; or NULL */
+    bool again; /* that is also run once more when SQLite refuses it at once */
+    bool circle; /* who has the turn waits for this connection: to wait would be in vain */
     int64_t searched; /* when all processes were last looked at for who has a lock … */
-    int64_t known;    /* … and which one it was */
+    int64_t known; /* … and which one it was */
     struct csq_places places; /* in the lines of its files */
-    char *parting;            /* what is tried before it is closed; NULL: nothing */
+    char *parting; /* what is tried before it is closed; NULL: nothing */
     struct csq_batch batch;
     struct csq_hooks hooks;
     struct csq_recorder recorder; /* of what is committed, for who watches */
     int (*progress)(void *); /* the user's handler, NULL: none */
     void *progress_argument;
-    int progress_steps;        /* between two calls of it */
-    int progress_passed;       /* since the last one */
-    int look_steps;            /* between two looks whether to stop */
+    int progress_steps; /* between two calls of it */
+    int progress_passed; /* since the last one */
+    int look_steps; /* between two looks whether to stop */
     struct {
         void *argument;
         void (*release)(void *argument);
@@ -155,8 +157,8 @@ struct csq_db {
     bool unsettled; /* handlers were set while it was sealed */
     void (*tidy)(struct csq_db *db); /* called before a job, to do what statements that ran
                                         did not allow; NULL: nothing is left to do */
-    bool shared;                 /* it may have been opened with a shared cache */
-    bool untrusted;              /* opened so: nothing may be loaded, no guard lowered */
+    bool shared; /* it may have been opened with a shared cache */
+    bool untrusted; /* opened so: nothing may be loaded, no guard lowered */
     struct csq_allowed *allowed; /* extensions that may be loaded, NULL: any */
     struct csq_error owed; /* what a job has failed with that nobody waits for */
     struct csq_published published;
@@ -192,14 +194,6 @@ int csq_db_step(struct csq_db *db, sqlite3_stmt *statement, struct csq_error *er
 
 /* Runs SQL that returns nothing, through the cache. */
 int csq_db_run(struct csq_db *db, const char *sql, struct csq_error *error);
-
-/* Ends the transaction, if there is one; with CSQ_MANUAL begins the next. */
-int csq_db_commit(struct csq_db *db, struct csq_error *error);
-int csq_db_rollback(struct csq_db *db, struct csq_error *error);
-
-/* Changes transaction control: to CSQ_AUTO commits, to CSQ_MANUAL begins. */
-int csq_db_set_autocommit(struct csq_db *db, enum csq_autocommit autocommit,
-                          struct csq_error *error);
 
 /* Source's worker thread, holding `lock`. One of `backups` has let go of the handle. */
 void csq_db_backup_ended(struct csq_db *db);

@@ -20,6 +20,18 @@ csq_execute_closed(struct csq_job *job)
     return csq_error_set(&job->error, CSQ_CLOSED, "Cannot operate on a closed database.");
 }
 
+/* Lends the job's statement; NULL with its error set. */
+static struct csq_stmt *
+prepare(struct csq_db *db, struct csq_job *job)
+{
+    struct csq_stmt *stmt;
+
+    db->prepares = job->sql;
+    stmt = csq_stmt_get(&db->cache, db->handle, job->sql, job->sql_size, &job->error);
+    db->prepares = NULL;
+    return stmt;
+}
+
 /* A query may see what the one before it in the queue has seen. Everything else ends
  * that: a write on an old snapshot would be refused. */
 static void
@@ -138,7 +150,7 @@ csq_execute(struct csq_db *db, struct csq_job *job)
     if (db->handle == NULL) {
         return csq_execute_closed(job);
     }
-    stmt = csq_stmt_get(&db->cache, db->handle, job->sql, job->sql_size, &job->error);
+    stmt = prepare(db, job);
     if (stmt == NULL) {
         return job->error.code;
     }
@@ -307,7 +319,7 @@ csq_execute_many(struct csq_db *db, struct csq_job *job)
     if (db->handle == NULL) {
         return csq_execute_closed(job);
     }
-    stmt = csq_stmt_get(&db->cache, db->handle, job->sql, job->sql_size, &job->error);
+    stmt = prepare(db, job);
     if (stmt == NULL) {
         return job->error.code;
     }
@@ -404,7 +416,9 @@ run_one(struct csq_db *db, struct csq_job *job, const char **sql, bool lends)
     if (lent) {
         csq_db_lend(db, true);
     }
+    db->prepares = *sql;
     rc = sqlite3_prepare_v2(db->handle, *sql, -1, &handle, sql);
+    db->prepares = NULL;
     if (lent) {
         csq_db_lend(db, false);
     }

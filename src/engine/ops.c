@@ -6,6 +6,7 @@
 
 #include "engine/bounds.h"
 #include "engine/claim.h"
+#include "engine/control.h"
 #include "engine/execute.h"
 #include "engine/hold.h"
 #include "engine/look.h"
@@ -90,20 +91,20 @@ op_reset(struct csq_db *db, struct csq_job *job)
 static int
 op_commit(struct csq_db *db, struct csq_job *job)
 {
-    return db->handle == NULL ? csq_execute_closed(job) : csq_db_commit(db, &job->error);
+    return db->handle == NULL ? csq_execute_closed(job) : csq_control_commit(db, &job->error);
 }
 
 static int
 op_rollback(struct csq_db *db, struct csq_job *job)
 {
-    return db->handle == NULL ? csq_execute_closed(job) : csq_db_rollback(db, &job->error);
+    return db->handle == NULL ? csq_execute_closed(job) : csq_control_rollback(db, &job->error);
 }
 
 static int
 op_autocommit(struct csq_db *db, struct csq_job *job)
 {
     return db->handle == NULL ? csq_execute_closed(job)
-                              : csq_db_set_autocommit(db, job->with.autocommit, &job->error);
+                              : csq_control_set_autocommit(db, job->with.autocommit, &job->error);
 }
 
 /* Begins a dump in the cursor; `sql` is the filter, or NULL. */
@@ -145,7 +146,8 @@ op_blob(struct csq_db *db, struct csq_job *job)
         csq_claim_call(db, task->with.open.schema, "blobopen()", &job->error) != SQLITE_OK) {
         return job->error.code;
     }
-    task->heard = !csq_list_empty(&db->sessions) || csq_hooks_any(&db->hooks, CSQ_ON_PREUPDATE) || db->recorder.on;
+    task->heard = !csq_list_empty(&db->sessions) || csq_hooks_any(&db->hooks, CSQ_ON_PREUPDATE) ||
+                  db->recorder.on;
     return csq_blob_run(task, db->handle, &db->blobs, &job->cancelled, &job->error);
 }
 

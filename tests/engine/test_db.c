@@ -4,6 +4,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "engine/control.h"
 #include "engine/cursor.h"
 #include "engine/db.h"
 #include "engine/harness.h"
@@ -74,18 +75,19 @@ test_legacy(void)
 
     CHECK(open_db(&db, &error, ":memory:", 0, CSQ_LEGACY) == SQLITE_OK);
     CHECK(!in_transaction(&db));
-    CHECK(csq_db_commit(&db, &error) == SQLITE_OK && csq_db_rollback(&db, &error) == SQLITE_OK);
+    CHECK(csq_control_commit(&db, &error) == SQLITE_OK &&
+          csq_control_rollback(&db, &error) == SQLITE_OK);
     CHECK(csq_db_run(&db, "CREATE TABLE t(a)", &error) == SQLITE_OK);
     CHECK(csq_db_run(&db, "BEGIN", &error) == SQLITE_OK);
     CHECK(csq_db_run(&db, "INSERT INTO t VALUES(1)", &error) == SQLITE_OK);
     csq_db_publish(&db);
     CHECK(atomic_load(&db.published.in_transaction) &&
           atomic_load(&db.published.total_changes) == 1);
-    CHECK(csq_db_commit(&db, &error) == SQLITE_OK && !in_transaction(&db));
+    CHECK(csq_control_commit(&db, &error) == SQLITE_OK && !in_transaction(&db));
     csq_db_publish(&db);
     CHECK(!atomic_load(&db.published.in_transaction));
     CHECK(csq_db_run(&db, "BEGIN", &error) == SQLITE_OK);
-    CHECK(csq_db_rollback(&db, &error) == SQLITE_OK && !in_transaction(&db));
+    CHECK(csq_control_rollback(&db, &error) == SQLITE_OK && !in_transaction(&db));
     CHECK(csq_db_run(&db, "nonsense", &error) == SQLITE_ERROR && error.code == SQLITE_ERROR);
     close_db(&db, &error);
 }
@@ -99,11 +101,11 @@ test_manual(void)
     CHECK(open_db(&db, &error, ":memory:", 0, CSQ_MANUAL) == SQLITE_OK);
     CHECK(in_transaction(&db));
     CHECK(csq_db_run(&db, "CREATE TABLE t(a)", &error) == SQLITE_OK);
-    CHECK(csq_db_rollback(&db, &error) == SQLITE_OK && in_transaction(&db));
+    CHECK(csq_control_rollback(&db, &error) == SQLITE_OK && in_transaction(&db));
     CHECK(csq_db_run(&db, "SELECT * FROM t", &error) == SQLITE_ERROR);
     csq_error_clear(&error);
     CHECK(csq_db_run(&db, "CREATE TABLE t(a)", &error) == SQLITE_OK);
-    CHECK(csq_db_commit(&db, &error) == SQLITE_OK && in_transaction(&db));
+    CHECK(csq_control_commit(&db, &error) == SQLITE_OK && in_transaction(&db));
     CHECK(csq_db_run(&db, "SELECT * FROM t", &error) == SQLITE_OK);
     close_db(&db, &error);
 }
@@ -116,14 +118,17 @@ test_autocommit(void)
 
     CHECK(open_db(&db, &error, ":memory:", 0, CSQ_AUTO) == SQLITE_OK && !in_transaction(&db));
     CHECK(csq_db_run(&db, "BEGIN", &error) == SQLITE_OK);
-    CHECK(csq_db_commit(&db, &error) == SQLITE_OK && in_transaction(&db)); /* does nothing */
-    CHECK(csq_db_rollback(&db, &error) == SQLITE_OK && in_transaction(&db));
-    CHECK(csq_db_set_autocommit(&db, CSQ_MANUAL, &error) == SQLITE_OK && in_transaction(&db));
-    CHECK(csq_db_set_autocommit(&db, CSQ_AUTO, &error) == SQLITE_OK && !in_transaction(&db));
-    CHECK(csq_db_set_autocommit(&db, CSQ_MANUAL, &error) == SQLITE_OK && in_transaction(&db));
-    CHECK(csq_db_set_autocommit(&db, CSQ_LEGACY, &error) == SQLITE_OK && in_transaction(&db));
+    CHECK(csq_control_commit(&db, &error) == SQLITE_OK && in_transaction(&db)); /* does nothing */
+    CHECK(csq_control_rollback(&db, &error) == SQLITE_OK && in_transaction(&db));
+    CHECK(csq_control_set_autocommit(&db, CSQ_MANUAL, &error) == SQLITE_OK &&
+          in_transaction(&db));
+    CHECK(csq_control_set_autocommit(&db, CSQ_AUTO, &error) == SQLITE_OK && !in_transaction(&db));
+    CHECK(csq_control_set_autocommit(&db, CSQ_MANUAL, &error) == SQLITE_OK &&
+          in_transaction(&db));
+    CHECK(csq_control_set_autocommit(&db, CSQ_LEGACY, &error) == SQLITE_OK &&
+          in_transaction(&db));
     CHECK(db.published.autocommit == CSQ_LEGACY);
-    CHECK(csq_db_commit(&db, &error) == SQLITE_OK && !in_transaction(&db));
+    CHECK(csq_control_commit(&db, &error) == SQLITE_OK && !in_transaction(&db));
     close_db(&db, &error);
 }
 
@@ -518,7 +523,7 @@ test_reset_denied(void)
 
     CHECK(open_db(&db, &error, ":memory:", 0, CSQ_MANUAL) == SQLITE_OK);
     CHECK(csq_db_run(&db, "CREATE TEMP TABLE t(a)", &error) == SQLITE_OK);
-    CHECK(csq_db_commit(&db, &error) == SQLITE_OK);
+    CHECK(csq_control_commit(&db, &error) == SQLITE_OK);
     CHECK(csq_db_run(&db, "INSERT INTO t VALUES(1)", &error) == SQLITE_OK);
     sqlite3_set_authorizer(db.handle, deny_pragmas, NULL);
     CHECK(csq_reset(&db, &error) == SQLITE_AUTH && error.code == SQLITE_AUTH);
