@@ -144,6 +144,7 @@ stand_behind(struct csq_db *db, struct csq_writer *writer, const char *sql,
 static int
 claim_one(struct csq_db *db, struct csq_writer *writer, const char *sql, struct csq_error *error)
 {
+    db->lines_in = writer;
     if (writer->writes) {
         tell(db, sql);
         return SQLITE_OK;
@@ -171,42 +172,29 @@ claim_main(struct csq_db *db, const char *sql, struct csq_error *error)
     return stand_behind(db, writer, sql, error);
 }
 
-/* Takes its turn in each line, in the order in which everybody does. */
-static bool
+/* Takes its turn in each line, in the order in which everybody does. While it waits in one it may lose its
+ * turn in another to a transaction that took its turns one by one, as it came to write: so it begins
+ * again until it need not wait. */
+static void
 take_all(struct csq_db *db, const char *sql)
 {
     struct csq_writer *writer = NULL;
 
     while ((writer = csq_places_next_in_order(&db->places, writer)) != NULL) {
-        if (!writer->writes && !csq_writers_try(writer, sql) && may_wait(db, writer) &&
-            !csq_db_line_up(db, writer, sql)) {
-            return false;
-        }
-    }
-    return true;
-}
-
-static void
-give_up_all(struct csq_db *db)
-{
-    struct csq_writer *writer = NULL;
-
-    while ((writer = csq_places_next(&db->places, writer)) != NULL) {
-        if (writer->writes) {
-            csq_writers_done(writer);
+        if (!writer->writes && !csq_writers_try(writer, sql) && may_wait(db, writer)) {
+            if (!csq_db_line_up(db, writer, sql)) {
+                return;
+            }
+            writer = NULL;
         }
     }
 }
 
-/* For BEGIN IMMEDIATE, with nothing open. A transaction that took its lines one by one, as it came
- * to write, may wait for one of these turns; then it goes before. */
+/* For BEGIN IMMEDIATE, with nothing open. */
 static int
 claim_all(struct csq_db *db, const char *sql, struct csq_error *error)
 {
-    while (!take_all(db, sql) && db->circle && !csq_db_has_waited(db)) {
-        give_up_all(db);
-    }
-    db->circle = false;
+    take_all(db, sql);
     return csq_db_is_stopped(db) ? csq_error_copy(error, NULL, SQLITE_BUSY) : SQLITE_OK;
 }
 

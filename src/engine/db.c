@@ -197,14 +197,11 @@ refused(struct csq_db *db)
             return NULL;
         }
         if (is_in_the_way(db, writer)) {
-            found = writer;
+            found = db->lines_in == NULL || db->lines_in == writer ? writer : found;
             others++;
         }
     }
-    if (db->lines_in != NULL && is_in_the_way(db, db->lines_in)) {
-        return db->lines_in;
-    }
-    return others == 1 ? found : NULL;
+    return db->lines_in != NULL || others == 1 ? found : NULL;
 }
 
 /* Three to five quarters of `delay`, so that processes which have begun to wait together do not

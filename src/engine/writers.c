@@ -168,14 +168,46 @@ end_turn(struct csq_writers *line, struct csq_writer *writer)
 }
 
 /* Whether who has the turn of `line` waits, by way of however many others, for a turn of
- * this connection's. No such circle is ever closed, so the way along it has an end. */
+ * this connection's. No such circle stays closed, so the way along it has an end. */
 static bool
 is_circle(const struct csq_writers *line, const struct csq_writer *head)
 {
     while (line != NULL && line->writer != NULL && line->writer->head != head) {
-        line = line->writer->head->waits;
+        const struct csq_writer *waits = line->writer->head->waits;
+
+        line = waits == NULL ? NULL : waits->line;
     }
     return line != NULL && line->writer != NULL;
+}
+
+/* Gives the turn to one that waits for it, or is about to. */
+static void
+pass(struct csq_writers *line, struct csq_writer *writer)
+{
+    line->writer->writes = false;
+    if (!csq_link_alone(&writer->link)) {
+        csq_link_remove(&writer->link);
+        line->count--;
+    }
+    begin_turn(line, writer);
+    pthread_cond_signal(&writer->head->called);
+}
+
+/* Opens the circle that `writer` is about to close, where one along it has its turn and not the lock: it gives the
+ * turn to the one that waits for it. False: each has a lock. */
+static bool
+open_circle(struct csq_writer *writer)
+{
+    struct csq_writer *waiter = writer;
+
+    while (waiter->line->writer->locks) {
+        if (waiter->line->writer->head == writer->head) {
+            return false;
+        }
+        waiter = waiter->line->writer->head->waits;
+    }
+    pass(waiter->line, waiter);
+    return true;
 }
 
 /* Stands in the line, or takes its turn where nobody has it. */
@@ -189,7 +221,7 @@ stand(struct csq_writers *line, struct csq_writer *writer)
     csq_list_append(&line->waiting, &writer->link);
     line->count++;
     writer->since = csq_now();
-    writer->head->waits = line;
+    writer->head->waits = writer;
     writer->head->looks = false;
 }
 
@@ -267,12 +299,14 @@ csq_writers_wait(struct csq_writer *writer, const char *sql, const struct csq_wa
     bool writes = false;
 
     pthread_mutex_lock(&lines.lock);
-    if (is_circle(line, writer->head)) {
+    if (is_circle(line, writer->head) && !open_circle(writer)) {
         pthread_mutex_unlock(&lines.lock);
         return CSQ_WAITED_NOT;
     }
     note(writer, sql);
-    stand(line, writer);
+    if (!writer->writes) {
+        stand(line, writer);
+    }
     while (!writer->writes && now < wait->end && !wait->is_over(wait->argument)) {
         int64_t until = min(wait->end, now + LOOK_NANOSECONDS);
 

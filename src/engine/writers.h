@@ -32,9 +32,9 @@ struct csq_writer {
     struct csq_writer *head; /* of its connection, perhaps itself; what follows is the head's */
     pthread_cond_t called;
     bool looks; /* it was woken to look whether it is still to wait */
-    struct csq_writers *waits; /* where the connection waits; NULL: nowhere */
+    struct csq_writer *waits; /* by which the connection waits; NULL: it does not */
     /* Each one's. */
-    bool writes; /* it is its turn; another thread sets that only while it waits */
+    bool writes; /* it is its turn; another thread changes that only while its connection waits */
     bool locks; /* … and SQLite has given it the lock, which is known of transactions only */
     int64_t since; /* when its turn came, or when it began to wait, by csq_now() */
     char sql[CSQ_WRITER_SQL]; /* the beginning of what it wants to write, for others to see */
@@ -62,7 +62,7 @@ bool csq_writers_try(struct csq_writer *writer, const char *sql);
 enum csq_waited {
     CSQ_WAITED_IN_VAIN,
     CSQ_WAITED_FOR_TURN,
-    CSQ_WAITED_NOT, /* who has the turn waits for this connection, perhaps by way of others */
+    CSQ_WAITED_NOT, /* who has the lock waits for one of this connection, perhaps by way of others */
 };
 
 struct csq_wait {
@@ -72,7 +72,10 @@ struct csq_wait {
     void *argument;
 };
 
-/* Waits for its turn until the end, or until is_over() says so, which is asked every now and then
+/* Meanwhile the connection may lose turns that it has in other lines, where it has not been given the lock, to
+ * one that has a lock for which it waits.
+ *
+ * Waits for its turn until the end, or until is_over() says so, which is asked every now and then
  * and when csq_writers_look() was called. But for CSQ_WAITED_FOR_TURN it is not its turn, and it
  * has left no gap. */
 enum csq_waited csq_writers_wait(struct csq_writer *writer, const char *sql,

@@ -233,43 +233,103 @@ test_list(void)
     waiter_clear(&holder);
 }
 
-/* Two connections with two files: who would close a circle is not kept waiting. */
+/* Two connections, each of which has its turn in one of two files. */
+struct pair {
+    struct waiter first;
+    struct waiter second;
+    struct csq_writer also_first;  /* the first one's, in the file of the second */
+    struct csq_writer also_second; /* the second one's, in the file of the first */
+    char path[512];
+    char other[512];
+};
+
+static void
+pair_init(struct pair *pair)
+{
+    snprintf(pair->path, sizeof pair->path, "%s", make_file("circle"));
+    snprintf(pair->other, sizeof pair->other, "%s", make_file("circle too"));
+    waiter_init(&pair->first, pair->path);
+    waiter_init(&pair->second, pair->other);
+    csq_writer_init(&pair->also_first, &pair->first.writer);
+    csq_writer_init(&pair->also_second, &pair->second.writer);
+    csq_writers_join(&pair->also_first, pair->other);
+    csq_writers_join(&pair->also_second, pair->path);
+    CHECK(csq_writers_try(&pair->also_first, "has the other's"));
+    CHECK(csq_writers_try(&pair->also_second, "has the first's"));
+}
+
+static void
+pair_clear(struct pair *pair)
+{
+    csq_writers_leave(&pair->also_first);
+    csq_writers_leave(&pair->also_second);
+    csq_writer_destroy(&pair->also_first);
+    csq_writer_destroy(&pair->also_second);
+    waiter_clear(&pair->first);
+    waiter_clear(&pair->second);
+    CHECK(csq_alloc_live() == 0);
+}
+
+/* Both have locks: who would close the circle is not kept waiting. */
 static void
 test_circle(void)
 {
-    char path[512];
-    const char *other = make_file("circle");
-    struct waiter first;
-    struct waiter second;
-    struct csq_writer also[2];
+    struct pair pair;
 
-    snprintf(path, sizeof path, "%s", other);
-    other = make_file("circle too");
-    waiter_init(&first, path);
-    waiter_init(&second, other);
-    csq_writer_init(&also[0], &first.writer);
-    csq_writer_init(&also[1], &second.writer);
-    csq_writers_join(&also[0], other);
-    csq_writers_join(&also[1], path);
-    CHECK(csq_writers_precede(&first.writer, &also[0]) !=
-          csq_writers_precede(&second.writer, &also[1]));
-    CHECK(csq_writers_try(&also[0], "has the other's"));
-    CHECK(csq_writers_try(&also[1], "has the first's"));
-    start(&second); /* it waits for the first one … */
-    await_waiting(other, 1);
-    CHECK(wait_for(&first) == CSQ_WAITED_NOT); /* … which is told so */
-    csq_writers_done(&also[0]);
-    pthread_join(second.thread, NULL);
-    CHECK(second.got);
-    csq_writers_done(&also[1]);
-    CHECK(wait_for(&first) == CSQ_WAITED_FOR_TURN);
-    for (int i = 0; i < 2; i++) {
-        csq_writers_leave(&also[i]);
-        csq_writer_destroy(&also[i]);
-    }
-    waiter_clear(&first);
-    waiter_clear(&second);
-    CHECK(csq_alloc_live() == 0);
+    pair_init(&pair);
+    CHECK(csq_writers_precede(&pair.first.writer, &pair.also_first) !=
+          csq_writers_precede(&pair.second.writer, &pair.also_second));
+    csq_writers_have(&pair.also_first);
+    csq_writers_have(&pair.also_second);
+    start(&pair.second); /* it waits for the first one … */
+    await_waiting(pair.other, 1);
+    CHECK(wait_for(&pair.first) == CSQ_WAITED_NOT); /* … which is told so */
+    csq_writers_done(&pair.also_first);
+    pthread_join(pair.second.thread, NULL);
+    CHECK(pair.second.got);
+    csq_writers_done(&pair.also_second);
+    CHECK(wait_for(&pair.first) == CSQ_WAITED_FOR_TURN);
+    pair_clear(&pair);
+}
+
+/* The one that waits has its turn only: it loses that to who has a lock. */
+static void
+test_losing_a_turn(void)
+{
+    struct pair pair;
+
+    pair_init(&pair);
+    csq_writers_have(&pair.also_first);
+    start(&pair.second);
+    await_waiting(pair.other, 1);
+    CHECK(wait_for(&pair.first) == CSQ_WAITED_FOR_TURN);
+    CHECK(pair.first.writer.writes && !pair.also_second.writes);
+    csq_writers_done(&pair.first.writer);
+    csq_writers_done(&pair.also_first);
+    pthread_join(pair.second.thread, NULL);
+    CHECK(pair.second.got && csq_writers_try(&pair.also_second, "again"));
+    pair_clear(&pair);
+}
+
+/* The same, where the one that closes the circle has no lock: it goes on waiting. */
+static void
+test_giving_a_turn(void)
+{
+    struct pair pair;
+
+    pair_init(&pair);
+    csq_writers_have(&pair.also_second);
+    start(&pair.second);
+    await_waiting(pair.other, 1);
+    start(&pair.first);
+    pthread_join(pair.second.thread, NULL);
+    CHECK(pair.second.got && !pair.also_first.writes);
+    await_waiting(pair.path, 1);
+    csq_writers_done(&pair.second.writer);
+    csq_writers_done(&pair.also_second);
+    pthread_join(pair.first.thread, NULL);
+    CHECK(pair.first.got);
+    pair_clear(&pair);
 }
 
 /* A file is known by its inode: other names are the same file, another file of the same name
@@ -437,6 +497,8 @@ main(int argc, char **argv)
         {"time is over", test_time_is_over},
         {"list", test_list},
         {"circle", test_circle},
+        {"losing a turn", test_losing_a_turn},
+        {"giving a turn", test_giving_a_turn},
         {"files", test_files},
         {"crowd", test_crowd},
         {"targets", test_targets},
