@@ -34,14 +34,13 @@ from .callers import coroutine_function, noted
 from .cursor import Cursor
 from .deadlines import DeadlineExceeded, limited
 from .fetching import Fetching
+from .observing import Observing
 from .worker import _connection_worker_thread, set_exception, set_result  # noqa: F401
 
 if TYPE_CHECKING:
     from types import FrameType
 
     from _typeshed import StrOrBytesPath
-
-    from .live import Subscription
 
 __all__ = ["Connection", "Cursor", "connect"]
 
@@ -253,7 +252,7 @@ def _vfs(value: Any) -> Optional[str]:
 _DEFAULT_SETTINGS = _settings({})
 
 
-class Connection(_csqlite.Connection, Fetching):
+class Connection(_csqlite.Connection, Fetching, Observing):
     """An SQLite connection whose work is done by a thread of its own.
 
     Made by connect(). Await it, or enter it with `async with`, to open it. Its methods are
@@ -464,22 +463,6 @@ class Connection(_csqlite.Connection, Fetching):
         """How long locks are waited for, in seconds."""
         options = getattr(self._connector, "options", {})
         return float(options.get("timeout", _DEFAULTS["timeout"]))
-
-    def subscribe(
-        self, tables: Union[str, Iterable[str], None] = None, *, max_queue: int = 1000
-    ) -> "Subscription":
-        """Go through what is committed, in batches: `async for batch in db.subscribe("t")`.
-
-        tables: names; None: all. A batch (csqlite.live.ChangeBatch) has the tables and rows that
-        a connection of this process to the same file has changed in one transaction.
-        max_queue: batches that wait; beyond, they become one, of their tables. `async with` begins
-        and ends it. See docs/live.md.
-
-        Raises ValueError for a number that is too small.
-        """
-        from .live import Subscription
-
-        return Subscription(self, tables, max_queue=max_queue)
 
     # What follows is private in name and used all the same; see docs/compat.md.
 

@@ -55,10 +55,12 @@ def watch(hold: Any) -> None:
 
 def unended() -> sqlite3.OperationalError:
     """Return the error of who has waited too long for a transaction that a statement has begun."""
-    return sqlite3.OperationalError(
+    error = sqlite3.OperationalError(
         "a transaction is open that was begun outside of any transaction(),"
         " and was not ended while it was waited for"
     )
+    error.unended = True  # type: ignore[attr-defined]
+    return error
 
 
 def _be_patient(loop: asyncio.AbstractEventLoop, hold: Any, limit: float, pause: float) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Coroutine, Generator, Sequence
 from typing import TYPE_CHECKING, Any, Callable, Optional
 
 from ..core import Connection
+from ..observing import Observing
 from ..pragmas import Pragmas
 from .blocks import Blocks
 from .calls import Calls
@@ -27,7 +28,7 @@ _DECIDED = ("isolation_level", "autocommit", "factory", "init", "pragmas")
 _READERS = 4
 
 
-class Pool(Blocks, Calls):
+class Pool(Blocks, Calls, Observing):
     """Connections to one database: one that writes, and several that only read.
 
     Made by create_pool(). Await it, or enter it with `async with`, to open it. For one event
@@ -140,6 +141,11 @@ class Pool(Blocks, Calls):
             await self._writers.grow()
             await self._attach()
         await self._readers.grow()
+
+    def _watched(self) -> Connection:
+        self._check("observing a pool", self._is_within())
+        assert self._preparing is not None
+        return self._preparing
 
     # -- what is going on -----------------------------------------------------------
 

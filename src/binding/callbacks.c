@@ -23,7 +23,7 @@ set_authorizer(struct csq_job *job, sqlite3 *handle)
     struct callback *callback = registry_callback(request, &rc);
 
     if (rc == SQLITE_OK) {
-        rc = registry_tell_authorizer(handle, callback);
+        rc = registry_tell_authorizer(db, callback);
         csq_db_keep(db, CSQ_AUTHORIZER, callback, callback_free);
         registry_put_off(db);
     }

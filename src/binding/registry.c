@@ -188,10 +188,27 @@ remove_emptied(struct csq_db *db)
     return complete;
 }
 
-int
-registry_tell_authorizer(sqlite3 *handle, struct callback *callback)
+static int
+note_reads(void *argument, int action, const char *a, const char *b, const char *database,
+           const char *trigger)
 {
-    return sqlite3_set_authorizer(handle, callback == NULL ? NULL : trampoline_authorizer,
+    struct csq_db *db = argument;
+
+    if (db == NULL) {
+        return SQLITE_OK;
+    }
+    csq_reads_note(&db->recorder.reads, action, a, database);
+    return trampoline_authorizer(db->handlers[CSQ_AUTHORIZER].argument, action, a, b, database,
+                                 trigger);
+}
+
+int
+registry_tell_authorizer(struct csq_db *db, struct callback *callback)
+{
+    if (csq_reads_any(&db->recorder.reads)) {
+        return sqlite3_set_authorizer(db->handle, note_reads, db);
+    }
+    return sqlite3_set_authorizer(db->handle, callback == NULL ? NULL : trampoline_authorizer,
                                   callback);
 }
 
@@ -200,7 +217,7 @@ static void
 tidy(struct csq_db *db)
 {
     if (db->unsettled) {
-        registry_tell_authorizer(db->handle, db->handlers[CSQ_AUTHORIZER].argument);
+        registry_tell_authorizer(db, db->handlers[CSQ_AUTHORIZER].argument);
         csq_hooks_set_trace(&db->hooks, db->hooks.trace, db->hooks.trace_argument);
         db->unsettled = false;
     }

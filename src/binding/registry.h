@@ -32,8 +32,9 @@ struct callback *registry_callback(RequestObject *request, int *rc);
  * SQLite's code; the caller tells of a failure. */
 int registry_set(struct csq_job *job, sqlite3 *handle, enum callback_kind kind);
 
-/* Lets SQLite call the authorizer, NULL: none. */
-int registry_tell_authorizer(sqlite3 *handle, struct callback *callback);
+/* Lets SQLite call the authorizer, NULL: none; where somebody wants to know what is read, that
+ * is noted first. */
+int registry_tell_authorizer(struct csq_db *db, struct callback *callback);
 
 /* An authorizer or a listener to traces has been set: if the db is sealed, SQLite is told again
  * once nothing runs. */

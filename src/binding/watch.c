@@ -7,7 +7,9 @@
 
 #include "binding/errors.h"
 #include "binding/method.h"
+#include "binding/registry.h"
 #include "binding/status.h"
+#include "binding/told.h"
 #include "engine/alloc.h"
 #include "engine/look.h"
 #include "engine/native.h"
@@ -20,7 +22,12 @@ typedef struct {
     struct csq_executor *executor; /* the watcher */
     struct gate *gate;             /* which nobody enters: its lease has no holds */
     struct lease lease;
+    struct csq_reads reads; /* of the connection, while _collect() says so */
 } WatchObject;
+
+struct collect_call {
+    bool on;
+};
 
 static struct csq_watch *
 watch_of(WatchObject *self)
@@ -29,142 +36,6 @@ watch_of(WatchObject *self)
 }
 
 /* -- what was told -------------------------------------------------------------------- */
-
-/* Gives (operation, database, table, rowid), and takes the rowid; NULL with an exception. */
-static PyObject *
-make_row(int operation, PyObject *database, PyObject *table, PyObject *rowid)
-{
-    PyObject *row =
-        rowid == NULL ? NULL : Py_BuildValue("(iOOO)", operation, database, table, rowid);
-
-    Py_XDECREF(rowid);
-    return row;
-}
-
-static int
-append_new(PyObject *list, PyObject *item)
-{
-    int rc = item == NULL ? -1 : PyList_Append(list, item);
-
-    Py_XDECREF(item);
-    return rc;
-}
-
-static PyObject *
-decode(const char *text)
-{
-    return PyUnicode_DecodeUTF8(text, (Py_ssize_t)strlen(text), "replace");
-}
-
-/* The names of the tables, None in place of those that are not wanted. `database`: of which
- * schema; NULL: of any. `join`: whose wants count; NULL: all are wanted. */
-static PyObject *
-wanted_names(const struct csq_changes *changes, const struct csq_join *join, const char *database)
-{
-    PyObject *names = PyTuple_New((Py_ssize_t)changes->tables_count);
-
-    for (uint32_t i = 0; names != NULL && i < changes->tables_count; i++) {
-        const struct csq_changed_table *table = &changes->tables[i];
-        bool wanted = (database == NULL || strcmp(table->database, database) == 0) &&
-                      (join == NULL || csq_join_wants(join, table->name));
-        PyObject *name = wanted ? decode(table->name) : Py_NewRef(Py_None);
-
-        if (name == NULL) {
-            Py_CLEAR(names);
-        } else {
-            PyTuple_SET_ITEM(names, (Py_ssize_t)i, name);
-        }
-    }
-    return names;
-}
-
-/* Rows that were remembered one by one. 0, or -1 with an exception. */
-static int
-append_rows(PyObject *list, const struct csq_changes *changes, PyObject *names, PyObject *label)
-{
-    for (size_t i = 0; i < changes->count; i++) {
-        const struct csq_row_change *change = &changes->items[i];
-        PyObject *name = PyTuple_GET_ITEM(names, change->table);
-        PyObject *rowid;
-
-        if (name == Py_None) {
-            continue;
-        }
-        rowid = change->any ? Py_NewRef(Py_None) : PyLong_FromLongLong(change->rowid);
-        if (append_new(list, make_row(change->operation, label, name, rowid)) < 0) {
-            return -1;
-        }
-    }
-    return 0;
-}
-
-/* Those beyond the limit. `label`: the name of the schema; NULL: each table's own. */
-static int
-append_beyond(PyObject *list, const struct csq_changes *changes, PyObject *names, PyObject *label)
-{
-    static const int operations[] = {SQLITE_INSERT, SQLITE_UPDATE, SQLITE_DELETE};
-
-    for (uint32_t i = 0; i < 3 * changes->tables_count; i++) {
-        const struct csq_changed_table *table = &changes->tables[i / 3];
-        PyObject *name = PyTuple_GET_ITEM(names, i / 3);
-        const int operation = operations[i % 3];
-        PyObject *database;
-        int rc = -1;
-
-        if (name == Py_None || !(table->beyond & csq_changes_bit(operation))) {
-            continue;
-        }
-        database = label == NULL ? decode(table->database) : Py_NewRef(label);
-        if (database != NULL) {
-            rc = append_new(list, make_row(operation, database, name, Py_NewRef(Py_None)));
-        }
-        Py_XDECREF(database);
-        if (rc < 0) {
-            return -1;
-        }
-    }
-    return 0;
-}
-
-/* Gives (what, rows) of news. */
-static PyObject *
-give_news(const struct csq_news *news)
-{
-    const struct csq_changes *changes = &news->commit->changes;
-    PyObject *names = wanted_names(changes, news->join, news->database);
-    PyObject *label = decode(news->join->name);
-    PyObject *list = PyList_New(0);
-    PyObject *given = NULL;
-
-    if (names != NULL && label != NULL && list != NULL && news->database != NULL &&
-        (append_rows(list, changes, names, label) < 0 ||
-         append_beyond(list, changes, names, label) < 0)) {
-        Py_CLEAR(list);
-    }
-    if (names != NULL && label != NULL && list != NULL) {
-        given = Py_BuildValue("(IO)", news->commit->what, list);
-    }
-    Py_XDECREF(list);
-    Py_XDECREF(label);
-    Py_XDECREF(names);
-    return given;
-}
-
-/* The same of a sum. */
-static PyObject *
-give_sum(const struct csq_changes *sum, unsigned what)
-{
-    PyObject *names = wanted_names(sum, NULL, NULL);
-    PyObject *list = names == NULL ? NULL : PyList_New(0);
-    PyObject *given = NULL;
-
-    if (list != NULL && append_beyond(list, sum, names, NULL) == 0) {
-        given = Py_BuildValue("(IO)", what, list);
-    }
-    Py_XDECREF(list);
-    Py_XDECREF(names);
-    return given;
-}
 
 PyDoc_STRVAR(take_doc,
              "_take($self, /)\n--\n\n"
@@ -185,10 +56,10 @@ watch_take(WatchObject *self, PyObject *unused)
         Py_RETURN_NONE;
     }
     if (news != NULL) {
-        given = give_news(news);
+        given = told_news(news);
         csq_news_free(news);
     } else {
-        given = give_sum(&sum, what);
+        given = told_sum(&sum, what);
         csq_changes_clear(&sum);
     }
     return given;
@@ -367,6 +238,65 @@ METHOD(watch_shadows) = {
     .run = run_shadows,
 };
 
+/* -- what is read -------------------------------------------------------------------------- */
+
+/* Worker thread. */
+static int
+run_collect(struct csq_job *job, sqlite3 *handle)
+{
+    RequestObject *request = csq_item(job, RequestObject, job);
+    WatchObject *self = (WatchObject *)request->target;
+    struct csq_db *db = csq_native_db(request->executor);
+
+    (void)handle;
+    if (REQUEST_PAYLOAD(request, struct collect_call)->on) {
+        csq_reads_begin(&self->reads, &db->recorder.reads);
+    } else {
+        csq_reads_end(&self->reads);
+    }
+    registry_tell_authorizer(db, db->handlers[CSQ_AUTHORIZER].argument);
+    return SQLITE_OK;
+}
+
+PyDoc_STRVAR(collect_doc, "_collect($self, on, /)\n--\n\n"
+                          "Begin, or end, to note which tables the connection reads.");
+
+METHOD(watch_collect) = {
+    .args = ARGS_PLAIN("Watch._collect", 1, "on"),
+    .hooks = &method_simple,
+    .on = ON_PART,
+    .native = true,
+    .run = run_collect,
+    .takes = {TAKE(TRUTH, struct collect_call, on)},
+};
+
+PyDoc_STRVAR(
+    reads_doc,
+    "_reads($self, /)\n--\n\n"
+    "Give what was noted, pairs of a database (\"\": any) and a table, when _collect() has\n"
+    "ended; None where memory was short.");
+
+static PyObject *
+watch_reads(WatchObject *self, PyObject *unused)
+{
+    const struct csq_changes *tables = &self->reads.tables;
+    PyObject *list;
+
+    (void)unused;
+    if (self->reads.lost) {
+        Py_RETURN_NONE;
+    }
+    list = PyList_New(0);
+    for (uint32_t i = 0; list != NULL && i < tables->tables_count; i++) {
+        const struct csq_changed_table *table = &tables->tables[i];
+
+        if (told_append(list, Py_BuildValue("(ss)", table->database, table->name)) < 0) {
+            Py_CLEAR(list);
+        }
+    }
+    return list;
+}
+
 PyDoc_STRVAR(end_doc, "_end($self, /)\n--\n\n"
                       "Watch nothing any more; whoever waits is told that it is over.");
 
@@ -447,6 +377,7 @@ connection_watch(PyObject *object, PyObject *args)
     }
     self->connection = (ConnectionObject *)Py_NewRef(object);
     lease_init(&self->lease);
+    csq_reads_init(&self->reads);
     self->executor = csq_watcher_new(rows != 0, most < 1 ? 1 : (size_t)most);
     self->gate = self->executor == NULL ? NULL : gate_new();
     if (self->gate == NULL) {
@@ -480,6 +411,8 @@ static PyMethodDef methods[] = {
     METHOD_ENTRY("_wait", watch_wait, wait_doc),
     {"_want", (PyCFunction)watch_want, METH_O, want_doc},
     {"_take", (PyCFunction)watch_take, METH_NOARGS, take_doc},
+    METHOD_ENTRY("_collect", watch_collect, collect_doc),
+    {"_reads", (PyCFunction)watch_reads, METH_NOARGS, reads_doc},
     {"_end", (PyCFunction)watch_end, METH_NOARGS, end_doc},
     {NULL, NULL, 0, NULL},
 };
@@ -499,6 +432,8 @@ watch_dealloc(WatchObject *self)
     PyTypeObject *type = Py_TYPE(self);
 
     PyObject_GC_UnTrack(self);
+    csq_reads_end(&self->reads);
+    csq_reads_clear(&self->reads);
     if (self->executor != NULL) {
         csq_executor_put(self->executor);
     }

@@ -386,6 +386,7 @@ csq_recorder_init(struct csq_recorder *recorder)
     memset(recorder, 0, sizeof *recorder);
     csq_changes_init(&recorder->changes, ROWS);
     csq_list_init(&recorder->watches);
+    csq_list_init(&recorder->reads);
     recorder->hooks =
         (struct csq_hooks_watch){.row = on_row, .rollback = on_rollback, .argument = recorder};
 }
@@ -532,6 +533,7 @@ csq_record_close(struct csq_recorder *recorder, sqlite3 *handle, struct csq_hook
     csq_record_settle(recorder, handle);
     csq_hooks_set_watch(hooks, NULL, false);
     csq_watch_end_all(&recorder->watches);
+    csq_reads_end_all(&recorder->reads);
     forget(recorder);
     csq_record_forget_databases(recorder);
     recorder->on = recorder->attentive = recorder->blind = false;

@@ -16,6 +16,7 @@
 
 #include "engine/hooks.h"
 #include "engine/list.h"
+#include "engine/reads.h"
 #include "engine/watches.h"
 
 enum { CSQ_RECORD_NAME = 64 };
@@ -65,6 +66,7 @@ struct csq_recorder {
         bool known;
     } latest; /* whose row it was last, and what becomes of it */
     struct csq_hooks_watch hooks;
+    struct csq_list reads;   /* who wants to know what is read, by csq_reads.link */
     struct csq_list watches; /* those that belong to the connection, by csq_watch.own */
 };
 

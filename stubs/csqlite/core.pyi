@@ -12,7 +12,7 @@ from . import _csqlite
 from .cursor import Cursor as Cursor
 from .deadlines import DeadlineExceeded as _DeadlineExceeded
 from .fetching import Fetching
-from .live import Subscription
+from .observing import Observing
 from .pragmas import Pragmas
 from .statement import StatementInfo
 from .transactions import Attempt, Block, Transaction
@@ -43,7 +43,7 @@ def set_result(fut: asyncio.Future[_T], result: _T) -> None: ...
 def set_exception(fut: asyncio.Future[Any], e: BaseException) -> None: ...
 def _connection_worker_thread(tx: Any) -> None: ...
 
-class Connection(_csqlite.Connection[_RowT], Fetching[_RowT]):
+class Connection(_csqlite.Connection[_RowT], Fetching[_RowT], Observing[_RowT]):
     Warning = sqlite3.Warning
     Error = sqlite3.Error
     InterfaceError = sqlite3.InterfaceError
@@ -101,9 +101,6 @@ class Connection(_csqlite.Connection[_RowT], Fetching[_RowT]):
     ) -> AsyncIterator[Attempt[_RowT]]: ...
     @property
     def _timeout(self) -> float: ...
-    def subscribe(
-        self, tables: str | Iterable[str] | None = None, *, max_queue: int = 1000
-    ) -> Subscription: ...
     # Private in name, used by ORMs and pools; more of it is in _csqlite.pyi.
     @property
     def _thread(self) -> Thread: ...

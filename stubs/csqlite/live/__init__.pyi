@@ -1,2 +1,7 @@
 from .changes import Change as Change, ChangeBatch as ChangeBatch
+from .observation import (
+    Observation as Observation,
+    observe as observe,
+    observe_many as observe_many,
+)
 from .subscription import Subscription as Subscription

@@ -15,6 +15,7 @@ from _typeshed import StrOrBytesPath
 from typing_extensions import TypeVar
 
 from ..core import Connection
+from ..observing import Observing
 from ..pragmas import Pragmas
 from ..transactions import Attempt
 from .calls import Calls
@@ -25,7 +26,7 @@ _T = TypeVar("_T")
 _RowT = TypeVar("_RowT", default=sqlite3.Row)
 _MadeT = TypeVar("_MadeT", default=tuple[Any, ...])
 
-class Pool(Calls[_RowT]):
+class Pool(Calls[_RowT], Observing[_RowT]):
     timeout: float
     row_factory: Any
     # Made by create_pool().
