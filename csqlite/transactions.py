@@ -13,7 +13,7 @@ import sqlite3
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Coroutine, Iterable
 from typing import TYPE_CHECKING, Any, Optional, TypeVar
 
-from . import _csqlite, fetching, gathering, waits
+from . import _csqlite, deadlines, fetching, gathering, waits
 from .callers import coroutine_function
 
 if TYPE_CHECKING:
@@ -217,7 +217,7 @@ class Transaction(fetching.Fetching):
             if cancelled is not None or not _is_busy(error) or not self.is_open:
                 break
             try:
-                await asyncio.sleep(_delay(attempt))
+                await _pause(attempt)
             except asyncio.CancelledError as now:
                 return error, now
             error = await self._hold._end(True)
@@ -383,9 +383,11 @@ def maker(connection: Any, mode: str, retries: int) -> "Callable[[], Block]":
 # -- trying again ----------------------------------------------------------------------
 
 
-def _delay(attempt: int) -> float:
-    """Return how long to wait after so many attempts: at random, up to twice as long each time."""
-    return random.uniform(0, min(_LONGEST, _SHORTEST * 2**attempt))
+async def _pause(attempt: int) -> None:
+    """Wait after so many attempts: at random, up to twice as long each time, but not past the deadline."""
+    delay = random.uniform(0, min(_LONGEST, _SHORTEST * 2 ** min(attempt, 20)))
+    left = deadlines.remaining()
+    await asyncio.sleep(delay if left is None else min(delay, left))
 
 
 class Attempt:
@@ -409,7 +411,7 @@ class Attempt:
             except sqlite3.OperationalError as error:
                 if not self._may_try_again(error):
                     raise
-            await asyncio.sleep(_delay(self.number))
+            await _pause(self.number)
             self.number += 1
 
     def _may_try_again(self, error: Optional[BaseException]) -> bool:
@@ -437,7 +439,7 @@ async def attempts(make: "Callable[[], Block]", retries: int) -> AsyncIterator[A
         yield attempt
         if not attempt.again:
             return
-        await asyncio.sleep(_delay(attempt.number))
+        await _pause(attempt.number)
         number = attempt.number + 1
 
 

@@ -249,3 +249,61 @@ async def test_a_stream_that_is_left_is_closed(db):
             async for row in rows:
                 assert row == (1,)
                 break
+
+
+LATE = {
+    "execute": lambda db: db.execute("DELETE FROM t"),
+    "executemany": lambda db: db.executemany("DELETE FROM t WHERE x = ?", [(1,)]),
+    "execute_fetchall": lambda db: db.execute_fetchall("DELETE FROM t RETURNING x"),
+    "execute_insert": lambda db: db.execute_insert("INSERT INTO t VALUES(9, NULL)"),
+    "create_function": lambda db: db.create_function("f", 0, int),
+}
+
+
+@pytest.mark.parametrize("then", ["nothing", "another transaction", "a statement"])
+@pytest.mark.parametrize("end", ["commit", "raise"])
+@pytest.mark.parametrize("call", LATE.values(), ids=LATE)
+async def test_what_was_called_inside_does_not_run_outside(db, call, end, then):
+    await prepare(db)
+    with contextlib.suppress(Own):
+        async with db.transaction() as tx:
+            await tx.execute("INSERT INTO t VALUES(2, NULL)")
+            late = call(db)
+            cursor = await db.execute("SELECT x FROM t")
+            if end == "raise":
+                raise Own
+    with pytest.raises(sqlite3.OperationalError, match="The transaction is over"):
+        if then == "another transaction":
+            async with db.transaction():
+                await late
+        else:
+            if then == "a statement":
+                await db.execute("BEGIN")
+            await late
+    if then == "a statement":
+        await db.rollback()
+    left = [(1,), (2,)] if end == "commit" else [(1,)]
+    assert await db.fetch_all("SELECT x FROM t") == left
+    await cursor.execute("SELECT 1")
+    assert await cursor.fetchone() == (1,)
+
+
+async def test_what_was_called_in_a_savepoint_runs_in_what_is_around_it(db):
+    await prepare(db)
+    async with db.transaction():
+        async with db.savepoint():
+            late = db.execute("INSERT INTO t VALUES(2, NULL)")
+        await late
+        cursor = await db.cursor()
+    await cursor.execute("SELECT count(*) FROM t")
+    assert await cursor.fetchone() == (2,)
+
+
+async def test_a_task_that_is_left_behind_writes_nothing(db):
+    await prepare(db)
+    for _ in range(20):
+        async with db.transaction():
+            task = asyncio.create_task(through(db.execute("INSERT INTO t VALUES(2, NULL)")))
+        with pytest.raises(sqlite3.OperationalError, match="over"):
+            await task
+    assert await db.fetch_all("SELECT x FROM t") == [(1,)]

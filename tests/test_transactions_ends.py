@@ -88,6 +88,28 @@ async def test_cancelled_during_commit_it_waits_for_the_outcome_and_tells_it(db,
     assert await values(db) == [1]
 
 
+async def test_a_deadline_does_not_end_the_waiting_for_a_commit(db, gate):
+    await prepare(db, gate)
+    held = []
+
+    async def work():
+        with csqlite.timeout(0.05):
+            async with db.transaction() as tx:
+                held.append(tx)
+                await tx.execute("INSERT INTO t VALUES(1)")
+            with pytest.raises(csqlite.DeadlineExceeded):
+                await db.execute("SELECT 1")
+
+    task = asyncio.create_task(work())
+    await gate.until_entered()
+    await asyncio.sleep(0.1)
+    assert not task.done()
+    gate.leave.set()
+    await task
+    assert held[0].outcome == "committed"
+    assert await values(db) == [1]
+
+
 async def test_cancelled_during_a_commit_that_fails(db, gate):
     await prepare(db, gate)
 

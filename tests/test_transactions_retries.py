@@ -278,3 +278,13 @@ async def test_what_transactional_is_called_with(db):
 async def test_run_transaction_gives_arguments_and_the_result(db):
     assert await db.run_transaction(insert, 1, 2, mode="exclusive") == (1, 2)
     assert await values(db) == [1, 2]
+
+
+@pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
+async def test_a_deadline_ends_it_between_two_attempts(db, way):
+    async def body(tx):
+        raise Busy("database is locked")
+
+    with pytest.raises(csqlite.DeadlineExceeded), csqlite.timeout(0.1):
+        await way(db, body, 1_000_000)
+    assert not db.in_transaction

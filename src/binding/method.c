@@ -14,7 +14,7 @@ note_caller(RequestObject *request, ConnectionObject *connection, PyObject *targ
 {
     const struct held *held = method_held(connection->state, target);
 
-    lease_note_caller(request);
+    lease_note_caller(request, &connection->lease);
     if (held != NULL) {
         request->hold = (HoldObject *)Py_XNewRef(held->hold);
     }

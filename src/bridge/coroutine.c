@@ -74,7 +74,8 @@ start(RequestObject *request, PyObject **result)
     *result = NULL;
     /* A request whose packing fails is over: it never reached the worker. */
     request->stage = REQUEST_DONE;
-    if (request->bridge->deadlines && deadline_begin(request) < 0) {
+    if (request->bridge->deadlines && request->hooks->keep == NULL &&
+        deadline_begin(request) < 0) {
         return PYGEN_ERROR;
     }
     answer = request_pack(request);

@@ -70,9 +70,13 @@ lease_sleeper(const RequestObject *request)
 }
 
 void
-lease_note_caller(RequestObject *request)
+lease_note_caller(RequestObject *request, struct lease *lease)
 {
+    const HoldObject *hold;
+
     request->caller = lease_caller(request->bridge);
+    hold = lease_of_task(lease, request->caller);
+    request->job.within = hold == NULL ? 0 : hold->number;
 }
 
 void
@@ -228,15 +232,20 @@ passes(const RequestObject *request)
            (job->op == CSQ_BLOB_TASK && job->with.blob.action == CSQ_BLOB_CLOSE);
 }
 
-/* It is made through a hold that does not stand any more. */
+/* It is made through a hold that does not stand any more, or was called in a transaction that
+ * is over. */
 static bool
 is_late(const RequestObject *request)
 {
+    const HoldObject *top = request->gate->lease->top;
     const HoldObject *hold = request->hold;
     const struct csq_job *job = &request->job;
 
-    if (hold == NULL || job->op == CSQ_HOLD) {
+    if (job->op == CSQ_HOLD) {
         return false;
+    }
+    if (hold == NULL) {
+        return job->within != 0 && (top == NULL || top->number != job->within);
     }
     return hold->stage == HOLD_OVER || hold->stage == HOLD_ENDING;
 }
@@ -349,9 +358,10 @@ lease_enter(RequestObject *request)
     HoldObject *obstacle;
 
     if (request->caller == NULL) {
-        lease_note_caller(request);
+        lease_note_caller(request, lease);
     }
     if (passes(request)) {
+        request->job.within = 0;
         if (request->job.op == CSQ_HOLD && !act(request)) {
             refuse(request);
             return;

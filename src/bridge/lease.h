@@ -3,7 +3,8 @@
  * order in which they came. A savepoint's hold stands on the one that it was made in.
  *
  * A request belongs to the hold that it was made through; one that was made on the connection
- * itself belongs to the hold that the task has entered which called the method. Nothing is noted
+ * itself belongs to the hold that the task has entered which called the method, and to no other
+ * transaction than the one that is open then (csq_job.within). Nothing is noted
  * on a connection that nobody has asked for a hold, and nobody waits there.
  *
  * GIL held; any thread, as several loops may use one connection. */
@@ -67,8 +68,8 @@ PyObject *lease_act(struct bridge *bridge, PyObject *task);
  * that has made it; NULL: neither is known. Raises nothing. */
 PyObject *lease_sleeper(const RequestObject *request);
 
-/* Notes who calls the method that has made the request. */
-void lease_note_caller(RequestObject *request);
+/* Notes who calls the method that has made the request, and in which transaction. */
+void lease_note_caller(RequestObject *request, struct lease *lease);
 
 /* The request has begun a transaction of its own, without a hold. */
 void lease_note_began(RequestObject *request);

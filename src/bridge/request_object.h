@@ -46,7 +46,7 @@ struct request_hooks {
     PyObject *(*leave)(PyObject *result);
 
     /* The awaiting task was cancelled: takes the exception, and the request is waited for all
-     * the same. NULL: it is given up. */
+     * the same; it has no deadline. NULL: it is given up. */
     void (*keep)(RequestObject *request, PyObject *exception);
 
     /* Lends the SQL that it runs, for what its exceptions tell. NULL: it runs none. */
