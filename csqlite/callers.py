@@ -113,6 +113,10 @@ class _Function:
     def __call__(self, *arguments: Any, **named: Any) -> Any:
         return self._call(*arguments, **named)
 
+    def __reduce__(self) -> str:
+        """Be pickled and copied as a function is: by name."""
+        return self.__qualname__  # type: ignore[attr-defined,no-any-return]
+
     def __repr__(self) -> str:
         return f"<function {self.__qualname__}>"  # type: ignore[attr-defined]
 

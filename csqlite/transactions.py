@@ -168,9 +168,14 @@ class Transaction(fetching.Fetching):
         """Commit what `await db.begin()` has begun.
 
         Raises what COMMIT fails with; where the transaction is open still, as after SQLITE_BUSY, it can be
-        committed again or rolled back. Raises ProgrammingError in a block, which commits by itself.
+        committed again or rolled back. Raises ProgrammingError in a block, which commits by itself, and while
+        the task has a savepoint of it open.
         """
         self._refuse_in_block("commit")
+        if self._connection._holder() not in (None, self._hold):
+            raise sqlite3.ProgrammingError(
+                "a savepoint is open in the transaction: leave its block"
+            )
         await self._commit()
 
     async def rollback(self) -> None:

@@ -304,6 +304,23 @@ async def test_by_hand(db):
     assert await amounts(db) == [1, 1]
 
 
+async def test_by_hand_it_is_not_committed_while_a_savepoint_is_open(db):
+    tx = await db.begin()
+    async with tx.savepoint() as part:
+        await part.execute("UPDATE account SET amount = 1")
+        with pytest.raises(sqlite3.ProgrammingError, match="a savepoint is open"):
+            await tx.commit()
+    await tx.commit()
+    assert (part.outcome, tx.outcome) == ("committed", "committed")
+    tx = await db.begin()
+    with pytest.raises(sqlite3.OperationalError, match="over"):
+        async with tx.savepoint() as part:
+            await part.execute("UPDATE account SET amount = 2")
+            await tx.rollback()
+    assert (part.outcome, tx.outcome) == ("rolled back", "rolled back")
+    assert await amounts(db) == [1, 1]
+
+
 async def test_a_connection_of_another_module_has_none(path):
     factory = type("Own", (sqlite3.Connection,), {})
     async with csqlite.connect(path, factory=factory) as db:

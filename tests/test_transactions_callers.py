@@ -2,7 +2,9 @@
 
 import asyncio
 import contextlib
+import copy
 import inspect
+import pickle
 import sqlite3
 
 import pytest
@@ -229,6 +231,17 @@ def test_they_look_like_coroutine_functions(db, name):
         assert asyncio.iscoroutinefunction(function)
         assert function.__name__ == name and function.__doc__
         assert "deadline" in inspect.signature(function).parameters or name == "run_transaction"
+
+
+@pytest.mark.parametrize("name", ["fetch_one", "stream", "backup", "run_transaction"])
+def test_they_are_pickled_and_copied_by_name(name):
+    function = getattr(csqlite.Connection, name)
+    for same in (
+        pickle.loads(pickle.dumps(function)),
+        copy.copy(function),
+        copy.deepcopy(function),
+    ):
+        assert same is function
 
 
 @pytest.mark.parametrize("name", ["stream", "iterdump"])
