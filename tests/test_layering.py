@@ -163,7 +163,7 @@ PYTHON_ORDER = {
     "csqlite/pool": (
         ("errors", "member", "routing", "statistics", "wal"),
         ("shelf",),
-        ("lending",),
+        ("gaps", "lending"),
         ("base",),
         ("blocks", "calls"),
         ("pool",),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Optional
 from .. import _csqlite
 from ..core import Connection, connect
 from .errors import PoolClosed
+from .gaps import Gaps
 from .lending import Terms
 from .member import Member
 from .routing import Router
@@ -43,6 +44,7 @@ class Base(_csqlite.Pool):
         limits: Limits,
         prepare: Sequence[str],
         timeout: float,
+        gaps: "tuple[Optional[int], float]",
     ) -> None:
         super().__init__()
         self.timeout = timeout
@@ -50,6 +52,7 @@ class Base(_csqlite.Pool):
         self._database = database
         self._options = options
         self._limits = limits
+        self._gaps_wanted = gaps
         self._prepare = tuple(prepare)
         self._alone = _is_memory(database, options)
         self._only_reads = bool(options["read_only"])
@@ -69,6 +72,10 @@ class Base(_csqlite.Pool):
             )
         self._router = Router()
         self._wal = Wal()
+        bounds = (None if self._alone else self._gaps_wanted[0], self._gaps_wanted[1])
+        shelves = (self._readers, self._writers)
+        self._gaps = Gaps(shelves, self._wal, bounds, self._statistics)
+        self._writers.after = self._gaps.look
         self._preparing: Optional[Connection] = None
         self._routing: Any = None  # A lock of the loop that opens it.
         self._loop = None

@@ -89,6 +89,7 @@ class Pool(Blocks, Calls, Observing):
     async def _close(self, timeout: Optional[float], task: Any) -> None:
         ends = None if timeout is None else time.monotonic() + timeout
         shelves = (self._readers, self._writers)
+        await self._gaps.stop()
         for shelf in shelves:
             shelf.close(keep=shelf is not self._readers)
             await shelf.cut([member for member in shelf.held if member.task() is task])
@@ -98,6 +99,7 @@ class Pool(Blocks, Calls, Observing):
 
     async def terminate(self) -> None:
         """Close everything at once: what runs is interrupted, what is open is rolled back."""
+        await self._gaps.stop()
         for shelf in (self._writers, self._readers):
             shelf.close(keep=shelf is not self._readers)
         await self._readers.cut([*self._readers.held])
@@ -155,13 +157,14 @@ class Pool(Blocks, Calls, Observing):
         members.sort(key=lambda member: member.held_since)
         return [member.describe() for member in members]
 
-    def get_stats(self) -> "dict[str, int]":
+    def get_stats(self) -> "dict[str, Any]":
         """Return what is true now, and what was counted, by psycopg_pool's names.
 
         pool_size, pool_available: connections, and those that are idle; requests_waiting: who
-        waits now; wal_pages: how many pages the write-ahead log has room for; oldest_read_ms:
-        since when the reader that has read for longest does. The others count from the opening,
-        or from the last pop_stats(). Times are in milliseconds.
+        waits now; wal_pages: how many pages the write-ahead log has room for; oldest_read_ms,
+        oldest_read_sql: since when the reader that has read for longest does, and what it has
+        executed last. The others count from the opening, or from the last pop_stats(). Times are
+        in milliseconds.
         """
         shelves = {self._readers, self._writers}
         for shelf in shelves:
@@ -175,10 +178,11 @@ class Pool(Blocks, Calls, Observing):
             "requests_waiting": sum(shelf.waiting for shelf in shelves),
             "wal_pages": self._wal.pages(),
             "oldest_read_ms": round(readers[0].seconds * 1e3) if readers else 0,
+            "oldest_read_sql": readers[0].sql or "" if readers else "",
         }
         return self._statistics.read(gauges)
 
-    def pop_stats(self) -> "dict[str, int]":
+    def pop_stats(self) -> "dict[str, Any]":
         """Return the same, and begin to count anew."""
         stats = self.get_stats()
         self._statistics.clear()
@@ -199,6 +203,8 @@ def create_pool(
     check: Optional[Callable[[Connection], Any]] = None,
     prepare: Sequence[str] = (),
     busy_timeout: float = 5.0,
+    max_wal: Optional[int] = 16 * 1024 * 1024,
+    gap_timeout: float = 0.5,
     **connect_options: Any,
 ) -> Pool:
     """Return a pool of connections to a database; await it, or `async with` it, to open it.
@@ -213,7 +219,9 @@ def create_pool(
     a connection before it is handed out, and awaited if need be; when it raises, that connection
     is closed and another one taken. prepare: SQL that every connection prepares when it is
     opened, which reads the schema. busy_timeout: seconds that locks of other processes are
-    waited for, the `timeout` of connect(). The others are connect()'s.
+    waited for, the `timeout` of connect(). max_wal: when the write-ahead log has more bytes, new
+    reads wait until those under way have ended, for `gap_timeout` seconds at most, and it is
+    emptied; None: never. The others are connect()'s.
 
     Raises TypeError and ValueError for what makes no sense, and on opening what connect()
     raises. docs/pool.md has the guarantees.
@@ -229,10 +237,12 @@ def create_pool(
         raise ValueError("max_waiting must be 0 or more")
     for name, seconds in (
         *(("timeout", timeout), ("max_lifetime", max_lifetime), ("max_idle", max_idle)),
-        ("busy_timeout", busy_timeout),
+        *(("busy_timeout", busy_timeout), ("gap_timeout", gap_timeout)),
     ):
         if not seconds >= 0:
             raise ValueError(f"{name} must be a number of seconds, 0 or more")
+    if max_wal is not None and max_wal < 0:
+        raise ValueError("max_wal must be a number of bytes, or None")
     limits = Limits(max_readers, min_readers, max_waiting, max_idle, max_lifetime, check)
     options = {
         "read_only": False,
@@ -242,4 +252,4 @@ def create_pool(
         "pragmas": pragmas,
         "timeout": busy_timeout,
     }
-    return Pool(database, options, limits, prepare, timeout)
+    return Pool(database, options, limits, prepare, timeout, (max_wal, gap_timeout))

@@ -31,9 +31,16 @@ class Limits(NamedTuple):
 
 _MOST_NAMED = 10  # Of those who wait, in what a timeout says.
 
+_FIRST = -(1 << 62)  # The priority of what comes before everybody.
+_LONG = 86400.0  # Seconds that are as good as any number.
+
 # An open place for who waits: (priority, number, what it is woken with: a Member, or None for
 # the right to open one; its task; whether it shares the member).
 Place = tuple[int, int, "asyncio.Future[Optional[Member]]", Any, bool]
+
+
+def _nothing() -> None:
+    """Do nothing."""
 
 
 def _order(place: Place) -> tuple[int, int]:
@@ -59,6 +66,8 @@ class Shelf(_csqlite.Shelf):
         self.limits = limits
         self.size = 0
         self.closing = False
+        self.paused = False  # Nobody gets anything until resume().
+        self.after: Callable[[], None] = _nothing  # Called when one comes back.
         self._keeping = False  # What comes back is closed by the next close().
         self._open_one = open_one
         self._statistics = statistics
@@ -76,7 +85,7 @@ class Shelf(_csqlite.Shelf):
     def _look_again(self) -> None:
         """Find out whether there is nothing to ask when one is taken or comes back."""
         settled = self._shrinking is not None or self.size <= self.limits.least
-        plain = self.limits.check is None and not self.closing
+        plain = self.limits.check is None and not self.closing and not self.paused
         self.quick = settled and plain and not self.waiting
 
     def counted(self) -> None:
@@ -91,7 +100,7 @@ class Shelf(_csqlite.Shelf):
 
     def take_now(self) -> Optional[Member]:
         """Take an idle connection, None where there is none or others wait."""
-        if not self.idle or self.waiting or self.limits.check is not None:
+        if not self.idle or self.waiting or self.paused or self.limits.check is not None:
             return None
         member: Member = self.idle.pop()
         if member.ends < time.monotonic() or not member.is_open():
@@ -123,6 +132,7 @@ class Shelf(_csqlite.Shelf):
         if member is self._shared:
             self._sharers -= 1
             if self._sharers:
+                self.after()
                 return
             self._shared = None
         self.give_back(member)
@@ -146,6 +156,16 @@ class Shelf(_csqlite.Shelf):
         except BaseException:
             self._statistics.add("requests_errors")
             raise
+
+    async def take_first(self) -> Member:
+        """Take a connection before all who wait for one, for what belongs to the pool itself."""
+        ends = time.monotonic() + _LONG
+        member = await self._obtain(ends, _LONG, _FIRST, False)
+        if self.closing:
+            self._discard(member)
+            raise PoolClosed("the pool is closed")
+        self._hold(member)
+        return member
 
     def _hold(self, member: Member) -> None:
         self.held.add(member)
@@ -172,12 +192,12 @@ class Shelf(_csqlite.Shelf):
     async def _obtain(self, ends: float, timeout: float, priority: int, shares: bool) -> Member:
         if self.closing:
             raise PoolClosed("the pool is closed")
-        while self.idle and not self.waiting:
+        while self.idle and not self.waiting and not self.paused:
             member: Member = self.idle.pop()
             if member.ends >= time.monotonic() and member.is_open():
                 return member
             self._discard(member)
-        if self.size < self.limits.most and not self.waiting:
+        if self.size < self.limits.most and not self.waiting and not self.paused:
             self.size += 1
             return await self._open()
         member_or_none = await self._wait(ends, timeout, priority, shares)
@@ -187,7 +207,8 @@ class Shelf(_csqlite.Shelf):
         self, ends: float, timeout: float, priority: int, shares: bool
     ) -> Optional[Member]:
         """Wait for a connection, or (None) for the right to open one, which `size` counts."""
-        if self.limits.max_waiting and self.waiting >= self.limits.max_waiting:
+        most = self.limits.max_waiting
+        if most and self.waiting >= most and priority != _FIRST:
             raise TooManyRequests(
                 f"{self.waiting} wait for a connection that is to {self.kind}, as many as may"
             )
@@ -269,11 +290,13 @@ class Shelf(_csqlite.Shelf):
         member.holder = None
         self._pass_on(member)
         self._look()
+        self.after()
 
     def _look(self) -> None:
         """Tell who waits for the last connection to come back."""
         if self._back is not None and not self._is_used():
             self._back.set()
+            self._back = None
 
     def _is_used(self) -> bool:
         """Whether a connection is held or being opened; one that was cut off is not any more."""
@@ -293,7 +316,7 @@ class Shelf(_csqlite.Shelf):
                 self._statistics.add("connections_lost")
             self._discard(member)
             return
-        place = self._first()
+        place = None if self.paused else self._first()
         if place is not None:
             self._hand_out(member, place)
             return
@@ -335,7 +358,7 @@ class Shelf(_csqlite.Shelf):
 
     def _let_open(self) -> None:
         """Let the first who waits open a connection, as there is room for one."""
-        if self.size >= self.limits.most or self.closing:
+        if self.size >= self.limits.most or self.closing or self.paused:
             return
         place = self._first()
         if place is not None:
@@ -398,15 +421,34 @@ class Shelf(_csqlite.Shelf):
         while self.idle and not keep:
             self._discard(self.idle.pop())
 
-    async def returned(self, ends: Optional[float]) -> None:
-        """Wait until nothing is held any more, or until `ends`. Behind close()."""
-        if not self._is_used():
-            return
-        if self._back is None:
-            self._back = asyncio.Event()
-        timeout = None if ends is None else max(0.0, ends - time.monotonic())
-        with contextlib.suppress(asyncio.TimeoutError):
-            await asyncio.wait_for(self._back.wait(), timeout)
+    async def returned(self, ends: Optional[float]) -> bool:
+        """Wait until nothing is held any more; False where that is not before `ends`.
+
+        Behind close() or pause().
+        """
+        while self._is_used():
+            if self._back is None:
+                self._back = asyncio.Event()
+            left = None if ends is None else ends - time.monotonic()
+            if left is not None and left <= 0:
+                return False
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self._back.wait(), left)
+        return True
+
+    def pause(self) -> None:
+        """Hand out nothing until resume(): who asks waits."""
+        self.paused = True
+        self.quick = False
+
+    def resume(self) -> None:
+        """Go on, and hand out what is idle to those who wait."""
+        self.paused = False
+        while self.waiting and self.idle:
+            self._pass_on(self.idle.pop())
+        for _ in range(min(self.waiting, self.limits.most - self.size)):
+            self._let_open()
+        self._look_again()
 
     async def cut(self, members: "Iterable[Member]") -> None:
         """Close connections under their holders: what runs is interrupted, what is open undone."""

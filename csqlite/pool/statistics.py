@@ -9,6 +9,9 @@ COUNTED = (
     "requests_wait_ms",  # how long these did, in all
     "requests_errors",  # those that got none
     "usage_ms",  # how long connections were held, in all
+    "gaps_num",  # gaps between readers, in which the log was to be emptied
+    "gaps_ms",  # how long reads had to wait for it, in all
+    "gaps_errors",  # those in which it could not be
     "batches_num",  # commits that were for several writes
     "connections_num",  # connections opened
     "connections_ms",  # how long that took, in all
@@ -27,7 +30,7 @@ class Statistics:
         """Count."""
         self._counts[name] += amount
 
-    def read(self, gauges: "dict[str, Any]") -> "dict[str, int]":
+    def read(self, gauges: "dict[str, Any]") -> "dict[str, Any]":
         """Return the counters behind what is true now."""
         return {**gauges, **{name: round(count) for name, count in self._counts.items()}}
 

@@ -25,12 +25,15 @@ class Wal:
         ((size,),) = await db.execute_fetchall("PRAGMA page_size")
         self._frame = size + _FRAME_HEADER
 
-    def pages(self) -> int:
-        """Return for how many pages the file has room: 0 where there is none."""
+    def bytes(self) -> int:
+        """Return how long the file is: 0 where there is none."""
         if self._path is None:
             return 0
         try:
-            size = os.stat(self._path).st_size
+            return os.stat(self._path).st_size
         except OSError:
             return 0
-        return max(0, size - _HEADER) // self._frame
+
+    def pages(self) -> int:
+        """Return for how many pages the file has room."""
+        return max(0, self.bytes() - _HEADER) // self._frame
