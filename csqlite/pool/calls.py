@@ -34,17 +34,22 @@ class Calls(Base, Fetching):
 
     async def _belongs(self, sql: str) -> Shelf:
         """Return the shelf whose connections can execute a statement."""
-        shelf: Optional[Shelf] = self._routes.get(sql) or self._writing.get(sql)
+        shelf = self._known(sql)
         if shelf is not None:
             return shelf
         async with self._routing:
-            reads = await self._find(sql) is READ
-        shelf = self._readers if reads else self._writers
-        known = self._routes if reads else self._writing
-        if len(known) >= _MOST:
-            known.clear()
-        known[sql] = shelf
+            shelf = self._known(sql)  # Others may have asked for the same meanwhile.
+            if shelf is None:
+                reads = await self._find(sql) is READ
+                shelf = self._readers if reads else self._writers
+                known = self._routes if reads else self._writing
+                if len(known) >= _MOST:
+                    known.clear()
+                known[sql] = shelf
         return shelf
+
+    def _known(self, sql: str) -> Optional[Shelf]:
+        return self._routes.get(sql) or self._writing.get(sql)
 
     async def _find(self, sql: str) -> str:
         if not self._alone:
