@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 import sqlite3
 from pathlib import Path
@@ -251,10 +252,8 @@ async def test_a_callback_that_raises_within_the_quick_way(path: Path) -> None:
         async with pool.read() as one, pool.read() as two:
             one.row_factory = two.row_factory = factory
         for _ in range(4):
-            try:
+            with contextlib.suppress(LookupError):
                 assert await pool.fetch_one(COUNT) == (3,)
-            except LookupError:
-                pass
         for call in inner:
             assert await call == 3
         one.row_factory = two.row_factory = None
