@@ -6,7 +6,10 @@ import asyncio
 import contextlib
 import gc
 import random
+import signal
 import sqlite3
+import subprocess
+import sys
 import threading
 from collections.abc import Awaitable
 from pathlib import Path
@@ -614,3 +617,34 @@ async def test_the_writer_is_closed_last_and_does_away_with_the_log(
         await asyncio.gather(*[pool.fetch_scalar(COUNT) for _ in range(4)])
         await getattr(pool, ended)()
         assert [file.name for file in path.parent.iterdir()] == [path.name]
+
+
+DYING = """
+import os, signal, sqlite3, sys
+db = sqlite3.connect(sys.argv[1], isolation_level=None)
+db.execute("pragma cache_size = 1")
+db.execute("begin immediate")
+db.execute("update t set a = 2")
+for _ in range(100):
+    db.execute("insert into t values (randomblob(4000))")
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.parametrize("mode", ["delete", "truncate", "persist", "wal"])
+async def test_readers_go_on_when_another_process_has_died_while_writing(
+    path: Path, mode: str
+) -> None:
+    async with csqlite.create_pool(path, min_readers=2, pragmas={"journal_mode": mode}) as pool:
+        await pool.execute("create table t (a)")
+        await pool.execute("insert into t values (1)")
+        for _ in range(2):
+            done = subprocess.run([sys.executable, "-c", DYING, str(path)], check=False)
+            assert done.returncode == -signal.SIGKILL
+            assert await pool.fetch_all("select a from t") == [(1,)]
+            async with pool.read() as db:
+                assert await db.execute_fetchall("select a from t") == [(1,)]
+                with pytest.raises(sqlite3.OperationalError, match="readonly"):
+                    await db.execute("insert into t values (3)")
+        await pool.execute("update t set a = a + 1")
+        assert await pool.fetch_scalar("select a from t") == 2

@@ -56,6 +56,7 @@ class Base(_csqlite.Pool):
         self._prepare = tuple(prepare)
         self._alone = _is_memory(database, options)
         self._only_reads = bool(options["read_only"])
+        self._journal_mode: Any = None  # The writer's, which is opened first.
         self._begin()
 
     def _begin(self) -> None:
@@ -86,7 +87,10 @@ class Base(_csqlite.Pool):
 
     async def _connect(self, reads: bool, *, prepare: bool = True) -> Member:
         options = {**self._options, "isolation_level": None}
-        options["read_only"] = self._only_reads or (reads and not self._alone)
+        # A connection that is read-only cannot roll back what a process that died has left in a
+        # rollback journal: every reader would fail until somebody writes.
+        closed = reads and not self._alone and self._journal_mode == "wal"
+        options["read_only"] = self._only_reads or closed
         if reads:
             options["group_commit"] = False
         try:
@@ -97,7 +101,9 @@ class Base(_csqlite.Pool):
             self._only_reads = True
             return await self._connect(reads, prepare=prepare)
         try:
-            if reads and options["read_only"]:
+            if not reads:
+                self._journal_mode = await db.fetch_scalar("PRAGMA journal_mode")
+            elif not self._alone:
                 await db.execute_fetchall("PRAGMA query_only = ON")
             for sql in self._prepare if prepare else ():
                 await db._warm(sql)
