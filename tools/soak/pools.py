@@ -141,7 +141,8 @@ async def use(process: Process, name: str, pool: csqlite.Pool[Any]) -> None:
 
 async def pooled(process: Process, name: str) -> None:
     """Let tasks write and read through a pool, and look at its books before it is closed."""
-    pragmas = {"synchronous": process.dice.choice(("full", "normal")), "foreign_keys": True}
+    # Small caches: what a process holds is not to grow with the file.
+    pragmas = {"synchronous": process.dice.choice(("full", "normal")), "cache_size": 50}
     while not process.stopping:
         try:
             pool = await csqlite.create_pool(
