@@ -215,6 +215,18 @@ execute_unpack(RequestObject *request, int64_t slice_end)
     return execute_give_cursor(request);
 }
 
+/* For those who ask what is executed. Apart, so that others do not pay for it. */
+__attribute__((noinline)) static int
+note_sql(RequestObject *request)
+{
+    ConnectionObject *connection = (ConnectionObject *)request->owner;
+
+    if (connection->notes_sql) {
+        Py_XSETREF(connection->last_sql, Py_NewRef(execute_call(request)->sql));
+    }
+    return connection->reader_warning == NULL ? 0 : watchdog_note(request);
+}
+
 int
 execute_fill(RequestObject *request, PyObject *const *values)
 {
@@ -223,10 +235,7 @@ execute_fill(RequestObject *request, PyObject *const *values)
 
     call->sql = Py_NewRef(values[0]);
     call->parameters = values[1] == Py_None ? NULL : Py_XNewRef(values[1]);
-    if (connection->notes_sql) {
-        Py_XSETREF(connection->last_sql, Py_NewRef(values[0]));
-    }
-    return connection->reader_warning == NULL ? 0 : watchdog_note(request);
+    return connection->reader_warning == NULL && !connection->notes_sql ? 0 : note_sql(request);
 }
 
 PyDoc_STRVAR(cursor_execute_doc,
