@@ -457,23 +457,38 @@ step_again(struct csq_db *db, sqlite3_stmt *statement)
     return step(db, statement);
 }
 
+static inline bool
+has_stepped(int rc)
+{
+    return rc == SQLITE_ROW || rc == SQLITE_DONE;
+}
+
+/* What a step comes to that has failed with `rc`. Apart, so that others do not pay for it. */
+__attribute__((noinline)) static int
+fail(struct csq_db *db, sqlite3_stmt *statement, int rc, struct csq_error *error)
+{
+    if (rc == SQLITE_BUSY && db->again) {
+        rc = step_again(db, statement);
+    }
+    if (has_stepped(rc)) {
+        return rc;
+    }
+    if (db->failed) {
+        db->failed = false;
+        return csq_error_copy(error, NULL, SQLITE_INTERRUPT);
+    }
+    return csq_error_copy(error, db->handle, rc);
+}
+
 int
 csq_db_step(struct csq_db *db, sqlite3_stmt *statement, struct csq_error *error)
 {
     int rc = step(db, statement);
 
-    if (rc == SQLITE_BUSY && db->again) {
-        rc = step_again(db, statement);
+    if (!has_stepped(rc)) {
+        rc = fail(db, statement, rc, error);
     }
-    if (rc != SQLITE_ROW && rc != SQLITE_DONE) {
-        if (db->failed) {
-            db->failed = false;
-            rc = SQLITE_INTERRUPT;
-            return csq_error_copy(error, NULL, rc);
-        }
-        return csq_error_copy(error, db->handle, rc);
-    }
-    if (db->raised) {
+    if (db->raised && has_stepped(rc)) {
         db->raised = false;
         return csq_error_set(error, CSQ_RAISED, "a callback failed");
     }

@@ -30,25 +30,38 @@ is_followed(const struct csq_list *jobs)
            csq_item(jobs->head.next, struct csq_job, link)->op == CSQ_EXECUTE;
 }
 
+/* Worker thread. The same of a job with which others may run. */
+__attribute__((noinline)) static bool
+run_group(struct csq_worker *worker, struct csq_job *job, struct csq_list *behind)
+{
+    struct csq_db *db = &native_of(&worker->executor)->db;
+    bool done;
+
+    pthread_mutex_lock(&db->lock);
+    db->queued = is_followed(behind);
+    done = csq_group_run(worker, db, job, behind);
+    pthread_mutex_unlock(&db->lock);
+    return done;
+}
+
 /* Worker thread. */
 static bool
 run(struct csq_worker *worker, struct csq_job *job, struct csq_list *behind)
 {
     struct csq_db *db = &native_of(&worker->executor)->db;
-    const bool group = db->batch.most > 1 && csq_group_begins(worker, db, job, behind);
-    bool done = true;
 
+    if (db->batch.most > 1 && csq_group_begins(worker, db, job, behind)) {
+        return run_group(worker, job, behind);
+    }
     pthread_mutex_lock(&db->lock);
     db->queued = is_followed(behind);
-    if (group) {
-        done = csq_group_run(worker, db, job, behind);
-    } else if (csq_worker_may_run(job)) {
+    if (csq_worker_may_run(job)) {
         csq_op_run(db, job);
     } else {
         csq_op_skip(db, job);
     }
     pthread_mutex_unlock(&db->lock);
-    return done;
+    return true;
 }
 
 /* Takes the lock; at most the connection's timeout is waited for, because what runs may itself
