@@ -648,3 +648,30 @@ async def test_readers_go_on_when_another_process_has_died_while_writing(
                     await db.execute("insert into t values (3)")
         await pool.execute("update t set a = a + 1")
         assert await pool.fetch_scalar("select a from t") == 2
+
+
+async def test_where_a_statement_belongs_is_not_mixed_up_with_what_others_prepare(
+    path: Path,
+) -> None:
+    async with csqlite.create_pool(path) as pool:
+        await pool.execute("create table t (a)")
+
+        async def other(number: int) -> None:
+            # As what follows the commits does, on the connection that statements are looked at with.
+            await pool._preparing.execute_fetchall(f"select {number} from temp.sqlite_master")
+
+        async def cancelled(number: int) -> None:
+            looking = asyncio.ensure_future(
+                pool.fetch_all(f"select {number} from temp.sqlite_master")
+            )
+            await asyncio.sleep(0)
+            looking.cancel()
+            await asyncio.wait([looking])
+
+        for number in range(50):
+            others = [other(100 * number + each) for each in range(20)]
+            looking = pool.fetch_all(f"select {number}, a from t")
+            *_, found = await asyncio.gather(*others, cancelled(number), looking)
+            assert found == []
+            with pytest.raises(sqlite3.ProgrammingError, match="temporary"):
+                await pool.fetch_all(f"select 1, {number} from temp.sqlite_master")

@@ -4,6 +4,7 @@ No SQL is parsed here. sqlite3_stmt_readonly() alone does not tell: it is true o
 SAVEPOINT, ATTACH and of pragmas that set something of one connection.
 """
 
+import contextvars
 import sqlite3
 from typing import Any, Optional
 
@@ -46,18 +47,22 @@ def _objection(actions: "list[tuple[Any, ...]]", readonly: bool) -> Optional[str
     return None
 
 
+# What the statement that is being looked at does. Callbacks run in the context of the task that awaits
+# their statement, so nothing of others is noted, who use the same connection at the same time.
+_noted: "contextvars.ContextVar[Optional[list[tuple[Any, ...]]]]" = contextvars.ContextVar(
+    "noted", default=None
+)
+
+
 class Router:
     """Says of each SQL text where it belongs. `db`: the connection that prepares it."""
-
-    def __init__(self) -> None:
-        self._actions: Optional[list[tuple[Any, ...]]] = None
 
     async def attach(self, db: Connection) -> None:
         """Listen to what a connection prepares."""
         await db.set_authorizer(self._note)
 
     def _note(self, code: int, first: Any, second: Any, database: Any, trigger: Any) -> int:
-        actions = self._actions
+        actions = _noted.get()
         if actions is not None:
             actions.append((code, first, second, database))
         return sqlite3.SQLITE_OK
@@ -68,11 +73,11 @@ class Router:
         Raises ProgrammingError for what belongs to one connection, and what preparing raises.
         """
         actions: list[tuple[Any, ...]] = []
-        self._actions = actions
+        token = _noted.set(actions)
         try:
             info = await db.statement_info(sql)
         finally:
-            self._actions = None
+            _noted.reset(token)
         objection = _objection(actions, info.readonly)
         if objection is not None and not info.is_explain:
             raise sqlite3.ProgrammingError(f"this statement {objection}")
