@@ -1,8 +1,8 @@
 """A web service that keeps notes of many tenants, each in a database file of its own.
 
 It shows what csqlite has for a server: a directory of databases that are opened as pools when they
-are wanted, transactions that tasks cannot mix, reads beside them, one over two databases, and
-answers that are given only after the commit: who reads "201 Created" will find the note after a
+are wanted, transactions that tasks cannot mix, reads beside them, one over two databases, queries
+that are observed, and answers that are given only after the commit: who reads "201 Created" will find the note after a
 crash, too (`synchronous=full`).
 
 Run ``python examples/notes_service.py --directory notes`` and try
@@ -25,7 +25,7 @@ import contextlib
 import os
 import re
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any
 
 from serving import Application, Receive, Refused, Scope, read_body, run
@@ -39,6 +39,8 @@ INSERT INTO total VALUES (0);
 """
 # What is acknowledged is on the disk. Rollback journals: a move between two files is atomic.
 PRAGMAS = {"journal_mode": "delete", "synchronous": "full", "foreign_keys": True}
+# What is shown of a tenant.
+STATE = {"total": "SELECT notes FROM total", "notes": "SELECT id, text FROM note ORDER BY id"}
 HEARTBEAT = 15.0  # Seconds between two signs of life to who watches.
 
 
@@ -48,7 +50,7 @@ class Service(Application):
     def __init__(self, directory: str) -> None:
         self.directory = directory
         self.databases: csqlite.Databases[Any] | None = None
-        self.changed: dict[str, asyncio.Event] = {}  # For who watches a tenant.
+        self.ending: dict[str, asyncio.Event] = {}  # For who watches a tenant.
         self.routes = [
             ("GET", re.compile("/"), self.tenants),
             ("PUT", re.compile("/([^/]+)"), self.create),
@@ -84,8 +86,9 @@ class Service(Application):
     async def drop(self, body: Any, tenant: str) -> tuple[int, Any]:
         """Remove a tenant and all of its notes."""
         assert self.databases is not None
+        # Who watches uses it, and is to go.
+        self.ending.pop(tenant, asyncio.Event()).set()
         await self.databases.drop(tenant)
-        self.tell(tenant)
         return 204, None
 
     async def copy(self, body: Any, tenant: str, source: str) -> tuple[int, Any]:
@@ -98,10 +101,9 @@ class Service(Application):
         """Return all notes of a tenant, and how many there are."""
         assert self.databases is not None
         async with self.databases.use(tenant) as pool, pool.read() as db:
-            # Both queries see one state, whoever writes meanwhile.
-            total = await db.fetch_scalar("SELECT notes FROM total")
-            rows = await db.execute_fetchall("SELECT id, text FROM note ORDER BY id")
-        return 200, {"total": total, "notes": [{"id": row[0], "text": row[1]} for row in rows]}
+            # All queries see one state, whoever writes meanwhile.
+            state = {name: await db.execute_fetchall(sql) for name, sql in STATE.items()}
+        return 200, as_json(state)
 
     async def add(self, body: Any, tenant: str) -> tuple[int, Any]:
         """Write a note down; it is answered when it is committed."""
@@ -114,7 +116,6 @@ class Service(Application):
                     number = cursor.lastrowid
                 await tx.execute("UPDATE total SET notes = notes + 1")
             # Here it is committed, and not before: an error has raised, and none of it is there.
-        self.tell(tenant)
         return 201, {"id": number}
 
     async def remove(self, body: Any, tenant: str, number: str) -> tuple[int, Any]:
@@ -125,7 +126,6 @@ class Service(Application):
                 if not cursor.rowcount:
                     raise Refused(404, f"no note {number}")
             await tx.execute("UPDATE total SET notes = notes - 1")
-        self.tell(tenant)
         return 204, None
 
     async def move(self, body: Any, tenant: str, number: str) -> tuple[int, Any]:
@@ -144,31 +144,34 @@ class Service(Application):
             await tx.execute(f"DELETE FROM {source}.note WHERE id = ?", (int(number),))
             await tx.execute(f"UPDATE {source}.total SET notes = notes - 1")
             await tx.execute(f"UPDATE {other}.total SET notes = notes + 1")
-        self.tell(tenant)
-        self.tell(target)
         return 200, {"tenant": target, "id": new}
 
     # -- who watches ----------------------------------------------------------------------
 
-    def tell(self, tenant: str) -> None:
-        """Wake who watches a tenant, behind the commit."""
-        event = self.changed.pop(tenant, None)
-        if event is not None:
-            event.set()
-
-    async def watch(self, tenant: str) -> AsyncIterator[Any]:
-        """Give the notes, and again whenever they have changed; None now and then."""
-        while True:
-            # Asked for before the notes are read: what is committed behind that is not missed.
-            event = self.changed.setdefault(tenant, asyncio.Event())
-            yield (await self.notes(None, tenant))[1]
-            waiting = asyncio.ensure_future(event.wait())
-            while not (await asyncio.wait([waiting], timeout=HEARTBEAT))[0]:
-                yield None
+    async def watch(self, tenant: str) -> AsyncGenerator[Any, None]:
+        """Give the notes, and again whenever a commit has changed them; None now and then."""
+        assert self.databases is not None
+        ending = self.ending.setdefault(tenant, asyncio.Event())
+        async with self.databases.use(tenant) as pool, pool.observe_many(STATE) as states:
+            gone = asyncio.ensure_future(ending.wait())
+            coming = asyncio.ensure_future(states.__anext__())
+            try:
+                while not gone.done():
+                    waits = [coming, gone]
+                    await asyncio.wait(waits, timeout=HEARTBEAT, return_when="FIRST_COMPLETED")
+                    if coming.done():
+                        yield as_json(coming.result())
+                        coming = asyncio.ensure_future(states.__anext__())
+                    elif not gone.done():
+                        yield None
+            finally:
+                for task in (coming, gone):
+                    task.cancel()
+                await asyncio.gather(coming, gone, return_exceptions=True)
 
     # -- which function answers ----------------------------------------------------------
 
-    def watched(self, scope: Scope) -> AsyncIterator[Any] | None:
+    def watched(self, scope: Scope) -> AsyncGenerator[Any, None] | None:
         """Return what changes, for "/TENANT/live"."""
         found = re.fullmatch("/([^/]+)/live", scope["path"])
         return self.watch(found[1]) if found is not None and scope["method"] == "GET" else None
@@ -184,6 +187,12 @@ class Service(Application):
                 return await function(await read_body(receive), *matched.groups())
             allowed = True
         raise Refused(405 if allowed else 404, "nothing is here")
+
+
+def as_json(state: dict[str, Any]) -> dict[str, Any]:
+    """Return the rows of STATE as a client reads them."""
+    notes = [{"id": number, "text": text} for number, text in state["notes"]]
+    return {"total": state["total"][0][0], "notes": notes}
 
 
 def quoted(name: str) -> str:

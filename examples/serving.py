@@ -14,7 +14,7 @@ import json
 import signal
 import sqlite3
 import urllib.parse
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncGenerator, Awaitable
 from typing import Any, Callable
 
 import csqlite
@@ -61,7 +61,7 @@ class Application(abc.ABC):
     async def answer(self, scope: Scope, receive: Receive) -> tuple[int, Any]:
         """Return the status and the JSON that answer a request. Raises Refused."""
 
-    def watched(self, scope: Scope) -> AsyncIterator[Any] | None:
+    def watched(self, scope: Scope) -> AsyncGenerator[Any, None] | None:
         """Return the values that a request watches, None for one that is answered once."""
         return None
 
@@ -121,17 +121,20 @@ async def begin(send: Send, status: int, kind: str, length: int | None = None) -
     await send({"type": "http.response.start", "status": status, "headers": headers})
 
 
-async def stream(values: AsyncIterator[Any], receive: Receive, send: Send) -> None:
-    """Send values as server-sent events until the client has gone."""
+async def stream(values: AsyncGenerator[Any, None], receive: Receive, send: Send) -> None:
+    """Send values as server-sent events until there are no more, or the client has gone."""
     first = await values.__anext__()  # What is refused is refused as others are.
     await begin(send, 200, "text/event-stream")
 
+    async def push_one(value: Any) -> None:
+        text = ":\n\n" if value is None else f"data: {json.dumps(value)}\n\n"
+        await send({"type": "http.response.body", "body": text.encode(), "more_body": True})
+
     async def push() -> None:
-        value = first
-        while True:
-            text = ":\n\n" if value is None else f"data: {json.dumps(value)}\n\n"
-            await send({"type": "http.response.body", "body": text.encode(), "more_body": True})
-            value = await values.__anext__()
+        await push_one(first)
+        async for value in values:
+            await push_one(value)
+        await send({"type": "http.response.body", "body": b""})
 
     async def gone() -> None:
         while (await receive())["type"] != "http.disconnect":
@@ -144,6 +147,7 @@ async def stream(values: AsyncIterator[Any], receive: Receive, send: Send) -> No
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await values.aclose()
 
 
 # -- a server for it: HTTP/1.1, one request a connection -----------------------------------

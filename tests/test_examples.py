@@ -314,6 +314,20 @@ def test_the_service_tells_who_watches(tmp_path: Path) -> None:
             assert service.stop() == (0, "")  # Also while somebody watches.
 
 
+def test_a_tenant_that_is_watched_can_be_removed(tmp_path: Path) -> None:
+    with Service(tmp_path) as service:
+        service.ask("PUT", "/alice")
+        connection = http.client.HTTPConnection(service.host, int(service.port), timeout=TIMEOUT)
+        with contextlib.closing(connection):
+            connection.request("GET", "/alice/live")
+            events = connection.getresponse()
+            assert events.readline().startswith(b"data: ")
+            assert service.ask("DELETE", "/alice") == (204, None)
+            assert events.read().strip() == b""  # It has ended.
+            assert service.ask("GET", "/") == (200, {"tenants": []})
+            assert service.stop() == (0, "")
+
+
 def test_the_service_is_an_asgi_application(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -98,7 +98,7 @@ def test_growth_is_noticed(soak, tmp_path):
     samples = soak.verdict.SAMPLES
     run.sizes = {
         1: [(50_000_000, 20)] * samples,
-        2: [(50_000_000 + 100_000 * i, 20) for i in range(samples)],
+        2: [(50_000_000 + 200_000 * i, 20) for i in range(samples)],
         3: [(50_000_000, 20 + i // 4) for i in range(samples)],
         4: [(i * 10**9, i) for i in range(samples - 1)],
     }

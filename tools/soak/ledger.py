@@ -18,12 +18,17 @@ class Ledger:
 
     def __init__(self, path: Path, process: int) -> None:
         self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        self._numbers = itertools.count(process * STRIDE)
+        self._first = process * STRIDE
+        self._numbers = itertools.count(self._first)
         self.listeners: list[Callable[[str, str, list[int]], None]] = []
 
     def numbers(self, count: int) -> list[int]:
         """Return numbers that no transfer has had."""
         return list(itertools.islice(self._numbers, count))
+
+    def range(self) -> tuple[int, int]:
+        """Return the first number that this process may use, and the first that it may not."""
+        return self._first, self._first + STRIDE
 
     def write(self, sign: str, bank: str, ids: Iterable[int]) -> None:
         """Write down that transfers are committed, KEPT, or certainly not, UNDONE."""

@@ -16,6 +16,7 @@ from .tally import Violation
 
 WRITERS = 3
 READERS = 4
+PATIENCE = 60  # Seconds for what has been committed to be observed.
 
 
 async def fill(process: Process, tx: Any, chosen: list[bank.Move], attempt: bank.Attempt) -> None:
@@ -125,6 +126,43 @@ async def read(process: Process, name: str, pool: csqlite.Pool[Any]) -> None:
         process.tally.error(error)
 
 
+class Observer:
+    """Observes the sum, and the transfers of this process: it has to come to know all of them."""
+
+    def __init__(self, process: Process, name: str) -> None:
+        self.process = process
+        self.name = name
+        self.seen = -1
+        numbers = process.ledger.range()
+        self.own = f"select count(*) from transfer where id >= {numbers[0]} and id < {numbers[1]}"
+
+    async def observe(self, pool: csqlite.Pool[Any]) -> None:
+        """Take in what is observed, again after an error that is to be expected."""
+        while True:
+            try:
+                async with pool.observe_many({"sum": bank.SUM, "own": self.own}) as states:
+                    async for state in states:
+                        self.process.check_sum(self.name, tuple(state["sum"][0]), "an observer")
+                        self.seen = state["own"][0][0]
+                        self.process.tally.counts["done observed"] += 1
+            except sqlite3.OperationalError as error:
+                if not self.process.is_expected(error):
+                    raise
+                self.process.tally.error(error)
+            except Violation as violation:
+                self.process.tally.violation(str(violation))
+                return
+
+    async def compare(self, pool: csqlite.Pool[Any]) -> None:
+        """Wait until what is there now was observed."""
+        there = await pool.fetch_scalar(self.own)
+        for _ in range(PATIENCE * 20):
+            if self.seen >= there:
+                return
+            await asyncio.sleep(0.05)
+        raise Violation(f"an observer of {self.name} saw {self.seen} of {there} transfers")
+
+
 async def use(process: Process, name: str, pool: csqlite.Pool[Any]) -> None:
     """Let tasks write and read through a pool for a while."""
 
@@ -134,9 +172,16 @@ async def use(process: Process, name: str, pool: csqlite.Pool[Any]) -> None:
     async def read_one() -> None:
         await read(process, name, pool)
 
-    writing = [repeat(process, 60, write_one) for _ in range(WRITERS)]
-    reading = [repeat(process, 60, read_one) for _ in range(READERS)]
-    await together(writing + reading)
+    observer = Observer(process, name)
+    observing = asyncio.ensure_future(observer.observe(pool))
+    try:
+        writing = [repeat(process, 60, write_one) for _ in range(WRITERS)]
+        reading = [repeat(process, 60, read_one) for _ in range(READERS)]
+        await together(writing + reading)
+        await observer.compare(pool)
+    finally:
+        observing.cancel()
+        await asyncio.gather(observing, return_exceptions=True)
 
 
 async def pooled(process: Process, name: str) -> None:

@@ -12,7 +12,7 @@ from .conductor import Soak, summary
 from .process import BANKS
 
 # How much more a process may hold in the last quarter of its life than in the second.
-GROWTH_BYTES = 12_000_000
+GROWTH_BYTES = 24_000_000
 GROWTH_DESCRIPTORS = 10
 # Reports (five a second) below which nothing can be said of growth.
 SAMPLES = 300
