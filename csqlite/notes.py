@@ -71,7 +71,8 @@ def explain_lock(
     """Say who has the lock that `error` was waiting for, as notes and attributes.
 
     seconds: for how long a connection of this process has had it, negative: none has. sql: what that has begun
-    with, in UTF-8, perhaps cut short. process: the other process that has it, 0: not known.
+    with, or what a connection of this process reads, in UTF-8, perhaps cut short. process: the other process that
+    has it, 0: not known.
     read: nobody was waited for, because the transaction has read. circle: … because who has the lock
     waits for this connection. reader: it reads, and a commit waits for it.
     """
@@ -79,18 +80,16 @@ def explain_lock(
     text = sql.decode("utf-8", "ignore")
     error.lock_process = os.getpid() if ours else process or None  # type: ignore[attr-defined]
     error.lock_seconds = seconds if ours else None  # type: ignore[attr-defined]
-    error.lock_sql = text if ours else None  # type: ignore[attr-defined]
+    error.lock_sql = text if ours or text else None  # type: ignore[attr-defined]
     if not _Switch.on:
         return
+    short = _shortened(" ".join(text.split()), EXCERPT)
     if ours:
-        short = _shortened(" ".join(text.split()), EXCERPT)
         add(error, f"another connection of this process has the lock for {seconds:.3f} s: {short}")
     elif process:
         who = "this process itself" if process == os.getpid() else f"process {process}"
-        add(
-            error,
-            f"{who} {'reads, and keeps others from committing' if reader else 'has the lock'}",
-        )
+        what = "reads, and keeps others from committing" if reader else "has the lock"
+        add(error, f"{who} {what}: {short}" if short else f"{who} {what}")
     if circle:
         add(error, "it waits for this connection, which was therefore not kept waiting: a deadlock")
     if read:

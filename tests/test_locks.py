@@ -175,6 +175,31 @@ async def test_another_process_that_reads_is_named(tmp_path, kind):
             await db.rollback()
 
 
+@pytest.mark.parametrize("begun", [False, True])
+async def test_a_reader_of_this_process_is_named(tmp_path, begun):
+    path = made(tmp_path / "a.db", "delete")
+    async with AsyncExitStack() as stack:
+        (reader,) = await opened(stack, path, iter_chunk_size=1)
+        (db,) = await opened(stack, path, timeout=0.05)
+        await reader.executemany("insert into t values(?)", [(1,)] * 3)
+        if begun:
+            await reader.execute("begin")
+        cursor = await reader.execute("select a from t order by a")
+        await cursor.fetchone()
+        await db.execute("begin")
+        await db.execute("insert into t values(1)")
+        error, notes = await refused(db, "commit")
+        assert error.lock_process == os.getpid() and error.lock_seconds is None
+        assert error.lock_sql == "select a from t order by a"
+        assert "this process itself reads" in notes and "order by a" in notes
+        await cursor.close()
+        if begun:
+            error, notes = await refused(db, "commit")
+            assert error.lock_process == os.getpid() and error.lock_sql is None
+            await reader.rollback()
+        await db.commit()
+
+
 @linux
 async def test_the_other_sqlite_of_this_process_is_named(path):
     other = sqlite3.connect(path, isolation_level=None)

@@ -2,10 +2,13 @@
 
 #include "engine/claim.h"
 
+#include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "engine/alloc.h"
 #include "engine/clock.h"
+#include "engine/cursor.h"
 #include "engine/scan.h"
 #include "engine/target.h"
 
@@ -287,6 +290,7 @@ csq_claim_settle(struct csq_db *db)
     struct csq_writer *writer = NULL;
 
     db->lines_up = NULL;
+    db->lines_in = NULL;
     db->again = db->circle = false;
     while ((writer = csq_places_next(&db->places, writer)) != NULL) {
         if (writer->writes &&
@@ -310,6 +314,54 @@ refused(struct csq_db *db, struct csq_writer_seen *before, bool *ours)
         if (csq_places_state(&db->places, db->handle, writer) != SQLITE_TXN_WRITE) {
             *ours = csq_writers_before(writer, before);
             found = *ours || found == NULL ? writer : found;
+        }
+    }
+    return found;
+}
+
+/* Whether a connection reads in the file of `line`; copies the beginning of what it reads. While it runs something
+ * that is not known. */
+static bool
+reads(struct csq_db *db, const struct csq_writers *line, char sql[CSQ_WRITER_SQL])
+{
+    struct csq_writer *writer = NULL;
+    const struct csq_link *link;
+    bool found;
+
+    if (pthread_mutex_trylock(&db->lock) != 0) {
+        return false;
+    }
+    do {
+        writer = csq_places_next(&db->places, writer);
+    } while (writer != NULL && writer->line != line);
+    found = writer != NULL && db->handle != NULL &&
+            csq_places_state(&db->places, db->handle, writer) == SQLITE_TXN_READ;
+    for (link = db->cursors.head.next; found && link != &db->cursors.head; link = link->next) {
+        const struct csq_stmt *stmt = csq_item(link, struct csq_cursor, open)->stmt;
+
+        if (stmt != NULL && stmt->readonly) {
+            snprintf(sql, CSQ_WRITER_SQL, "%s", stmt->sql);
+        }
+    }
+    pthread_mutex_unlock(&db->lock);
+    return found;
+}
+
+/* Looks for a connection of this process that keeps a commit from being done by reading. */
+static bool
+is_read(struct csq_db *db, char sql[CSQ_WRITER_SQL])
+{
+    struct csq_writer *writer = NULL;
+    struct csq_writer_owner other;
+    bool found = false;
+
+    while (!found && (writer = csq_places_next(&db->places, writer)) != NULL) {
+        for (size_t i = 0; !found && csq_writers_keep(writer, i, &other); i++) {
+            found =
+                other.owner != NULL && other.owner != db && reads(other.owner, writer->line, sql);
+            if (other.owner != NULL) {
+                other.keep(other.owner, false);
+            }
         }
     }
     return found;
@@ -351,6 +403,7 @@ csq_claim_explain(struct csq_db *db, struct csq_error *error)
     if (writer == NULL) {
         /* With the lock in hand it is readers that a commit waits for. */
         blocker->reader = true;
+        blocker->process = is_read(db, blocker->sql) ? (int64_t)getpid() : 0;
         writer = csq_places_next(&db->places, NULL);
     } else {
         blocker->read = csq_places_state(&db->places, db->handle, writer) == SQLITE_TXN_READ;
@@ -358,7 +411,7 @@ csq_claim_explain(struct csq_db *db, struct csq_error *error)
     if (blocker->ours) {
         blocker->held = csq_now() - before.since;
         memcpy(blocker->sql, before.sql, sizeof blocker->sql);
-    } else {
+    } else if (blocker->process == 0) {
         blocker->process = process_at(db, writer, blocker->reader);
     }
     error->blocker = blocker;

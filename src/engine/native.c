@@ -126,6 +126,19 @@ destroy(struct csq_executor *executor)
     csq_free(native);
 }
 
+/* csq_writer_owner.keep. While the connection stands in a line it is there to be kept. */
+static void
+keep(void *owner, bool kept)
+{
+    struct native *native = csq_item(owner, struct native, db);
+
+    if (kept) {
+        csq_executor_get(&native->worker.executor);
+    } else {
+        csq_executor_put(&native->worker.executor);
+    }
+}
+
 static const struct csq_executor_verbs verbs = {
     CSQ_WORKER_VERBS,
     .run_here = run_here,
@@ -142,6 +155,7 @@ csq_native_new(void (*at_end)(void *), void *argument)
         return NULL;
     }
     csq_db_init(&native->db);
+    native->db.places.main.owner = (struct csq_writer_owner){&native->db, keep};
     native->db.quitting = &native->worker.executor.quitting;
     csq_worker_init(&native->worker, &verbs, run, at_end, argument);
     native->worker.look = look;

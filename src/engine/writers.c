@@ -21,7 +21,7 @@ struct csq_writers {
     struct csq_link same; /* in a bucket */
     dev_t device;
     ino_t number;
-    size_t members;            /* connections */
+    struct csq_list members;   /* connections, by csq_writer.member */
     struct csq_writer *writer; /* whose turn it is; NULL: nobody's */
     struct csq_list waiting;   /* by csq_writer.link, the first one is the next */
     int count;                 /* how many wait */
@@ -67,6 +67,7 @@ make(dev_t device, ino_t number)
         line->device = device;
         line->number = number;
         csq_list_init(&line->waiting);
+        csq_list_init(&line->members);
         line->same.next = *bucket;
         *bucket = &line->same;
     }
@@ -90,6 +91,7 @@ csq_writer_init(struct csq_writer *writer, struct csq_writer *head)
 {
     memset(writer, 0, sizeof *writer);
     csq_link_init(&writer->link);
+    csq_link_init(&writer->member);
     writer->head = head == NULL ? writer : head;
     pthread_cond_init(&writer->called, NULL);
 }
@@ -121,7 +123,7 @@ csq_writers_join(struct csq_writer *writer, const char *path)
         line = make(about.st_dev, about.st_ino);
     }
     if (line != NULL) {
-        line->members++;
+        csq_list_append(&line->members, &writer->member);
     }
     writer->line = line;
     pthread_mutex_unlock(&lines.lock);
@@ -258,8 +260,8 @@ csq_writers_leave(struct csq_writer *writer)
     pthread_mutex_lock(&lines.lock);
     end_turn(line, writer);
     writer->line = NULL;
-    line->members--;
-    if (line->members == 0) {
+    csq_link_remove(&writer->member);
+    if (csq_list_empty(&line->members)) {
         forget(line);
     }
     pthread_mutex_unlock(&lines.lock);
@@ -397,6 +399,29 @@ csq_writers_before(const struct csq_writer *writer, struct csq_writer_seen *befo
     }
     pthread_mutex_unlock(&lines.lock);
     return found;
+}
+
+bool
+csq_writers_keep(const struct csq_writer *writer, size_t place, struct csq_writer_owner *owner)
+{
+    const struct csq_list *members = &writer->line->members;
+    const struct csq_link *link;
+
+    *owner = (struct csq_writer_owner){NULL, NULL};
+    pthread_mutex_lock(&lines.lock);
+    link = members->head.next;
+    while (place > 0 && link != &members->head) {
+        link = link->next;
+        place--;
+    }
+    if (link != &members->head) {
+        *owner = csq_item(link, struct csq_writer, member)->head->owner;
+    }
+    if (owner->owner != NULL) {
+        owner->keep(owner->owner, true);
+    }
+    pthread_mutex_unlock(&lines.lock);
+    return link != &members->head;
 }
 
 /* With the lock held. */

@@ -23,6 +23,12 @@ enum { CSQ_WRITER_SQL = 200 };
 
 struct csq_writers;
 
+/* What a connection belongs to: by that others look at it. */
+struct csq_writer_owner {
+    void *owner; /* NULL: nobody may look at it */
+    void (*keep)(void *owner, bool kept); /* keeps it from being freed, or does no longer */
+};
+
 /* A connection, as it stands in the line of one of its files. One thread at a time uses it; what other
  * threads look at is guarded by the lock of all lines. A connection may stand in several
  * lines, but waits in one at a time. */
@@ -32,8 +38,10 @@ struct csq_writer {
     struct csq_writer *head; /* of its connection, perhaps itself; what follows is the head's */
     pthread_cond_t called;
     bool looks; /* it was woken to look whether it is still to wait */
+    struct csq_writer_owner owner; /* set before it joins */
     struct csq_writer *waits; /* by which the connection waits; NULL: it does not */
     /* Each one's. */
+    struct csq_link member; /* in its line */
     bool writes; /* it is its turn; another thread changes that only while its connection waits */
     bool locks; /* … and SQLite has given it the lock, which is known of transactions only */
     int64_t since; /* when its turn came, or when it began to wait, by csq_now() */
@@ -105,6 +113,11 @@ struct csq_writer_seen {
 
 /* Copies the one whose turn it is. False: it is nobody else's. */
 bool csq_writers_before(const struct csq_writer *writer, struct csq_writer_seen *before);
+
+/* Keeps the owner of the connection that has the place `place` in the writer's line, counted from 0: it has to be let
+ * go. False: there is none. */
+bool csq_writers_keep(const struct csq_writer *writer, size_t place,
+                      struct csq_writer_owner *owner);
 
 /* Any thread. Copies those of the file at `path`, at most `room`, the one whose turn it is first, then those that wait, in
  * their order. Gives how many there are. The file is not opened. */
