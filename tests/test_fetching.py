@@ -101,6 +101,7 @@ async def test_a_scalar_of_what_writes_is_written(db: Any) -> None:
     assert await db.fetch_scalar("select count(*) from t") == 5
     assert await db._execute_through("delete from t where a > 2 returning a") == (3, 5)
     assert await db._execute_through("select a from t") == (-1, 5)
+    assert await db._execute_through("-- nothing") == (-1, None)
     await db.execute("drop table t")
 
 

@@ -213,14 +213,16 @@ through_unpack(RequestObject *request, int64_t slice_end)
 {
     CursorObject *self = (CursorObject *)request->target;
     const struct csq_steps *steps = &request->job.with.steps;
+    PyObject *last;
 
     (void)slice_end;
     self->exhausted = true;
     if (errors_check(self->state, request) < 0 || execute_warn(request) < 0) {
         return REQUEST_FAILED;
     }
+    last = steps->empty ? Py_NewRef(Py_None) : PyLong_FromLongLong(steps->last_rowid);
     request->result =
-        Py_BuildValue("(LL)", (long long)steps->changes, (long long)steps->last_rowid);
+        last == NULL ? NULL : Py_BuildValue("(LN)", (long long)steps->changes, last);
     return request->result == NULL ? REQUEST_FAILED : REQUEST_READY;
 }
 

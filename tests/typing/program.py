@@ -491,6 +491,31 @@ async def rows_by_name() -> None:
                 print(row["name"])
 
 
+async def pooled(path: Path) -> None:
+    async with csqlite.create_pool(path, row_factory=as_reading, max_readers=2) as pool:
+        assert_type(pool, csqlite.Pool[Reading])
+        assert_type(await pool.fetch_all(SELECT_ONE, {"sensor": "x"}), list[Reading])
+        assert_type(await pool.fetch_one(SELECT_ONE, {"sensor": "x"}), Reading)
+        assert_type(await pool.fetch_optional(SELECT_ONE, deadline=1), Optional[Reading])
+        assert_type((await pool.execute("DELETE FROM reading")).rowcount, int)
+        assert_type((await pool.executemany("...", [(1,)])).lastrowid, Optional[int])
+        async for row in pool.stream("SELECT * FROM reading", chunk=8):
+            assert_type(row, Reading)
+        async with pool.read(timeout=1) as db, pool.write(priority=-1) as writer:
+            assert_type(db, csqlite.Connection[Reading])
+            assert_type(await writer.fetch_one(SELECT_ONE), Reading)
+        async with pool.transaction("exclusive", deadline=1) as tx:
+            assert_type(tx, csqlite.Transaction[Reading])
+        async for attempt in pool.attempts(3):
+            async with attempt as tx:
+                assert_type(await tx.fetch_all("SELECT * FROM reading"), list[Reading])
+        async with pool.snapshot(2) as dbs:
+            assert_type(dbs, list[csqlite.Connection[Reading]])
+        assert_type(await pool.run_transaction(body, 1, "b"), float)
+        assert_type(pool.holders()[0].sql, Optional[str])
+        await asyncio.create_task(pool.fetch_one(SELECT_ONE))
+
+
 async def many(folder: Path) -> None:
     async with csqlite.Databases(folder, max_open=3, row_factory=as_reading) as readings:
         assert_type(await readings.create("a", "CREATE TABLE reading (sensor, value)"), bool)

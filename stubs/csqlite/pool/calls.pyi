@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 from typing_extensions import TypeVar
 
 from .. import _csqlite
-from ..fetching import Fetching, _Parameters
+from ..fetching import _Parameters
 
 _RowT = TypeVar("_RowT", default=sqlite3.Row)
 
@@ -14,7 +14,7 @@ class Executed(NamedTuple):
     lastrowid: int | None
 
 # What csqlite itself uses: the statements of a Pool.
-class Calls(_csqlite.Pool[_RowT], Fetching[_RowT]):
+class Calls(_csqlite.Pool[_RowT]):
     def execute(
         self, sql: str, parameters: _Parameters | None = None, *, deadline: float | None = None
     ) -> Coroutine[Any, Any, Executed]: ...

@@ -117,5 +117,6 @@ def create_pool(
     busy_timeout: float = 5.0,
     max_wal: int | None = 16777216,
     gap_timeout: float = 0.5,
+    row_factory: None = None,
     **connect_options: Any,
 ) -> Pool[_RowT]: ...
