@@ -18,7 +18,7 @@ FLOORS = ("engine", "bridge", "binding")
 ORDER = {
     "engine": (
         ("list", "scan", "clock"),
-        ("alloc", "effect", "journal", "savepoint", "target"),
+        ("alloc", "effect", "journal", "number", "savepoint", "target"),
         ("array", "inode", "interest", "writers"),
         ("watched", "places"),
         ("idle",),
@@ -28,7 +28,9 @@ ORDER = {
         ("blocker",),
         ("error", "cells", "columns", "changes"),
         ("stmt", "flow", "hooks", "vtable", "extension", "harden", "parting", "shadow"),
-        ("reads", "watches"),
+        ("commit", "reads"),
+        ("watches",),
+        ("recorded",),
         ("dump", "describe", "record"),
         ("cursor", "blob", "session"),
         ("db",),
@@ -169,7 +171,7 @@ PYTHON_ORDER = {
         ("pool",),
         ("__init__",),
     ),
-    "csqlite/live": (("changes",), ("observation", "subscription"), ("__init__",)),
+    "csqlite/live": (("changes", "polling"), ("observation", "subscription"), ("__init__",)),
     "csqlite/shell": (
         ("errors", "modes", "pages", "statements", "values"),
         ("arguments", "formats", "interrupts", "output", "vocabulary"),
@@ -191,7 +193,7 @@ PYTHON_ORDER = {
         ("child",),
         ("run",),
         ("report",),
-        ("concurrency", "plots", "scaling", "writers"),
+        ("concurrency", "observers", "plots", "scaling", "writers"),
         ("__main__",),
     ),
     "benchmarks/drivers": (

@@ -5,6 +5,7 @@ import contextlib
 import dataclasses
 import gc
 import json
+import os
 import sqlite3
 import subprocess
 import sys
@@ -509,6 +510,90 @@ async def test_vacuum_may_give_other_rowids(db):
         assert await taken(subscription) == (None, [("UNKNOWN", None, None)])
 
 
+async def test_a_database_that_is_replaced(db, path):
+    replaced = (None, [("SCHEMA", None, None), ("UNKNOWN", None, None)])
+    async with csqlite.connect(":memory:") as target, target.subscribe() as subscription:
+        await db.backup(target)
+        assert await taken(subscription) == replaced
+        await target.execute("insert into t values (1, 1)")
+        await target.commit()
+        assert await taken(subscription) == (("t",), [("INSERT", "t", 1)])
+        await target.deserialize(await db.serialize())
+        assert await taken(subscription) == replaced
+        await target.execute("insert into log values (1)")
+        await target.commit()
+        assert (await taken(subscription))[0] == ("log",)
+
+
+async def test_a_changeset_that_is_applied(db, path):
+    if csqlite.build.source != "bundled":
+        pytest.skip("needs sessions")
+    async with csqlite.connect(":memory:", isolation_level=None) as source:
+        await source.executescript(SCHEMA)
+        async with source.session() as session:
+            await session.attach("t")
+            await source.execute("insert into t values (1, 1), (2, 2)")
+            changes = await session.changeset()
+        async with db.subscribe("t") as subscription:
+            await db.apply_changeset(changes)
+            _, rows = await taken(subscription)
+            assert sorted(rows) == [("INSERT", "t", 1), ("INSERT", "t", 2)]
+            with pytest.raises(sqlite3.DatabaseError):
+                await db.apply_changeset(changes)
+            await db.execute("delete from t where a = 1")
+            assert await taken(subscription) == (("t",), [("DELETE", "t", 1)])
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork()")
+async def test_a_child_watches_for_itself(path, tmp_path):
+    script = tmp_path / "fork.py"
+    script.write_text(FORKING)
+    run = asyncio.get_running_loop().run_in_executor
+    command = [sys.executable, str(script), str(path)]
+    await run(None, lambda: subprocess.run(command, check=True, timeout=60))
+
+
+FORKING = """
+import asyncio, gc, os, sys
+import csqlite
+
+path = sys.argv[1]
+
+async def in_child():
+    async with csqlite.connect(path, isolation_level=None) as db, db.subscribe(poll=None) as changes:
+        await db.execute("insert into t values (2)")
+        batch = await asyncio.wait_for(changes.__anext__(), 30)
+        assert [change.rowid for change in batch] == [2], batch
+
+async def main():
+    async with csqlite.connect(path, isolation_level=None) as db:
+        await db.execute("create table t (a integer primary key)")
+        async with db.subscribe(poll=0.001) as changes:
+            await db.execute("insert into t values (1)")
+            child = os.fork()
+            if child == 0:
+                try:
+                    asyncio.events._set_running_loop(None)
+                    del changes
+                    gc.collect()
+                    asyncio.run(in_child())
+                    os._exit(0)
+                except BaseException:
+                    import traceback
+                    traceback.print_exc()
+                    os._exit(1)
+            wait = asyncio.get_running_loop().run_in_executor
+            _, status = await wait(None, os.waitpid, child, 0)
+            assert status == 0
+            batch = await asyncio.wait_for(changes.__anext__(), 30)
+            assert [change.rowid for change in batch] == [1], batch
+            batch = await asyncio.wait_for(changes.__anext__(), 30)
+            assert batch.tables is None, batch
+
+asyncio.run(main())
+"""
+
+
 @pytest.fixture
 def docs(db, path):
     """Make a virtual table, before it is opened."""
@@ -576,6 +661,78 @@ async def test_transactions_of_one_call_are_batches(db):
         await db.executescript("insert into t values (7, 1); insert into t values (8, 2)")
         assert await taken(subscription) == (("t",), [("INSERT", "t", 7)])
         assert await taken(subscription) == (("t",), [("INSERT", "t", 8)])
+
+
+# -- other processes
+
+
+OTHER = """
+import sqlite3, sys
+db = sqlite3.connect(sys.argv[1], isolation_level=None)
+db.execute(sys.argv[2])
+"""
+
+
+async def write_elsewhere(path, sql):
+    run = asyncio.get_running_loop().run_in_executor
+    command = [sys.executable, "-c", OTHER, str(path), sql]
+    await run(None, lambda: subprocess.run(command, check=True))
+
+
+@pytest.mark.parametrize("mode", ["wal", "delete", "truncate"])
+async def test_another_process(db, path, mode):
+    await db.execute_fetchall(f"pragma journal_mode = {mode}")
+    async with (
+        csqlite.connect(path, isolation_level=None) as other,
+        db.subscribe("nothing", poll=0.001) as subscription,
+    ):
+        for _ in range(2):
+            await write_elsewhere(path, "insert into log values (1)")
+            assert await taken(subscription) == (None, [("UNKNOWN", None, None)])
+            step = asyncio.ensure_future(anext_of(subscription))
+            # What this process writes is known, whatever it is.
+            for connection in (db, other):
+                await connection.execute("insert into log values (2)")
+                await connection.execute("pragma user_version = 5")
+                await connection.executescript("begin immediate; commit; begin; delete from log;")
+                await connection.rollback()
+            await db._live_pollers.copy().popitem()[1]._watch._look()
+            assert not step.done()
+            step.cancel()
+
+
+async def test_whoever_commits_next_sees_another_process(db, path):
+    await db.execute_fetchall("pragma journal_mode = wal")
+    async with db.subscribe("t", poll=None) as subscription:
+        await write_elsewhere(path, "insert into log values (1)")
+        await db.execute("insert into t values (1, 1)")
+        tables, rows = await taken(subscription)
+        assert tables is None
+        assert rows == [("INSERT", "t", None), ("UNKNOWN", None, None)]
+
+
+async def test_what_was_before_is_not_told(db, path):
+    async with db.subscribe(poll=None):
+        pass
+    await write_elsewhere(path, "insert into log values (1)")
+    async with db.subscribe(poll=0.001) as subscription:
+        await db.execute("insert into t values (1, 1)")
+        assert await taken(subscription) == (("t",), [("INSERT", "t", 1)])
+
+
+async def test_one_poller_for_all_of_a_loop(db):
+    async with db.subscribe(poll=60), db.subscribe("t", poll=60), db.subscribe(poll=None):
+        assert len(db._live_pollers) == 1
+    gc.collect()
+    assert len(db._live_pollers) == 0
+
+
+@pytest.mark.parametrize("wrong", [0, -1, float("inf"), float("nan")])
+async def test_wrong_intervals(db, wrong):
+    with pytest.raises(ValueError):
+        db.subscribe(poll=wrong)
+    with pytest.raises(ValueError):
+        db.observe("select 1", poll=wrong)
 
 
 @pytest.mark.parametrize("wrong", [0, -1])

@@ -5,6 +5,8 @@ import contextlib
 import gc
 import random
 import sqlite3
+import subprocess
+import sys
 import weakref
 
 import pytest
@@ -330,6 +332,16 @@ async def test_foreign_connection():
     async with csqlite.Connection(lambda: sqlite3.connect(":memory:"), 64) as db:
         with pytest.raises(sqlite3.NotSupportedError):
             db.observe("select 1")
+
+
+async def test_another_process(db, path):
+    code = f"import sqlite3; d = sqlite3.connect({str(path)!r}, isolation_level=None);"
+    code += "d.execute('insert into t values (7, 7)')"
+    async with db.observe("select a from t", poll=0.001) as rows:
+        assert await following(rows) == []
+        run = asyncio.get_running_loop().run_in_executor
+        await run(None, lambda: subprocess.run([sys.executable, "-c", code], check=True))
+        assert await following(rows) == [(7,)]
 
 
 # -- pools

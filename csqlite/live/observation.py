@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Mapping
 from typing import Any, Optional, Protocol
 
 from .. import _csqlite, foreign
+from . import polling
 from .changes import SCHEMA, folded
 
 # What is run, by name: SQL and parameters.
@@ -105,7 +106,17 @@ class Observation:
     calls at its end.
     """
 
-    def __init__(self, source: Source, queries: Queries, *, distinct: bool, alone: bool) -> None:
+    def __init__(
+        self,
+        source: Source,
+        queries: Queries,
+        *,
+        distinct: bool,
+        alone: bool,
+        poll: Optional[float] = 1.0,
+    ) -> None:
+        self._poll = polling.check(poll)
+        self._poller: Optional[polling.Poller] = None
         self._source = source
         self._queries = dict(queries)
         self._distinct = distinct
@@ -132,6 +143,7 @@ class Observation:
     async def aclose(self) -> None:
         """End: whoever waits for the next rows is told that there are none."""
         self._closed = True
+        self._poller = None
         if self._watch is not None:
             self._watch._end()
 
@@ -171,13 +183,15 @@ class Observation:
     async def _begin(self) -> bool:
         """Watch all tables, until it is known which are read. Return whether there is a source."""
         try:
-            watch = self._source.watched()._watch(False, 1)
+            connection = self._source.watched()
+            watch = connection._watch(False, 1)
             await watch._begin(((None, None),))
         except (ValueError, sqlite3.ProgrammingError):
             if self._begun:
                 return False  # it is closed by now
             raise
         self._watch = watch
+        self._poller = polling.poller_of(connection, self._poll)
         self._known = False
         self._begun = self._due = True
         return True
@@ -255,14 +269,19 @@ def _source_of(observed: Any, use: str) -> Source:
     return PoolSource(observed)
 
 
-def observe(observed: Any, sql: str, parameters: Any, distinct: bool) -> Observation:
+def observe(
+    observed: Any, sql: str, parameters: Any, distinct: bool, poll: Optional[float]
+) -> Observation:
     """Return the observation of one query, of a connection or a pool."""
     source = _source_of(observed, "observe()")
-    return Observation(source, {None: _query((sql, parameters))}, distinct=distinct, alone=True)
+    queries = {None: _query((sql, parameters))}
+    return Observation(source, queries, distinct=distinct, alone=True, poll=poll)
 
 
-def observe_many(observed: Any, queries: Mapping[Any, Any], distinct: bool) -> Observation:
+def observe_many(
+    observed: Any, queries: Mapping[Any, Any], distinct: bool, poll: Optional[float]
+) -> Observation:
     """Return the observation of several queries, of one moment."""
     source = _source_of(observed, "observe_many()")
     named = {name: _query(asked) for name, asked in queries.items()}
-    return Observation(source, named, distinct=distinct, alone=False)
+    return Observation(source, named, distinct=distinct, alone=False, poll=poll)

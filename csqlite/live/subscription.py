@@ -8,6 +8,7 @@ from operator import index
 from typing import Any, Optional, Union
 
 from .. import foreign
+from . import polling
 from .changes import SCHEMA, ChangeBatch, Shadows, batch_of, folded
 
 
@@ -24,12 +25,16 @@ class Subscription:
         tables: Union[str, Iterable[str], None] = None,
         *,
         max_queue: int = 1000,
+        poll: Optional[float] = 1.0,
     ) -> None:
         names = (tables,) if isinstance(tables, str) else tables
         self._tables = None if names is None else tuple(dict.fromkeys(folded(n) for n in names))
         self._max_queue = index(max_queue)
         if self._max_queue < 1:
             raise ValueError("max_queue must be 1 or more")
+        self._poll = polling.check(poll)
+        self._poller: Optional[polling.Poller] = None
+        self._connection = connection
         foreign.refuse(connection, "subscribe()")
         self._watch = connection._watch(True, self._max_queue)
         self._shadows: Shadows = {}
@@ -56,6 +61,7 @@ class Subscription:
         names = [(None, None)] if self._tables is None else [(None, n) for n in self._tables]
         await self._watch._begin(tuple(names))
         await self._read_shadows()
+        self._poller = polling.poller_of(self._connection, self._poll)
         self._loop = asyncio.get_running_loop()
 
     async def _read_shadows(self) -> None:
@@ -80,6 +86,7 @@ class Subscription:
         """End: whoever waits for the next batch is told that there is none."""
         if not self._closed:
             self._closed = True
+            self._poller = None
             self._watch._end()
 
     def __aiter__(self) -> "Subscription":

@@ -216,8 +216,8 @@ run_shadows(struct csq_job *job, sqlite3 *handle)
     const struct csq_recorder *recorder = &csq_native_db(request->executor)->recorder;
     int rc = SQLITE_OK;
 
-    for (int i = 0; i < recorder->count && rc == SQLITE_OK; i++) {
-        rc = csq_shadow_list(handle, recorder->databases[i].name, &job->up, &job->error);
+    for (int i = 0; i < recorder->databases.count && rc == SQLITE_OK; i++) {
+        rc = csq_shadow_list(handle, recorder->databases.items[i].name, &job->up, &job->error);
     }
     return rc;
 }
@@ -237,6 +237,50 @@ METHOD(watch_shadows) = {
     .native = true,
     .run = run_shadows,
 };
+
+/* -- other processes ----------------------------------------------------------------------- */
+
+/* Worker thread. Nothing that is locked is waited for: it is looked again. */
+static int
+run_look(struct csq_job *job, sqlite3 *handle)
+{
+    RequestObject *request = csq_item(job, RequestObject, job);
+    struct csq_db *db = csq_native_db(request->executor);
+    const bool patient = db->patient;
+
+    db->patient = false;
+    csq_recorded_look(&db->recorder.databases, handle);
+    db->patient = patient;
+    return SQLITE_OK;
+}
+
+static const struct method look_row = {
+    .args = ARGS_NONE("Watch._look"),
+    .hooks = &method_simple,
+    .on = ON_PART,
+    .native = true,
+    .run = run_look,
+};
+
+PyDoc_STRVAR(look_doc,
+             "_look($self, /)\n--\n\n"
+             "Look whether other processes have committed, whoever waits for it; gives a\n"
+             "future. What has come of it is told.");
+
+static PyObject *
+watch_look(WatchObject *self, PyObject *unused)
+{
+    RequestObject *request = method_request(&look_row, self->connection, (PyObject *)self);
+    PyObject *future;
+
+    (void)unused;
+    if (request == NULL) {
+        return NULL;
+    }
+    future = request_start(request);
+    Py_DECREF(request);
+    return future;
+}
 
 /* -- what is read -------------------------------------------------------------------------- */
 
@@ -409,6 +453,7 @@ static PyMethodDef methods[] = {
     METHOD_ENTRY("_begin", watch_begin, begin_doc),
     METHOD_ENTRY("_shadows", watch_shadows, shadows_doc),
     METHOD_ENTRY("_wait", watch_wait, wait_doc),
+    {"_look", (PyCFunction)watch_look, METH_NOARGS, look_doc},
     {"_want", (PyCFunction)watch_want, METH_O, want_doc},
     {"_take", (PyCFunction)watch_take, METH_NOARGS, take_doc},
     METHOD_ENTRY("_collect", watch_collect, collect_doc),

@@ -119,6 +119,7 @@ step(struct csq_backup *backup, int pages, struct csq_db *source, struct csq_err
         return SQLITE_OK;
     }
     rc = finish(backup, source);
+    csq_record_replaced(&backup->target->recorder, target);
     csq_db_publish(backup->target);
     return rc == SQLITE_OK ? SQLITE_OK : csq_error_copy(error, target, rc);
 }

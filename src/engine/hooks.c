@@ -187,6 +187,9 @@ on_commit(void *argument)
     struct csq_listener *listener;
     bool undo = hooks->lost;
 
+    if (hooks->watch != NULL) {
+        hooks->watch->commit(hooks->watch->argument);
+    }
     seal(hooks);
     for (listener = first(hooks, CSQ_ON_COMMIT); listener != NULL && !undo;
          listener = next(hooks, CSQ_ON_COMMIT, listener)) {
@@ -358,7 +361,7 @@ install(struct csq_hooks *hooks, enum csq_hook hook)
     case CSQ_ON_COMMIT:
     case CSQ_ON_ROLLBACK:
         sqlite3_update_hook(handle, update == NULL ? NULL : on_update, hooks);
-        on = batched || csq_hooks_any(hooks, CSQ_ON_COMMIT);
+        on = batched || hooks->watch != NULL || csq_hooks_any(hooks, CSQ_ON_COMMIT);
         sqlite3_commit_hook(handle, on ? on_commit : NULL, hooks);
         on = batched || hooks->watch != NULL || csq_hooks_any(hooks, CSQ_ON_ROLLBACK);
         sqlite3_rollback_hook(handle, on ? on_rollback : NULL, hooks);

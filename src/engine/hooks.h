@@ -66,6 +66,7 @@ struct csq_listener {
  * handle nor them: engine/record.h. */
 struct csq_hooks_watch {
     void (*row)(void *argument, const struct csq_preupdate *change);
+    void (*commit)(void *argument); /* about to, with the lock in hand */
     void (*rollback)(void *argument);
     void *argument;
 };

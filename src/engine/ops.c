@@ -154,12 +154,16 @@ op_blob(struct csq_db *db, struct csq_job *job)
 static int
 op_apply(struct csq_db *db, struct csq_job *job)
 {
+    struct csq_record_mark mark = csq_record_mark(&db->recorder);
     int rc;
 
     if (db->handle == NULL) {
         return csq_execute_closed(job);
     }
     rc = job->with.host.run(job, db->handle);
+    if (rc != SQLITE_OK) {
+        csq_record_go_back(&db->recorder, &mark); /* a changeset is applied as a whole, or not */
+    }
     /* It may have prepared a PRAGMA busy_timeout, to describe it or in an extension. */
     if (db->handle != NULL) {
         csq_db_lend(db, false);
@@ -418,7 +422,7 @@ tell_watches(struct csq_db *db, const struct csq_job *job)
     if (csq_record_is_late(&db->recorder)) {
         csq_look_behind(db, job);
     }
-    if (db->recorder.pending) {
+    if (db->recorder.pending || db->recorder.databases.commits) {
         csq_record_settle(&db->recorder, db->handle);
     }
 }

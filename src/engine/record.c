@@ -16,22 +16,11 @@ enum { ROWS = 128 * 1024 };
 
 /* -- rows ---------------------------------------------------------------------------- */
 
-static struct csq_watched *
-file_of(const struct csq_recorder *recorder, const char *database)
-{
-    for (int i = 0; i < recorder->count; i++) {
-        if (strcmp(recorder->databases[i].name, database) == 0) {
-            return recorder->databases[i].file;
-        }
-    }
-    return NULL;
-}
-
 /* Keeps what was found, so that the next row of the same table is two comparisons. */
 static enum csq_heed
 find_heed(struct csq_recorder *recorder, const char *database, const char *table)
 {
-    const struct csq_watched *file = file_of(recorder, database);
+    const struct csq_watched *file = csq_recorded_file(&recorder->databases, database);
     enum csq_heed heed = file == NULL ? CSQ_HEED_NOTHING : csq_watched_heeds(file, table);
     size_t sizes[] = {strlen(database) + 1, strlen(table) + 1};
 
@@ -94,6 +83,7 @@ on_row(void *argument, const struct csq_preupdate *change)
     struct csq_recorder *recorder = argument;
     enum csq_heed heed = heed_of(recorder, change->database, change->table);
 
+    recorder->touched = true;
     if (heed == CSQ_HEED_NOTHING) {
         return;
     }
@@ -221,13 +211,25 @@ forget(struct csq_recorder *recorder)
     }
     drop_savepoints(recorder);
     recorder->open = NULL;
+    recorder->touched = false;
     recorder->transaction++;
+}
+
+static void
+on_commit(void *argument)
+{
+    struct csq_recorder *recorder = argument;
+
+    csq_recorded_commit(&recorder->databases, recorder->handle);
 }
 
 static void
 on_rollback(void *argument)
 {
-    forget(argument);
+    struct csq_recorder *recorder = argument;
+
+    csq_recorded_settle(&recorder->databases, recorder->handle, false, false);
+    forget(recorder);
 }
 
 /* Whether anything of the database has changed. */
@@ -249,8 +251,8 @@ tell(struct csq_recorder *recorder)
 {
     struct csq_commit *commit = csq_commit_new(&recorder->changes, recorder->what);
 
-    for (int i = 0; i < recorder->count; i++) {
-        const struct csq_recorded *database = &recorder->databases[i];
+    for (int i = 0; i < recorder->databases.count; i++) {
+        const struct csq_recorded *database = &recorder->databases.items[i];
 
         if (commit == NULL) {
             csq_watched_tell_unknown(database->file, true, 0);
@@ -264,12 +266,14 @@ tell(struct csq_recorder *recorder)
 void
 csq_record_settle(struct csq_recorder *recorder, sqlite3 *handle)
 {
-    if (!recorder->pending || !sqlite3_get_autocommit(handle) ||
+    if (!(recorder->pending || recorder->databases.commits) || !sqlite3_get_autocommit(handle) ||
         sqlite3_txn_state(handle, NULL) == SQLITE_TXN_WRITE) {
         return;
     }
-    for (int i = 0; i < recorder->count && recorder->missed; i++) {
-        csq_watched_tell_unknown(recorder->databases[i].file, false, recorder->missed_since);
+    csq_recorded_settle(&recorder->databases, handle, true, recorder->touched);
+    for (int i = 0; i < recorder->databases.count && recorder->missed; i++) {
+        csq_watched_tell_unknown(recorder->databases.items[i].file, false,
+                                 recorder->missed_since);
     }
     if (recorder->what != 0 || csq_changes_any(&recorder->changes)) {
         tell(recorder);
@@ -293,6 +297,17 @@ csq_record_unknown(struct csq_recorder *recorder)
     if (recorder->on) {
         recorder->pending = true;
         recorder->what |= CSQ_TOLD_UNKNOWN;
+    }
+}
+
+void
+csq_record_replaced(struct csq_recorder *recorder, sqlite3 *handle)
+{
+    if (recorder->on) {
+        csq_recorded_renumber(&recorder->databases, handle);
+        csq_record_unknown(recorder);
+        recorder->what |= CSQ_TOLD_SCHEMA;
+        csq_record_settle(recorder, handle);
     }
 }
 
@@ -322,6 +337,9 @@ note_done(struct csq_recorder *recorder, sqlite3 *handle, sqlite3_stmt *statemen
     } else if (shaping != CSQ_SHAPES_NOTHING) {
         recorder->pending = true;
         recorder->what |= shaping == CSQ_SHAPES_SCHEMA ? CSQ_TOLD_SCHEMA : CSQ_TOLD_UNKNOWN;
+        if (shaping == CSQ_SHAPES_FILE) {
+            csq_recorded_renumber(&recorder->databases, handle);
+        }
     } else if (recorder->blind) {
         csq_record_unknown(recorder);
     }
@@ -387,90 +405,16 @@ csq_recorder_init(struct csq_recorder *recorder)
     csq_changes_init(&recorder->changes, ROWS);
     csq_list_init(&recorder->watches);
     csq_list_init(&recorder->reads);
-    recorder->hooks =
-        (struct csq_hooks_watch){.row = on_row, .rollback = on_rollback, .argument = recorder};
+    recorder->hooks = (struct csq_hooks_watch){
+        .row = on_row, .commit = on_commit, .rollback = on_rollback, .argument = recorder};
 }
 
 void
 csq_record_forget_databases(struct csq_recorder *recorder)
 {
-    for (int i = 0; i < recorder->count; i++) {
-        csq_watched_put(recorder->databases[i].file);
-        csq_free(recorder->databases[i].name);
-    }
-    csq_free(recorder->databases);
-    recorder->databases = NULL;
-    recorder->count = 0;
+    csq_recorded_forget(&recorder->databases);
     recorder->latest.known = false;
     recorder->turns = recorder->turns == 0 ? 0 : recorder->turns - CSQ_WATCH_CEASES;
-}
-
-/* The name of a schema by its number; NULL: there are not so many. */
-static const char *
-schema(sqlite3 *handle, int number)
-{
-#if SQLITE_VERSION_NUMBER >= 3039000
-    return sqlite3_db_name(handle, number);
-#else
-    (void)handle;
-    return number == 0 ? "main" : number == 1 ? "temp" : NULL;
-#endif
-}
-
-static bool
-add_database(struct csq_recorder *recorder, sqlite3 *handle, const char *name)
-{
-    struct csq_recorded *database = &recorder->databases[recorder->count];
-
-    database->name = csq_memdup(name, strlen(name));
-    database->file = csq_watched_get(sqlite3_db_filename(handle, name));
-    if (database->name == NULL || database->file == NULL) {
-        csq_free(database->name);
-        if (database->file != NULL) {
-            csq_watched_put(database->file);
-        }
-        return false;
-    }
-    recorder->count++;
-    return true;
-}
-
-/* Finds the databases, unless they are known. False: no memory. */
-static bool
-find_databases(struct csq_recorder *recorder, sqlite3 *handle)
-{
-    const char *name;
-    int count = 0;
-
-    if (recorder->databases != NULL) {
-        return true;
-    }
-    while (schema(handle, count) != NULL) {
-        count++;
-    }
-    recorder->databases = csq_calloc((size_t)count * sizeof *recorder->databases);
-    if (recorder->databases == NULL) {
-        return false;
-    }
-    for (int i = 0; i < count; i++) {
-        name = schema(handle, i);
-        if (!add_database(recorder, handle, name)) {
-            csq_record_forget_databases(recorder);
-            return false;
-        }
-    }
-    return true;
-}
-
-static bool
-is_watched(const struct csq_recorder *recorder)
-{
-    for (int i = 0; i < recorder->count; i++) {
-        if (csq_watched_any(recorder->databases[i].file)) {
-            return true;
-        }
-    }
-    return false;
 }
 
 bool
@@ -486,12 +430,13 @@ csq_record_look(struct csq_recorder *recorder, sqlite3 *handle, struct csq_hooks
     blind = true;
 #endif
     recorder->latest.known = false;
+    recorder->handle = handle;
     recorder->attentive = true;
-    if (!find_databases(recorder, handle)) {
+    if (!csq_recorded_find(&recorder->databases, handle)) {
         return false; /* it looks again before the next job */
     }
     recorder->turns = turns;
-    recorder->on = is_watched(recorder);
+    recorder->on = csq_recorded_any(&recorder->databases);
     recorder->blind = blind;
     if (csq_watch_has_begun(before, turns) &&
         sqlite3_txn_state(handle, NULL) == SQLITE_TXN_WRITE) {
@@ -510,19 +455,22 @@ csq_record_look(struct csq_recorder *recorder, sqlite3 *handle, struct csq_hooks
 bool
 csq_record_admit(struct csq_recorder *recorder, sqlite3 *handle, struct csq_watch *watch)
 {
-    bool admitted = find_databases(recorder, handle);
+    bool admitted = csq_recorded_find(&recorder->databases, handle);
 
     if (csq_watch_has_joined(watch)) {
         return true;
     }
-    for (int i = 0; i < recorder->count && admitted; i++) {
-        admitted =
-            csq_watch_join(watch, recorder->databases[i].file, recorder->databases[i].name);
+    csq_recorded_look(&recorder->databases,
+                      handle); /* what has been before is not for this one */
+    for (int i = 0; i < recorder->databases.count && admitted; i++) {
+        admitted = csq_watch_join(watch, recorder->databases.items[i].file,
+                                  recorder->databases.items[i].name);
     }
     if (!admitted) {
         csq_watch_leave(watch);
         return false;
     }
+    csq_recorded_look(&recorder->databases, handle);
     csq_watch_belong(watch, &recorder->watches);
     return true;
 }

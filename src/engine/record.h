@@ -17,15 +17,10 @@
 #include "engine/hooks.h"
 #include "engine/list.h"
 #include "engine/reads.h"
+#include "engine/recorded.h"
 #include "engine/watches.h"
 
 enum { CSQ_RECORD_NAME = 64 };
-
-/* A database of the connection. */
-struct csq_recorded {
-    char *name; /* of the schema */
-    struct csq_watched *file;
-};
 
 /* How far it has come. */
 struct csq_record_mark {
@@ -48,13 +43,13 @@ struct csq_recorder {
     bool on;         /* a database of the connection is watched */
     bool blind;      /* nothing sees the rows */
     unsigned transaction; /* its number */
+    bool touched;    /* rows were changed, of whatever table */
     bool pending;    /* something was written that is not settled */
     unsigned what;   /* CSQ_TOLD_…, of the open transaction */
     bool missed;           /* what it has begun with was not seen for those … */
     unsigned missed_since; /* … who have begun to watch behind this value of csq_watch_turns */
     struct csq_changes changes;
-    struct csq_recorded *databases; /* as SQLite numbers them; NULL: to be found anew */
-    int count;
+    struct csq_recorded_list databases;
     struct csq_record_savepoint *savepoints; /* the innermost first */
     bool unnamed; /* one of them is missing, for want of memory */
     sqlite3_stmt *open;           /* lent: the last one that has written and gives rows … */
@@ -65,6 +60,7 @@ struct csq_recorder {
         enum csq_heed heed;
         bool known;
     } latest; /* whose row it was last, and what becomes of it */
+    sqlite3 *handle; /* lent; while it is on */
     struct csq_hooks_watch hooks;
     struct csq_list reads;   /* who wants to know what is read, by csq_reads.link */
     struct csq_list watches; /* those that belong to the connection, by csq_watch.own */
@@ -100,6 +96,9 @@ void csq_record_missed(struct csq_recorder *recorder, unsigned turns);
 
 /* Something was done of which nothing can be seen. */
 void csq_record_unknown(struct csq_recorder *recorder);
+
+/* A database was replaced as a whole, and that is committed. */
+void csq_record_replaced(struct csq_recorder *recorder, sqlite3 *handle);
 
 /* Tells what is committed, if anything is. */
 void csq_record_settle(struct csq_recorder *recorder, sqlite3 *handle);

@@ -230,17 +230,26 @@ csq_scan_is_control(const char *sql)
 enum csq_shaping
 csq_scan_shaping(const char *sql)
 {
-    static const char *const schema[] = {"create", "drop", "alter"};
-    static const char *const file[] = {"vacuum"};
-    static const char *const attached[] = {"attach", "detach"};
+    static const struct {
+        const char *word;
+        enum csq_shaping shaping;
+    } words[] = {
+        {"create", CSQ_SHAPES_SCHEMA},   {"drop", CSQ_SHAPES_SCHEMA},
+        {"alter", CSQ_SHAPES_SCHEMA},    {"vacuum", CSQ_SHAPES_FILE},
+        {"attach", CSQ_SHAPES_ATTACHED}, {"detach", CSQ_SHAPES_ATTACHED},
+    };
+    const char *start = csq_scan_start(sql);
 
-    if (begins_with(sql, schema, 3)) {
-        return CSQ_SHAPES_SCHEMA;
+    /* Of what changes rows, most needs no second look. */
+    if (start == NULL || strchr("cCdDaAvV", *start) == NULL) {
+        return CSQ_SHAPES_NOTHING;
     }
-    if (begins_with(sql, file, 1)) {
-        return CSQ_SHAPES_FILE;
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+        if (sqlite3_strnicmp(start, words[i].word, (int)strlen(words[i].word)) == 0) {
+            return words[i].shaping;
+        }
     }
-    return begins_with(sql, attached, 2) ? CSQ_SHAPES_ATTACHED : CSQ_SHAPES_NOTHING;
+    return CSQ_SHAPES_NOTHING;
 }
 
 /* Behind a word. */

@@ -172,7 +172,10 @@ csq_deserialize(struct csq_db *db, const char *name, const void *bytes, size_t s
     memcpy(copy, bytes, size);
     leave_wal(copy, size);
     csq_cache_clear(&db->cache);
-    return replace(db, name, copy, size, error);
+    if (replace(db, name, copy, size, error) == SQLITE_OK) {
+        csq_record_replaced(&db->recorder, db->handle);
+    }
+    return error->code;
 }
 
 #else

@@ -9,6 +9,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 #include "engine/interest.h"
@@ -24,6 +25,10 @@ struct csq_watched {
     struct csq_list joins;      /* by csq_join.of_file */
     struct csq_list all;        /* of them those that watch all tables */
     struct csq_interests names; /* of tables that others watch */
+    /* What other processes do: engine/number.h. */
+    bool numbered;
+    bool ahead;      /* a commit of this process may have made, or make, the next one */
+    uint64_t last;   /* number of this process, or that was told */
 };
 
 /* Grows whenever somebody begins to watch something, or ceases to: whoever has looked before has

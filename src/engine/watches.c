@@ -18,32 +18,6 @@ struct want {
     struct csq_interest *interest;
 };
 
-/* -- what was committed -------------------------------------------------------------- */
-
-struct csq_commit *
-csq_commit_new(struct csq_changes *changes, unsigned what)
-{
-    struct csq_commit *commit = csq_malloc(sizeof *commit);
-
-    if (commit != NULL) {
-        atomic_init(&commit->references, 1);
-        commit->what = what;
-        commit->number = csq_watched_number();
-        csq_changes_take(changes, &commit->changes);
-        csq_changes_look(&commit->changes);
-    }
-    return commit;
-}
-
-void
-csq_commit_put(struct csq_commit *commit)
-{
-    if (commit != NULL && atomic_fetch_sub(&commit->references, 1) == 1) {
-        csq_changes_clear(&commit->changes);
-        csq_free(commit);
-    }
-}
-
 void
 csq_news_free(struct csq_news *news)
 {
@@ -293,12 +267,12 @@ csq_watched_tell(struct csq_watched *file, const char *database, struct csq_comm
     csq_watched_unlock();
 }
 
-void
-csq_watched_tell_unknown(struct csq_watched *file, bool all, unsigned turns)
+/* Lock held. */
+static void
+tell_unknown(struct csq_watched *file, bool all, unsigned turns)
 {
     struct csq_link *link;
 
-    csq_watched_lock();
     for (link = file->joins.head.next; link != &file->joins.head; link = link->next) {
         struct csq_join *join = csq_item(link, struct csq_join, of_file);
 
@@ -307,6 +281,72 @@ csq_watched_tell_unknown(struct csq_watched *file, bool all, unsigned turns)
             wake(join->watch);
         }
     }
+}
+
+void
+csq_watched_tell_unknown(struct csq_watched *file, bool all, unsigned turns)
+{
+    csq_watched_lock();
+    tell_unknown(file, all, turns);
+    csq_watched_unlock();
+}
+
+/* -- other processes ----------------------------------------------------------------- */
+
+/* Lock held. Takes the number that was read. */
+static void
+take_number(struct csq_watched *file, uint64_t number)
+{
+    bool own =
+        !file->numbered || number == file->last || (file->ahead && number == file->last + 1);
+
+    if (file->numbered && number != file->last) {
+        file->ahead = false;
+    }
+    file->numbered = true;
+    file->last = number;
+    if (!own) {
+        tell_unknown(file, true, 0);
+    }
+}
+
+void
+csq_watched_commits(struct csq_watched *file, uint64_t number)
+{
+    csq_watched_lock();
+    take_number(file, number);
+    file->ahead = true;
+    csq_watched_unlock();
+}
+
+void
+csq_watched_looks(struct csq_watched *file, uint64_t number)
+{
+    csq_watched_lock();
+    take_number(file, number);
+    csq_watched_unlock();
+}
+
+/* What was taken for this commit meanwhile was another process's. */
+void
+csq_watched_stays(struct csq_watched *file, uint64_t number)
+{
+    csq_watched_lock();
+    if (file->numbered && file->last == number) {
+        file->ahead = false;
+    } else if (file->numbered) {
+        tell_unknown(file, true, 0);
+    }
+    csq_watched_unlock();
+}
+
+void
+csq_watched_renumber(struct csq_watched *file, uint64_t number)
+{
+    csq_watched_lock();
+    file->numbered = true;
+    file->ahead = false;
+    file->last = number;
     csq_watched_unlock();
 }
 
@@ -376,6 +416,9 @@ csq_watch_join(struct csq_watch *watch, struct csq_watched *file, const char *na
     csq_link_init(&join->of_all);
     csq_watched_lock();
     file->references++;
+    if (csq_list_empty(&file->joins)) {
+        file->numbered = file->ahead = false; /* nobody has counted meanwhile */
+    }
     csq_list_append(&file->joins, &join->of_file);
     csq_list_append(&watch->joins, &join->of_watch);
     join->turn = atomic_fetch_add(&csq_watch_turns, CSQ_WATCH_BEGINS) + CSQ_WATCH_BEGINS;

@@ -15,6 +15,7 @@
 #include <stddef.h>
 
 #include "engine/changes.h"
+#include "engine/commit.h"
 #include "engine/list.h"
 #include "engine/watched.h"
 
@@ -24,25 +25,6 @@ enum csq_heed {
     CSQ_HEED_TABLE,   /* that there were any */
     CSQ_HEED_ROWS,
 };
-
-/* What else a commit may be, bits. */
-enum {
-    CSQ_TOLD_UNKNOWN = 1, /* any table may have changed */
-    CSQ_TOLD_SCHEMA = 2,  /* tables, views or triggers were made, altered or dropped */
-    CSQ_TOLD_ROWS = 4,    /* a watch without rows: tables that it watches have changed */
-};
-
-/* What was committed at once; shared by all who are told, and not changed any more. */
-struct csq_commit {
-    atomic_int references;
-    long number; /* of all that were */
-    unsigned what;
-    struct csq_changes changes;
-};
-
-/* Any thread. Takes the changes. NULL: no memory, they stay. */
-struct csq_commit *csq_commit_new(struct csq_changes *changes, unsigned what);
-void csq_commit_put(struct csq_commit *commit);
 
 /* A database as a watch knows it. */
 struct csq_join {
@@ -95,6 +77,18 @@ enum csq_heed csq_watched_heeds(const struct csq_watched *file, const char *tabl
 
 /* Tells what was committed to it. `database`: the schema's name among the changes. */
 void csq_watched_tell(struct csq_watched *file, const char *database, struct csq_commit *commit);
+
+/* A number of the file was read: in a connection that is about to commit, with SQLite's lock in
+ * its hand; or by who only looks. Others have committed where it is not the one that this
+ * process has made: that is told. The first one that is read is taken as it is. */
+void csq_watched_commits(struct csq_watched *file, uint64_t number);
+void csq_watched_looks(struct csq_watched *file, uint64_t number);
+
+/* The commit behind `number` has written nothing. */
+void csq_watched_stays(struct csq_watched *file, uint64_t number);
+
+/* Whatever the number is, it is known what has made it. */
+void csq_watched_renumber(struct csq_watched *file, uint64_t number);
 
 /* Tells those who have begun to watch behind a value of csq_watch_turns that any table may have
  * changed; `all`: everybody. */

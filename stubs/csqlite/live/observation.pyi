@@ -30,7 +30,13 @@ class PoolSource:
 
 class Observation(Generic[_ValueT]):
     def __init__(
-        self, source: Source, queries: Queries, *, distinct: bool, alone: bool
+        self,
+        source: Source,
+        queries: Queries,
+        *,
+        distinct: bool,
+        alone: bool,
+        poll: float | None = 1.0,
     ) -> None: ...
     async def __aenter__(self) -> Self: ...
     async def __aexit__(self, *error: object) -> None: ...
@@ -39,8 +45,15 @@ class Observation(Generic[_ValueT]):
     async def __anext__(self) -> _ValueT: ...
 
 def observe(
-    observed: Connection[Any] | Pool[Any], sql: str, parameters: Any, distinct: bool
+    observed: Connection[Any] | Pool[Any],
+    sql: str,
+    parameters: Any,
+    distinct: bool,
+    poll: float | None,
 ) -> Observation: ...
 def observe_many(
-    observed: Connection[Any] | Pool[Any], queries: Mapping[Any, Any], distinct: bool
+    observed: Connection[Any] | Pool[Any],
+    queries: Mapping[Any, Any],
+    distinct: bool,
+    poll: float | None,
 ) -> Observation: ...

@@ -1,0 +1,13 @@
+from asyncio import AbstractEventLoop
+from typing import Any
+
+from csqlite.core import Connection
+
+class Poller:
+    def __init__(
+        self, connection: Connection[Any], loop: AbstractEventLoop, seconds: float
+    ) -> None: ...
+    def __del__(self) -> None: ...
+
+def check(seconds: Any) -> float | None: ...
+def poller_of(connection: Connection[Any], seconds: float | None) -> Poller | None: ...
