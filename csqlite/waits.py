@@ -10,6 +10,7 @@ import contextlib
 import gc
 import sqlite3
 import types
+import weakref
 from collections.abc import Iterator
 from typing import Any, Optional
 
@@ -29,8 +30,9 @@ _OPAQUE: tuple[Any, ...] = (
     types.BuiltinFunctionType,
 )
 
-# The holds that somebody waits for, by the task that has each.
-_held: "dict[Any, list[Any]]" = {}
+# The holds that somebody waits for, by the task that has each. Nothing here keeps a hold or its task: what
+# nobody else refers to is to be collected, and so rolled back, while it is waited for.
+_held: "weakref.WeakKeyDictionary[Any, weakref.WeakSet[Any]]" = weakref.WeakKeyDictionary()
 
 
 def watch(hold: Any) -> None:
@@ -42,15 +44,16 @@ def watch(hold: Any) -> None:
     if hold._stage == "new":
         with contextlib.suppress(RuntimeError):
             loop = asyncio.get_running_loop()
-            _be_patient(loop, hold, loop.time() + hold._connection._timeout, _FIRST)
+            limit = loop.time() + hold._connection._timeout
+            _be_patient(loop, weakref.ref(hold), limit, _FIRST)
         return
     task = hold._task
     if task is None:
         return
-    _held.setdefault(task, []).append(hold)
+    _held.setdefault(task, weakref.WeakSet()).add(hold)
     with contextlib.suppress(RuntimeError):  # No loop runs in this thread: nobody could be told.
         loop = asyncio.get_running_loop()
-        loop.call_later(_FIRST, _look, loop, hold, _FIRST)
+        loop.call_later(_FIRST, _look, loop, weakref.ref(hold), _FIRST)
 
 
 def unended() -> sqlite3.OperationalError:
@@ -63,22 +66,28 @@ def unended() -> sqlite3.OperationalError:
     return error
 
 
-def _be_patient(loop: asyncio.AbstractEventLoop, hold: Any, limit: float, pause: float) -> None:
+def _be_patient(
+    loop: asyncio.AbstractEventLoop, waiting: "weakref.ref[Any]", limit: float, pause: float
+) -> None:
     """Let a hold wait for what a statement has begun, but no longer than for a lock.
 
     It hears of the end from the call that brings it; only of one that nobody awaits, from here.
     """
-    if hold._stage != "new":
+    hold = waiting()
+    if hold is None or hold._stage != "new":
         return
     left = limit - loop.time()
     hold._tire(unended() if left <= 0 else None)
     if left > 0:
         following = min(2 * pause, _LONGEST)
-        loop.call_later(min(left, pause), _be_patient, loop, hold, limit, following)
+        loop.call_later(min(left, pause), _be_patient, loop, waiting, limit, following)
 
 
-def _look(loop: asyncio.AbstractEventLoop, hold: Any, pause: float) -> None:
+def _look(loop: asyncio.AbstractEventLoop, held: "weakref.ref[Any]", pause: float) -> None:
     """Tell those who wait in vain; come again while anybody waits."""
+    hold = held()
+    if hold is None:
+        return
     owner = hold._task
     if hold._stage not in ("open", "opening", "ending"):
         _forget(hold, owner)
@@ -88,7 +97,7 @@ def _look(loop: asyncio.AbstractEventLoop, hold: Any, pause: float) -> None:
         if reason is not None:
             hold._refuse(task, sqlite3.OperationalError(reason))
     pause = min(2 * pause, _LONGEST)
-    loop.call_later(pause, _look, loop, hold, pause)
+    loop.call_later(pause, _look, loop, held, pause)
 
 
 def _goes_on(owner: Any, hold: Any) -> bool:
@@ -104,9 +113,9 @@ def _goes_on(owner: Any, hold: Any) -> bool:
 
 
 def _forget(hold: Any, owner: Any) -> None:
-    holds = _held.get(owner, [])
-    if hold in holds:
-        holds.remove(hold)
+    holds = _held.get(owner)
+    if holds is not None:
+        holds.discard(hold)
     if not holds:
         _held.pop(owner, None)
 

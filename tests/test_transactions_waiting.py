@@ -161,6 +161,19 @@ async def test_one_that_is_forgotten_is_rolled_back(db):
         pass
 
 
+async def test_one_that_was_waited_for_and_is_forgotten_is_rolled_back(db):
+    await db.execute("CREATE TABLE t(x)")
+    tx = await asyncio.create_task(begin(db))
+    await tx.execute("INSERT INTO t VALUES(1)")
+    for _ in range(2):
+        with pytest.raises(sqlite3.OperationalError, match="left it open"):
+            await select(db)
+    with pytest.warns(ResourceWarning, match="forgotten"):
+        del tx
+        gc.collect()
+    assert await db.execute_fetchall("SELECT * FROM t") == []
+
+
 async def test_one_whose_task_is_done_makes_others_fail(db):
     task = asyncio.create_task(begin(db), name="gone")
     tx = await task
