@@ -204,7 +204,8 @@ async def test_the_pool_within_a_block_that_holds_the_writer(path: Path, block: 
                 with pytest.raises(sqlite3.ProgrammingError, match="gives"):
                     call()
             # Who calls counts, and not who awaits.
-            for coroutine in (pool.fetch_all(COUNT), pool.execute(COUNT)):
+            again = pool.run_transaction(lambda tx: tx.fetch_all(COUNT))
+            for coroutine in (pool.fetch_all(COUNT), pool.execute(COUNT), again):
                 with pytest.raises(sqlite3.ProgrammingError, match="gives"):
                     await asyncio.gather(coroutine)
             # Another task is another matter: it sees what is committed.
@@ -238,6 +239,32 @@ async def test_a_snapshot_is_one_state_for_all(path: Path, readers: int) -> None
         with pytest.raises(ValueError, match="readers must be 1 to 3, not 4"):
             async with pool.snapshot(4):
                 pass
+
+
+@pytest.mark.parametrize("first", ["read", "snapshot"])
+async def test_a_snapshot_waits_for_readers_that_write(path: Path, first: str) -> None:
+    async with csqlite.create_pool(path, max_readers=2) as pool:
+        await filled(pool)
+        waits = asyncio.Event()
+
+        async def read_and_write() -> None:
+            async with pool.read() if first == "read" else pool.snapshot(2):
+                await waits.wait()
+                await pool.execute("insert into t values (1)")
+
+        async def take_all() -> int:
+            async with pool.snapshot(2) as dbs:
+                return await dbs[1].fetch_scalar(COUNT)
+
+        writes = asyncio.ensure_future(read_and_write())
+        await asyncio.sleep(0)
+        takes = [asyncio.ensure_future(take_all()) for _ in range(3)]
+        while not pool.get_stats()["requests_waiting"]:
+            await asyncio.sleep(0.001)
+        waits.set()
+        await writes
+        before = await pool.fetch_scalar(COUNT)
+        assert await asyncio.gather(*takes) == [before] * 3
 
 
 # -- waiting

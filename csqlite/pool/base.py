@@ -79,6 +79,7 @@ class Base(_csqlite.Pool):
         self._writers.after = self._gaps.look
         self._preparing: Optional[Connection] = None
         self._routing: Any = None  # A lock of the loop that opens it.
+        self._gathering: Any = None  # Another one: of who takes readers one after the other.
         self._loop = None
         self._process = 0  # In which it was opened.
         self._routes.clear()

@@ -2,13 +2,16 @@
 
 import contextlib
 import sqlite3
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from typing import Any, Callable, Optional
 
 from .. import transactions
 from ..core import Connection
 from .base import Base
 from .lending import Lending, Transacting
+
+# BEGIN alone takes no snapshot: the first thing read does.
+_READ = ("BEGIN", "SELECT 1 FROM sqlite_master LIMIT 1")
 
 
 class Blocks(Base):
@@ -22,16 +25,14 @@ class Blocks(Base):
         TooManyRequests, PoolClosed. What is left half-read or open is ended behind it.
         """
         self._check("pool.read()", self._is_within())
-        # BEGIN alone takes no snapshot: the first thing read does.
-        begin = ("BEGIN", "SELECT 1 FROM sqlite_master LIMIT 1")
         if not self._alone:
-            return Lending(self._terms(self._readers, timeout, priority, begin=begin))
+            return Lending(self._terms(self._readers, timeout, priority, begin=_READ))
         return Lending(
             self._terms(
                 self._writers,
                 timeout,
                 priority,
-                begin=("PRAGMA query_only = ON", *begin),
+                begin=("PRAGMA query_only = ON", *_READ),
                 end=("PRAGMA query_only = OFF",),
                 within=self._within,
             )
@@ -84,13 +85,13 @@ class Blocks(Base):
             terms, lambda db: transactions.block(db, mode, read_only, deadline, retries)
         )
 
-    async def run_transaction(
+    def run_transaction(
         self,
         function: Callable[..., Any],
         *arguments: Any,
         mode: str = "immediate",
         retries: int = 5,
-    ) -> Any:
+    ) -> "Coroutine[Any, Any, Any]":
         """Call `await function(tx, *arguments)` in a transaction, and give its result.
 
         Again where that is busy: see Connection.run_transaction().
@@ -99,7 +100,11 @@ class Blocks(Base):
         def make() -> Any:
             return self._transacting(mode, False, None, None, 0, retries)
 
-        return await transactions.run(make, retries, function, arguments)
+        return self._run(self._is_within(), make, retries, function, arguments)
+
+    async def _run(self, within: bool, *what: Any) -> Any:
+        self._check("pool.run_transaction()", within)
+        return await transactions.run(*what)
 
     def attempts(
         self, retries: int = 5, *, mode: str = "immediate"
@@ -125,10 +130,16 @@ class Blocks(Base):
             raise ValueError(f"readers must be 1 to {self._readers.limits.most}, not {readers}")
         if self._alone:
             raise sqlite3.NotSupportedError("a database in memory has one connection")
+        self._check("pool.snapshot()", self._is_within())
+        lock = Lending(self._terms(self._writers, timeout, 0, begin=("BEGIN IMMEDIATE",)))
         async with contextlib.AsyncExitStack() as stack:
-            async with contextlib.AsyncExitStack() as writing:
-                lendings = [self.read(timeout=timeout) for _ in range(readers)]
-                lock = self._terms(self._writers, timeout, 0, begin=("BEGIN IMMEDIATE",))
-                await writing.enter_async_context(Lending(lock))
+            # The writer comes last: who reads may write within, and would wait for it. And one at a time
+            # takes readers: two, each with some of them, would wait for each other.
+            async with self._gathering:
+                lendings = [Lending(self._terms(self._readers, timeout, 0)) for _ in range(readers)]
                 given = [await stack.enter_async_context(one) for one in lendings]
+            async with lock:
+                for db in given:
+                    for sql in _READ:
+                        await db.execute_fetchall(sql)
             yield given

@@ -57,6 +57,7 @@ class Pool(Blocks, Calls, Observing):
         self._loop = asyncio.get_running_loop()
         self._process = os.getpid()
         self._routing = asyncio.Lock()
+        self._gathering = asyncio.Lock()
         try:
             # The writer makes the file, and sets its journal mode, before anybody reads.
             await self._writers.grow()

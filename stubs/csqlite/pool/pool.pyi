@@ -62,13 +62,13 @@ class Pool(Calls[_RowT], Observing[_RowT]):
         timeout: float | None = None,
         priority: int = 0,
     ) -> Transacting[_RowT]: ...
-    async def run_transaction(
+    def run_transaction(
         self,
         function: Callable[..., Awaitable[_T]],
         *arguments: Any,
         mode: str = "immediate",
         retries: int = 5,
-    ) -> _T: ...
+    ) -> Coroutine[Any, Any, _T]: ...
     def attempts(
         self, retries: int = 5, *, mode: str = "immediate"
     ) -> AsyncIterator[Attempt[_RowT]]: ...
