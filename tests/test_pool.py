@@ -267,6 +267,17 @@ async def test_a_snapshot_waits_for_readers_that_write(path: Path, first: str) -
         assert await asyncio.gather(*takes) == [before] * 3
 
 
+async def test_closing_while_calls_wait_to_be_routed(path: Path) -> None:
+    pool = await csqlite.create_pool(path)
+    await filled(pool)
+    calls = [asyncio.ensure_future(pool.fetch_all(f"select {n} from t")) for n in range(9)]
+    await asyncio.sleep(0)
+    await pool.terminate()
+    *begun, last = await asyncio.gather(*calls, return_exceptions=True)
+    assert isinstance(last, csqlite.pool.PoolClosed)
+    assert all(isinstance(one, (list, sqlite3.Error, ValueError)) for one in begun)
+
+
 # -- waiting
 
 

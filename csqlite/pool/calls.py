@@ -38,6 +38,7 @@ class Calls(Base, Fetching):
         if shelf is not None:
             return shelf
         async with self._routing:
+            self._check("a call of the pool", False)  # It may have been closed meanwhile.
             shelf = self._known(sql)  # Others may have asked for the same meanwhile.
             if shelf is None:
                 reads = await self._find(sql) is READ
