@@ -204,7 +204,7 @@ request_advance(RequestObject *request, int64_t slice_end)
         if (atomic_load_explicit(&request->job.began, memory_order_relaxed) != 0) {
             lease_note_began(request);
         }
-        if (request->gate->lease->used) {
+        if (request->caller != NULL) { /* somebody has asked for a hold */
             lease_look(request->gate->lease, request->executor);
         }
         request_arrive(request);

@@ -51,7 +51,9 @@ csq_cursor_reset(struct csq_cursor *cursor, struct csq_cache *cache)
     }
     csq_strip_clear(&cursor->parameters);
     csq_strip_clear(&cursor->line);
-    csq_strip_clear(&cursor->rest);
+    if (cursor->rest.first != NULL) {
+        csq_strip_clear(&cursor->rest);
+    }
     csq_dump_free(cursor->dump);
     cursor->dump = NULL;
     csq_link_remove(&cursor->open);
