@@ -228,6 +228,7 @@ PYTHON_ORDER = {
             "cursor_model",
             "damage",
             "doses",
+            "grouping",
             "imports",
             "killed_writer",
             "labels",

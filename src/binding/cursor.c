@@ -149,6 +149,7 @@ cursor_drop_rows(CursorObject *self)
 void
 cursor_keep_error(CursorObject *self, RequestObject *request)
 {
+    request_forget_raised(request);
     csq_error_clear(&self->error);
     self->error = request->job.error;
     csq_error_init(&request->job.error);

@@ -171,8 +171,10 @@ fail(struct module_state *state, RequestObject *request)
 {
     struct csq_error *error = &request->job.error;
     PyObject *held = request->held;
-    PyObject *raised = request->raised;
+    PyObject *raised;
 
+    request_forget_raised(request);
+    raised = request->raised;
     if (error->code == CSQ_PACKED && held != NULL) {
         request->held = NULL;
         compat_give_exception(held);

@@ -4,6 +4,7 @@
 #include "binding/visit.h"
 
 #include "bridge/await.h"
+#include "engine/batch.h"
 
 struct callback *
 callback_new(struct module_state *state, struct gate *gate, struct csq_db *db, PyObject *callable)
@@ -118,16 +119,32 @@ visit_end(struct visit *visit)
     gate_leave(visit->gate);
 }
 
+/* Refuses to await `awaitable`, which it takes, where it might wait for a task that has written in the
+ * same batch: that one is told only when all of it is committed. */
+static PyObject *
+refuse_await(PyObject *awaitable)
+{
+    PyObject *closed = PyObject_CallMethod(awaitable, "close", NULL);
+
+    PyErr_Clear(); /* a future has no such method */
+    Py_XDECREF(closed);
+    Py_DECREF(awaitable);
+    PyErr_SetString(PyExc_RuntimeError, "the statement has to be run by itself");
+    return NULL;
+}
+
 PyObject *
 visit_call(struct visit *visit, PyObject *callable, PyObject **arguments, size_t count)
 {
     PyObject *result =
         PyObject_Vectorcall(callable, arguments, count | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
 
-    if (result != NULL && await_is_for(result)) {
-        result = await_on_loop(&visit->state->bridge, visit->db->client, result);
+    if (result == NULL || !await_is_for(result)) {
+        return result;
     }
-    return result;
+    return csq_batch_refuses(visit->db)
+               ? refuse_await(result)
+               : await_on_loop(&visit->state->bridge, visit->db->client, result);
 }
 
 PyObject *
@@ -139,7 +156,8 @@ visit_await(struct csq_db *db, PyObject *result)
     if (result == NULL || request == NULL || PyGen_CheckExact(result) || !await_is_for(result)) {
         return result;
     }
-    return await_on_loop(request->bridge, request, result);
+    return csq_batch_refuses(db) ? refuse_await(result)
+                                 : await_on_loop(request->bridge, request, result);
 }
 
 PyObject *
@@ -170,6 +188,9 @@ visit_keep(struct csq_db *db, PyObject *exception)
 {
     RequestObject *request = db->client;
 
+    if (request != NULL) {
+        request_forget_raised(request);
+    }
     if (exception != NULL && request != NULL && request->raised == NULL) {
         request->raised = exception;
     } else {

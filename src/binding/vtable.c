@@ -11,6 +11,7 @@
 #include "binding/errors.h"
 #include "binding/method.h"
 #include "binding/vtable_table.h"
+#include "engine/batch.h"
 #include "engine/bounds.h"
 #include "engine/clock.h"
 #include "engine/native.h"
@@ -350,6 +351,9 @@ change_row(void *argument, const struct csq_change *change, sqlite3_int64 *rowid
     PyObject *result;
     int rc = SQLITE_OK;
 
+    if (csq_batch_refuses(table->module->db)) {
+        return SQLITE_ERROR; /* nobody could undo it */
+    }
     vtable_begin(&visit, table->module);
     visit_narrow(&visit, CSQ_CHANGES);
     result = vtable_go_on(table->module, call_method(table, change));

@@ -181,6 +181,16 @@ request_forget_asker(RequestObject *request)
     }
 }
 
+/* GIL held. Forgets what callbacks have raised before its job was undone, to be run once more. */
+static inline void
+request_forget_raised(RequestObject *request)
+{
+    if (request->job.renewed) {
+        request->job.renewed = false;
+        Py_CLEAR(request->raised);
+    }
+}
+
 /* Keeps the current exception as what the request ends with. */
 void request_fail(RequestObject *request);
 

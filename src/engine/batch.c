@@ -4,9 +4,13 @@
 #include "engine/batch.h"
 
 #include "engine/claim.h"
+#include "engine/cursor.h"
 #include "engine/scan.h"
 #include "engine/snapshot.h"
 #include "engine/transaction.h"
+
+/* How often undoing one is tried: only what cannot go on for long keeps it from being done. */
+enum { UNDO_TRIES = 10 };
 
 /* So many statements are remembered that must stay outside, by a number of their text; one that
  * looks like another one stays outside with it, which does no harm. */
@@ -81,19 +85,77 @@ csq_batch_allows(const struct csq_db *db)
            !csq_hooks_any(&db->hooks, CSQ_ON_ROLLBACK) && !csq_transaction_is_shared(db, NULL);
 }
 
-/* Runs SQL of which nobody is to hear. An interrupt is meant for a statement of somebody's. */
-static int
-run_hidden(struct csq_db *db, const char *sql, struct csq_error *error)
+/* Prepares what begins and ends batches, but for what is prepared. False: no memory. */
+static bool
+prepare_hidden(struct csq_db *db)
 {
+    static const char *const sql[CSQ_HIDDEN] = {
+        [CSQ_HIDDEN_BEGIN] = "BEGIN",
+        [CSQ_HIDDEN_COMMIT] = "COMMIT",
+        [CSQ_HIDDEN_ROLLBACK] = "ROLLBACK",
+    };
+    bool prepared = true;
+
+    for (int i = 0; i < CSQ_HIDDEN && prepared; i++) {
+        prepared = db->batch.hidden[i] != NULL ||
+                   sqlite3_prepare_v3(db->handle, sql[i], -1, SQLITE_PREPARE_PERSISTENT,
+                                      &db->batch.hidden[i], NULL) == SQLITE_OK;
+    }
+    return prepared;
+}
+
+/* Where one was prepared anew, for a new function or the like, the others would be when they are
+ * run, and need memory for that. They are prepared now. */
+static void
+refresh_hidden(struct csq_db *db)
+{
+    sqlite3_stmt *begin = db->batch.hidden[CSQ_HIDDEN_BEGIN];
+
+    if (sqlite3_stmt_status(begin, SQLITE_STMTSTATUS_REPREPARE, 1) == 0) {
+        return;
+    }
+    for (int i = CSQ_HIDDEN_COMMIT; i < CSQ_HIDDEN; i++) {
+        sqlite3_stmt *old = db->batch.hidden[i];
+
+        db->batch.hidden[i] = NULL;
+        if (prepare_hidden(db)) {
+            sqlite3_finalize(old);
+        } else {
+            db->batch.hidden[i] = old;
+        }
+    }
+}
+
+/* Runs a statement of which nobody is to hear. */
+static int
+run_hidden(struct csq_db *db, enum csq_hidden hidden, struct csq_error *error)
+{
+    sqlite3_stmt *statement = db->batch.hidden[hidden];
     int rc;
 
+    csq_error_clear(error);
     db->hooks.hidden = true;
-    do {
-        csq_error_clear(error);
-        rc = csq_db_run(db, sql, error);
-    } while (rc == SQLITE_INTERRUPT);
+    rc = csq_db_step(db, statement, error);
+    sqlite3_reset(statement);
     db->hooks.hidden = false;
+    if (rc == SQLITE_DONE) {
+        csq_hooks_settle(&db->hooks);
+        rc = SQLITE_OK;
+    }
     return rc;
+}
+
+/* An interrupt is meant for statements of somebody's. It is forgotten when none of them is under
+ * way, so that these fail, too, as long as one is half-read. */
+static void
+end_interrupt(struct csq_db *db)
+{
+    while (!csq_list_empty(&db->cursors)) {
+        struct csq_cursor *cursor = csq_item(db->cursors.head.next, struct csq_cursor, open);
+
+        csq_cursor_reset(cursor, &db->cache);
+        cursor->ended = true;
+    }
 }
 
 /* It is over, committed or not. */
@@ -101,6 +163,7 @@ static void
 end(struct csq_db *db)
 {
     db->batch.open = false;
+    db->batch.end = 0;
     if (db->claimed && db->running == 0) {
         csq_claim_end(db);
     } else {
@@ -116,27 +179,74 @@ csq_batch_begin(struct csq_db *db)
     int rc;
 
     csq_snapshot_release(db);
+    if (!prepare_hidden(db)) {
+        return false;
+    }
     csq_error_init(&error);
-    rc = run_hidden(db, "BEGIN", &error);
+    rc = run_hidden(db, CSQ_HIDDEN_BEGIN, &error);
     csq_error_clear(&error);
+    refresh_hidden(db);
     db->batch.open = rc == SQLITE_OK;
     db->batch.total = csq_db_total_changes(db);
     db->batch.last = sqlite3_last_insert_rowid(db->handle);
     return db->batch.open;
 }
 
-int
-csq_batch_commit(struct csq_db *db, struct csq_error *error)
+/* Runs COMMIT as a part of `job`, whose callbacks may be called. What they run is not in the
+ * batch. */
+static int
+run_commit(struct csq_db *db, struct csq_job *job, struct csq_error *error)
 {
-    int rc = run_hidden(db, "COMMIT", error);
+    void *const client = db->client;
+    const enum csq_effect bound = db->bound;
+    const int running = db->running;
+    int rc;
 
-    if (rc != SQLITE_OK) {
-        csq_batch_undo(db);
-        return rc;
+    db->client = job->client;
+    db->bound = CSQ_TRANSACTS;
+    db->running = 1;
+    db->batch.open = false;
+    db->hooks.logged = false;
+    rc = run_hidden(db, CSQ_HIDDEN_COMMIT, error);
+    if (rc == SQLITE_INTERRUPT) {
+        rc = run_hidden(db, CSQ_HIDDEN_COMMIT, error);
     }
-    atomic_fetch_add(&db->published.group_commits, 1);
+    db->batch.open = true;
+    db->client = client;
+    db->bound = bound;
+    db->running = running;
+    return rc;
+}
+
+/* What has come of a COMMIT that failed. */
+static enum csq_outcome
+outcome_of(const struct csq_db *db, int rc)
+{
+    if (db->hooks.logged) {
+        return CSQ_FAILED;
+    }
+    if (!csq_batch_is_lost(db) || rc == SQLITE_FULL || rc == SQLITE_NOMEM ||
+        rc == SQLITE_CONSTRAINT) {
+        return CSQ_UNDONE;
+    }
+    return CSQ_FAILED;
+}
+
+enum csq_outcome
+csq_batch_commit(struct csq_db *db, struct csq_job *job, int writes, struct csq_error *error)
+{
+    int rc = run_commit(db, job, error);
+    enum csq_outcome outcome = rc == SQLITE_OK ? CSQ_COMMITTED : outcome_of(db, rc);
+
+    if (rc != SQLITE_OK && !db->hooks.logged) {
+        csq_batch_undo(db);
+        return outcome;
+    }
+    if (writes > 1) {
+        atomic_fetch_add(&db->published.group_commits, 1);
+    }
     end(db);
-    return SQLITE_OK;
+    return outcome;
 }
 
 void
@@ -145,8 +255,10 @@ csq_batch_undo(struct csq_db *db)
     struct csq_error ignored;
 
     csq_error_init(&ignored);
-    if (!csq_batch_is_lost(db)) {
-        run_hidden(db, "ROLLBACK", &ignored);
+    for (int tries = 0; tries < UNDO_TRIES && !csq_batch_is_lost(db); tries++) {
+        if (run_hidden(db, CSQ_HIDDEN_ROLLBACK, &ignored) == SQLITE_INTERRUPT && tries > 0) {
+            end_interrupt(db);
+        }
     }
     csq_error_clear(&ignored);
     sqlite3_set_last_insert_rowid(db->handle, db->batch.last);
@@ -158,6 +270,13 @@ bool
 csq_batch_is_lost(const struct csq_db *db)
 {
     return sqlite3_get_autocommit(db->handle) != 0;
+}
+
+bool
+csq_batch_refuses(struct csq_db *db)
+{
+    db->batch.nested = db->batch.nested || db->batch.open;
+    return db->batch.open;
 }
 
 bool

@@ -25,14 +25,29 @@ bool csq_batch_allows(const struct csq_db *db);
 /* Begins one. False: it cannot be, and all is as it was. */
 bool csq_batch_begin(struct csq_db *db);
 
-/* Commits it. SQLITE_OK, or the code in `error`, and it is undone. */
-int csq_batch_commit(struct csq_db *db, struct csq_error *error);
+/* What has come of committing. */
+enum csq_outcome {
+    CSQ_COMMITTED,
+    CSQ_UNDONE, /* nothing of it is there, and it may be run once more */
+    CSQ_FAILED, /* it may be there, or not: the disk has failed, or it was committed and who hears of
+                   that has refused it. Whoever has written is told */
+};
+
+/* Commits it: what `writes` have written. What hears of that is called as in `job`. Unless it is
+ * committed, `error` says why. */
+enum csq_outcome csq_batch_commit(struct csq_db *db, struct csq_job *job, int writes,
+                                  struct csq_error *error);
 
 /* Undoes all that was written in it, unless SQLite has done so already. */
 void csq_batch_undo(struct csq_db *db);
 
 /* Whether SQLite has ended it by itself. */
 bool csq_batch_is_lost(const struct csq_db *db);
+
+/* For a callback of which a batch can make no secret, because it changes what is not the
+ * database's, or waits for a task that may wait for the commit. True: it must not go on; its
+ * statement is run once more by itself. */
+bool csq_batch_refuses(struct csq_db *db);
 
 /* Whether a foreign key is violated that has only until the end: committed by itself, what was
  * written last would have failed. */

@@ -29,4 +29,12 @@ csq_deadline(int64_t nanoseconds)
     return end;
 }
 
+/* Three to five quarters of `delay`, so that processes which have begun to wait together do not
+ * try again together. The clock's last digits are chance enough. */
+static inline int64_t
+csq_scatter(int64_t delay, int64_t now)
+{
+    return delay * (3 * 512 + (now >> 6) % 1024) / 2048;
+}
+
 #endif

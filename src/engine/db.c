@@ -96,6 +96,17 @@ is_to_stop(struct csq_db *db)
            atomic_load(db->stop) == CSQ_EXPIRED && !sqlite3_get_autocommit(db->handle);
 }
 
+/* Whether others, who have run with it, have waited long enough for the running statement. */
+static bool
+is_late(struct csq_db *db)
+{
+    if (db->batch.end == 0 || db->running > 1 || csq_now() < db->batch.end) {
+        return false;
+    }
+    db->batch.late = true;
+    return true;
+}
+
 bool
 csq_db_is_within(const struct csq_db *db)
 {
@@ -110,7 +121,10 @@ look(void *argument)
 {
     struct csq_db *db = argument;
 
-    if (is_to_stop(db)) {
+    if (db->hooks.hidden) {
+        return 0;
+    }
+    if (is_to_stop(db) || is_late(db)) {
         return 1;
     }
     if (db->progress != NULL) {
@@ -144,10 +158,13 @@ is_stopped(void *db)
     return csq_db_is_stopped(db);
 }
 
+/* Until when a lock is waited for. */
 static int64_t
 end_of_wait(const struct csq_db *db)
 {
-    return db->waiting + (int64_t)atomic_load(&db->timeout) * 1000 * 1000;
+    const int64_t end = db->waiting + (int64_t)atomic_load(&db->timeout) * 1000 * 1000;
+
+    return db->batch.end != 0 && db->batch.end < end && db->running <= 1 ? db->batch.end : end;
 }
 
 bool
@@ -204,14 +221,6 @@ refused(struct csq_db *db)
     return db->lines_in != NULL || others == 1 ? found : NULL;
 }
 
-/* Three to five quarters of `delay`, so that processes which have begun to wait together do not
- * try again together. The clock's last digits are chance enough. */
-static int64_t
-scatter(int64_t delay, int64_t now)
-{
-    return delay * (3 * 512 + (now >> 6) % 1024) / 2048;
-}
-
 /* Lends the SQL that stands in a line when SQLite refuses a lock; NULL: none does. What is going to write waits
  * for its turn also where it is still to be prepared: while others write one after the other in a rollback
  * journal, the schema may never be free to be read. */
@@ -233,7 +242,7 @@ wait_for_lock(void *argument, int count)
     struct csq_db *db = argument;
     int64_t now = csq_now();
     int64_t delay = (int64_t)delays[count < last ? count : last] * 1000 * 1000;
-    int64_t again = now + scatter(delay, now);
+    int64_t again = now + csq_scatter(delay, now);
     struct csq_writer *writer;
     const char *sql;
     int64_t end;
@@ -395,6 +404,10 @@ csq_db_close(struct csq_db *db, struct csq_error *error)
     sqlite3_finalize(db->snapshot.handle);
     db->snapshot.handle = NULL;
     db->snapshot.held = false;
+    for (int hidden = 0; hidden < CSQ_HIDDEN; hidden++) {
+        sqlite3_finalize(db->batch.hidden[hidden]);
+        db->batch.hidden[hidden] = NULL;
+    }
     db->tidy = NULL;
     csq_hooks_detach(&db->hooks, db->backups > 0);
     if (db->backups == 0 && (db->quitting == NULL || !atomic_load(db->quitting))) {

@@ -29,18 +29,25 @@ enum csq_autocommit { CSQ_LEGACY = -1, CSQ_MANUAL = 0, CSQ_AUTO = 1 };
 /* How many statements are remembered that must stay out of batches. */
 enum { CSQ_BATCH_SHUNNED = 64 };
 
+/* The statements that begin and end a batch. */
+enum csq_hidden { CSQ_HIDDEN_BEGIN, CSQ_HIDDEN_COMMIT, CSQ_HIDDEN_ROLLBACK, CSQ_HIDDEN };
+
 /* engine/batch.h */
 struct csq_batch {
     int most;      /* how many writes are committed at once; less than 2: one */
     int64_t delay; /* nanoseconds that one waits for others; 0: none */
     bool open;
     bool stepped;  /* a statement of the job that runs in it has begun */
-    bool nested;   /* … and in a callback of it something was run */
+    bool nested;   /* … and in a callback of it something was run, or was to be */
+    bool late;     /* … and was stopped because others have waited long enough */
+    int64_t end;   /* when others have, by csq_now(); 0: there are none */
     int64_t total;  /* what total_changes() was when it was begun */
     int64_t last;   /* the same of last_insert_rowid() */
     int64_t undone; /* what was counted of what was undone with it, to be run once more */
     uint64_t shunned[CSQ_BATCH_SHUNNED];
     int next; /* of these the one that is overwritten next */
+    sqlite3_stmt *hidden[CSQ_HIDDEN]; /* prepared before the first batch: undoing one must not
+                                         need memory */
 };
 
 /* What any thread may read at any time: as of the last job done, but for `autocommit`. */

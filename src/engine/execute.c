@@ -161,7 +161,7 @@ csq_execute(struct csq_db *db, struct csq_job *job)
     cursor->stmt = stmt;
     csq_list_append(&db->cursors, &cursor->open);
     csq_strip_move(&cursor->parameters, &job->down);
-    if (db->batch.open) {
+    if (db->batch.open && db->running == 1) {
         cursor->lender = &job->down;
     }
     share_snapshot(db, stmt);
@@ -224,27 +224,37 @@ static int
 execute_slice(struct csq_db *db, struct csq_job *job, struct csq_stmt *stmt,
               const struct csq_strip *rows)
 {
-    const struct csq_steps before = job->with.steps;
-    struct csq_error ignored;
+    const int64_t row = job->with.steps.row;
+    const int64_t changes = job->with.steps.changes;
     int rc;
 
-    if (rows->rows < 2 || job->alone || !csq_batch_allows(db) || !csq_batch_begin(db)) {
+    if (rows->rows < 2 || job->alone || !stmt->dml || !csq_batch_allows(db) ||
+        !csq_batch_begin(db)) {
         return execute_rows(db, job, stmt, rows);
     }
     db->batch.nested = false;
     rc = execute_rows(db, job, stmt, rows);
-    csq_error_init(&ignored);
-    if (rc == SQLITE_OK && !db->batch.nested && csq_batch_commit(db, &ignored) == SQLITE_OK) {
-        return SQLITE_OK;
+    if (rc == SQLITE_OK && !db->batch.nested) {
+        if (csq_batch_commit(db, job, (int)rows->rows, &job->error) != CSQ_UNDONE) {
+            return job->error.code;
+        }
+        /* The first of them would have waited as long for nothing. */
+        rc = job->error.code;
+        job->with.steps.row = rc == SQLITE_BUSY ? row + 1 : job->with.steps.row;
+    } else {
+        csq_batch_undo(db);
     }
-    csq_error_clear(&ignored);
-    csq_batch_undo(db);
-    if (csq_db_is_over(db) || (rc == SQLITE_BUSY && job->with.steps.row == before.row + 1)) {
+    job->with.steps.changes = changes;
+    if (rc == SQLITE_BUSY && job->with.steps.row == row + 1) {
         return rc;
     }
+    if (csq_db_is_over(db)) {
+        csq_error_clear(&job->error);
+        return csq_job_over(job);
+    }
     csq_error_clear(&job->error);
-    job->with.steps.row = before.row;
-    job->with.steps.changes = before.changes;
+    job->renewed = true;
+    job->with.steps.row = row;
     return execute_rows(db, job, stmt, rows);
 }
 
@@ -280,7 +290,7 @@ execute_flow(struct csq_db *db, struct csq_job *job, struct csq_stmt *stmt)
         if (stmt->parameters > 0) {
             sqlite3_clear_bindings(stmt->handle);
         }
-        if (db->batch.open) {
+        if (db->batch.open && db->running == 1) {
             csq_strip_move(&run, &rows); /* they may have to be run once more */
         }
         csq_strip_clear(&rows);

@@ -10,8 +10,12 @@
 #include "engine/ops.h"
 #include "engine/transaction.h"
 
-/* A batch is committed when this has passed: the first of it waits for the last. */
-enum { BATCH_NANOSECONDS = 10 * 1000 * 1000 };
+enum {
+    /* A batch is committed when this has passed: the first of it waits for the last. */
+    BATCH_NANOSECONDS = 10 * 1000 * 1000,
+    /* So long readers may hold up the commit of all, before each tries by itself. */
+    COMMIT_NANOSECONDS = 100 * 1000 * 1000,
+};
 
 struct group {
     struct csq_worker *worker;
@@ -21,7 +25,8 @@ struct group {
     struct csq_list members; /* what has run in the batch that is open, to be committed */
     struct csq_list done;
     int taken;   /* how many jobs it has taken up */
-    int64_t end; /* when it takes no more, by csq_now() */
+    int64_t end; /* when it takes no more, by csq_now() … */
+    int64_t late; /* … and when what runs in the batch that is open has to let the others go */
 };
 
 /* What is to become of a job that has run in the batch. */
@@ -59,38 +64,53 @@ is_next(struct csq_db *db, const struct csq_list *behind)
     return !csq_list_empty(behind) && csq_batch_suits(db, job_of(behind->head.next));
 }
 
-/* Whether no more need be waited for: there are enough, or somebody waits for something else. */
-static bool
-is_gathered(struct csq_db *db, const struct csq_list *behind)
-{
-    struct csq_link *link;
-    int count = 1;
+/* What has been looked through of what waits. */
+struct look {
+    const struct csq_link *last;
+    int count;
+};
 
-    for (link = behind->head.next; link != &behind->head; link = link->next) {
-        if (++count >= db->batch.most || !csq_batch_suits(db, job_of(link))) {
+/* Whether no more need be waited for: there are enough, or somebody waits for something else, or
+ * cannot wait long. */
+static bool
+is_gathered(struct csq_db *db, const struct csq_list *behind, struct look *look)
+{
+    while (look->last->next != &behind->head) {
+        struct csq_job *job = job_of(look->last->next);
+
+        look->last = look->last->next;
+        look->count++;
+        if (look->count >= db->batch.most || job->deadline != 0 || !csq_batch_suits(db, job)) {
             return true;
         }
     }
     return false;
 }
 
+/* Lets others come, for as long as the db says. */
+static void
+gather(struct csq_worker *worker, struct csq_db *db, struct csq_list *behind)
+{
+    const int64_t end = csq_now() + db->batch.delay;
+    struct look look = {&behind->head, 1};
+
+    while (!is_gathered(db, behind, &look) && csq_now() < end) {
+        csq_worker_more(worker, behind, end);
+    }
+}
+
 bool
 csq_group_begins(struct csq_worker *worker, struct csq_db *db, struct csq_job *job,
                  struct csq_list *behind)
 {
-    int64_t end;
-
     if (!csq_batch_suits(db, job)) {
         return false;
     }
     if (csq_list_empty(behind)) {
         csq_worker_more(worker, behind, 0);
     }
-    if (db->batch.delay > 0) {
-        end = csq_now() + db->batch.delay;
-        while (!is_gathered(db, behind) && csq_now() < end) {
-            csq_worker_more(worker, behind, end);
-        }
+    if (db->batch.delay > 0 && job->deadline == 0) {
+        gather(worker, db, behind);
     }
     return is_next(db, behind);
 }
@@ -130,6 +150,7 @@ renew(struct csq_db *db, struct csq_job *job)
     csq_columns_put(job->columns);
     job->columns = NULL;
     csq_error_clear(&job->error);
+    job->renewed = true;
     steps->joined = steps->exhausted = steps->empty = false;
     steps->first_name = 0;
     steps->changes = -1;
@@ -138,12 +159,12 @@ renew(struct csq_db *db, struct csq_job *job)
 }
 
 static void
-renew_all(struct group *group)
+renew_all(struct csq_db *db, const struct csq_list *jobs)
 {
     struct csq_link *link;
 
-    for (link = group->members.head.next; link != &group->members.head; link = link->next) {
-        renew(group->db, member(link));
+    for (link = jobs->head.next; link != &jobs->head; link = link->next) {
+        renew(db, member(link));
     }
 }
 
@@ -161,24 +182,102 @@ put_back(struct group *group, struct csq_list *jobs, bool alone)
     }
 }
 
-/* Commits the batch, if one is open. Where that fails, nobody knows whose fault it is. */
+/* Whether nobody waits any more for a job that has run, and it has left something. */
+static bool
+is_given_up(struct csq_job *job)
+{
+    return atomic_load(&job->cancelled) == CSQ_GIVEN_UP && job->error.code == SQLITE_OK;
+}
+
+/* Undoes the batch if somebody was cancelled since he has run, and lets the others run once more
+ * without him. Whether that was so. */
+static bool
+drop_given_up(struct group *group)
+{
+    struct csq_list kept;
+    struct csq_list dropped;
+    struct csq_link *link;
+
+    csq_list_init(&kept);
+    csq_list_init(&dropped);
+    while ((link = csq_list_shift(&group->members)) != NULL) {
+        csq_list_append(is_given_up(member(link)) ? &dropped : &kept, link);
+    }
+    csq_list_move(&group->members, &kept);
+    if (csq_list_empty(&dropped)) {
+        return false;
+    }
+    csq_batch_undo(group->db);
+    renew_all(group->db, &group->members);
+    csq_list_move(&group->pending, &group->members);
+    csq_list_move(&group->done, &dropped);
+    return true;
+}
+
+/* Lets those who have written, as far as they know, fail with `error`. */
 static void
+fail_all(struct group *group, const struct csq_error *error)
+{
+    struct csq_link *link;
+
+    for (link = group->members.head.next; link != &group->members.head; link = link->next) {
+        struct csq_job *job = member(link);
+
+        if (job->error.code == SQLITE_OK) {
+            csq_strip_clear(&job->up);
+            csq_error_set(&job->error, error->code, "%s",
+                          error->message == NULL ? "" : error->message);
+            job->error.extended = error->extended;
+        }
+    }
+}
+
+/* How long readers may hold up the commit: nobody's deadline passes meanwhile. *writes: of how
+ * many it is. */
+static int64_t
+end_of_commit(const struct group *group, int *writes)
+{
+    int64_t end = csq_now() + COMMIT_NANOSECONDS;
+    struct csq_link *link;
+
+    *writes = 0;
+    for (link = group->members.head.next; link != &group->members.head; link = link->next) {
+        const struct csq_job *job = member(link);
+
+        end = job->deadline != 0 && job->deadline < end ? job->deadline : end;
+        *writes += job->error.code == SQLITE_OK;
+    }
+    return end;
+}
+
+/* Commits the batch, if one is open. False: there are jobs to be run once more before that. */
+static bool
 commit(struct group *group)
 {
+    struct csq_db *db = group->db;
+    enum csq_outcome outcome = CSQ_COMMITTED;
     struct csq_error error;
-    bool committed = true;
+    int writes;
 
-    if (group->db->batch.open) {
-        csq_error_init(&error);
-        committed = csq_batch_commit(group->db, &error) == SQLITE_OK;
-        csq_error_clear(&error);
+    if (db->batch.open && drop_given_up(group)) {
+        return false;
     }
-    if (committed) {
-        csq_list_move(&group->done, &group->members);
-    } else {
-        renew_all(group);
+    csq_error_init(&error);
+    if (db->batch.open && csq_list_empty(&group->members)) {
+        csq_batch_undo(db);
+    } else if (db->batch.open) {
+        db->batch.end = end_of_commit(group, &writes);
+        outcome = csq_batch_commit(db, member(group->members.head.prev), writes, &error);
+    }
+    if (outcome == CSQ_UNDONE) { /* whose fault that is cannot be known */
+        renew_all(db, &group->members);
         put_back(group, &group->members, true);
+    } else if (outcome == CSQ_FAILED) {
+        fail_all(group, &error);
     }
+    csq_list_move(&group->done, &group->members);
+    csq_error_clear(&error);
+    return true;
 }
 
 /* -- judging ---------------------------------------------------------------------- */
@@ -213,6 +312,9 @@ judge(struct group *group, struct csq_job *job)
     struct csq_db *db = group->db;
     const int code = job->error.code;
 
+    if (db->batch.late) {
+        return ALONE;
+    }
     if (csq_batch_is_lost(db)) {
         if (code == SQLITE_CONSTRAINT) {
             csq_batch_shun(db, job);
@@ -254,7 +356,7 @@ start_over(struct group *group, struct csq_job *job, enum verdict verdict)
         job->alone = true;
         csq_list_prepend(group->behind, &job->link);
     }
-    renew_all(group);
+    renew_all(group->db, &group->members);
     csq_list_move(&group->pending, &group->members);
 }
 
@@ -264,8 +366,10 @@ run_within(struct group *group, struct csq_job *job)
     struct csq_db *db = group->db;
     enum verdict verdict;
 
-    db->batch.stepped = db->batch.nested = false;
+    db->batch.stepped = db->batch.nested = db->batch.late = false;
+    db->batch.end = csq_list_empty(&group->members) ? 0 : group->late;
     csq_op_run(db, job);
+    db->batch.end = 0;
     if (!db->batch.stepped && !csq_batch_is_lost(db)) {
         /* It was refused, or has failed before it did anything: that is said once. */
         csq_list_append(&group->done, &job->along);
@@ -287,7 +391,10 @@ run(struct group *group, struct csq_job *job)
     if (!csq_worker_may_run(job)) {
         csq_op_skip(db, job);
         csq_list_append(&group->done, &job->along);
-    } else if (db->batch.open || (csq_batch_allows(db) && csq_batch_begin(db))) {
+    } else if (db->batch.open) {
+        run_within(group, job);
+    } else if (csq_batch_allows(db) && csq_batch_begin(db)) {
+        group->late = csq_now() + BATCH_NANOSECONDS;
         run_within(group, job);
     } else {
         csq_list_prepend(&group->pending, &job->along);
@@ -310,10 +417,12 @@ csq_group_run(struct csq_worker *worker, struct csq_db *db, struct csq_job *job,
     csq_list_init(&group.pending);
     csq_list_init(&group.members);
     csq_list_init(&group.done);
-    for (enter(head); job != NULL; job = take(&group)) {
-        run(&group, job);
-    }
-    commit(&group);
+    run(&group, enter(head));
+    do {
+        while ((job = take(&group)) != NULL) {
+            run(&group, job);
+        }
+    } while (!commit(&group));
     done = !csq_link_alone(&head->along); /* else it stands in `behind` */
     csq_link_remove(&head->along);
     csq_list_move(&worker->along, &group.done);

@@ -226,8 +226,11 @@ on_wal(void *argument, sqlite3 *handle, const char *database, int pages)
     struct csq_hooks *hooks = argument;
     struct csq_listener *listener;
     char *name = sqlite3_mprintf("%s", database);
+    const bool hidden = hooks->hidden;
     int rc = SQLITE_OK;
 
+    hooks->logged = true;
+    hooks->hidden = false; /* what a listener runs is somebody's */
     csq_hooks_hold(hooks);
     listener = first(hooks, CSQ_ON_WAL);
     if (listener != NULL) {
@@ -239,6 +242,7 @@ on_wal(void *argument, sqlite3 *handle, const char *database, int pages)
         sqlite3_wal_checkpoint(handle, name);
     }
     sqlite3_free(name);
+    hooks->hidden = hidden;
     return rc;
 }
 

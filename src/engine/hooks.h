@@ -80,6 +80,7 @@ struct csq_hooks {
     int *sealed; /* lent: calls under way, from which the handle must not be used */
     bool stale;  /* something is gone and not freed */
     bool hidden; /* what runs is nobody's, and not traced */
+    bool logged; /* a commit has reached the write-ahead log, and somebody has heard of it */
     bool paused; /* changes are being told, and none are recorded */
     bool lost;   /* there was no memory for a change: the transaction must not commit */
     struct csq_changes changes;

@@ -107,6 +107,7 @@ struct csq_job {
     bool owes; /* nobody waits for it: what it fails with, the next job fails with */
     bool anytime; /* harms nothing in a callback that seals the db */
     bool alone; /* it has to run outside batches: engine/group.h … */
+    bool renewed; /* … it was undone, to be run once more … */
     struct csq_link along; /* … which is where this is used */
 
     /* What it carries both ways. Pointers are lent until the job is finished. */
