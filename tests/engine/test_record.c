@@ -289,7 +289,7 @@ test_no_memory(void)
         struct csq_db db;
         struct csq_watch watch;
         struct csq_table wanted = {NULL, "t"};
-        char name[20];
+        char name[40];
 
         snprintf(name, sizeof name, "memory-%ld", nth);
         if (!open_db(&db, harness_path(name))) {
