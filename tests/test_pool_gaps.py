@@ -145,8 +145,11 @@ async def test_readers_of_another_pool_are_no_error(
 
 @pytest.mark.parametrize("block", ["write", "transaction"])
 async def test_a_gap_and_blocks(path: Path, block: str) -> None:
-    """Blocks of writers and snapshots go on, whenever a gap comes."""
-    async with csqlite.create_pool(path, max_wal=0, gap_timeout=SECONDS, max_readers=2) as pool:
+    """Blocks of writers and snapshots go on, whenever a gap comes.
+
+    A snapshot that has its readers and waits for the writer holds up a gap until that is over.
+    """
+    async with csqlite.create_pool(path, max_wal=0, gap_timeout=0.05, max_readers=2) as pool:
         await pool.execute("create table t (a, b)")
 
         async def write(number: int) -> None:

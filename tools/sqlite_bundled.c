@@ -56,8 +56,6 @@ csq_sqlite_fail(sqlite3_stmt *statement)
 #endif
 }
 
-#endif
-
 /* Of a statement that has failed and was not reset, in a transaction that goes on: whether what
  * it had changed was undone. It was not with OR FAIL and RAISE(FAIL), nor where it could not
  * have changed anything before it failed, and so kept no journal. */
@@ -68,3 +66,5 @@ csq_sqlite_was_undone(sqlite3_stmt *statement)
 
     return vdbe->usesStmtJournal && vdbe->errorAction != OE_Fail;
 }
+
+#endif
